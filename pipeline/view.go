@@ -1,0 +1,258 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"waybill/transform"
+)
+
+// The views are what the admin API, the commands and the dashboard show. They are plain data, stable in JSON.
+
+// Status is the daemon at a glance.
+type Status struct {
+	Version    string          `json:"version"`
+	Store      string          `json:"store"` // identity of the store
+	Epoch      uint64          `json:"epoch"`
+	Mapping    string          `json:"mapping"` // active mapping version: northstar/7
+	StartedAt  time.Time       `json:"started_at"`
+	Ready      bool            `json:"ready"`
+	Problems   []string        `json:"problems,omitempty"` // why it is not ready, or what needs a person, one sentence each
+	Sources    []SourceStatus  `json:"sources"`
+	Lanes      []LaneStatus    `json:"lanes"`
+	Journal    JournalStatus   `json:"journal"`
+	Exceptions []ExceptionStat `json:"exceptions,omitempty"`
+	Money      []MoneyStatus   `json:"money,omitempty"`
+}
+
+// SourceStatus is one source's capture.
+type SourceStatus struct {
+	Name       string    `json:"name"`
+	State      string    `json:"state"`           // connecting, snapshot, streaming, backing off, stopped, paused
+	Error      string    `json:"error,omitempty"` // with its hint
+	Position   string    `json:"position,omitempty"`
+	Confirmed  string    `json:"confirmed,omitempty"`
+	LagBytes   int64     `json:"lag_bytes"` // -1 unknown
+	LagSeconds float64   `json:"lag_seconds"`
+	Watermark  time.Time `json:"watermark,omitempty"` // everything committed up to then is captured
+	Changes    uint64    `json:"changes"`             // captured since start
+	Held       []string  `json:"held,omitempty"`      // tables held because their shape is not understood
+}
+
+// LaneStatus is one lane towards one sink.
+type LaneStatus struct {
+	Lane      string         `json:"lane"`
+	Sink      string         `json:"sink"`
+	State     string         `json:"state"` // running, backing off, stopped
+	Error     string         `json:"error,omitempty"`
+	Waiting   int            `json:"waiting"` // behind a gate or behind an earlier posting of the same key
+	Ready     int            `json:"ready"`
+	InFlight  int            `json:"in_flight"`
+	Unknown   int            `json:"unknown"` // sent, outcome not known yet
+	Parked    int            `json:"parked"`
+	Done      uint64         `json:"done"`
+	Oldest    *time.Time     `json:"oldest,omitempty"` // commit time of the oldest undelivered event
+	LastError string         `json:"last_error,omitempty"`
+	ByEntity  map[string]int `json:"by_entity,omitempty"` // undelivered, by entity
+}
+
+// JournalStatus is the store.
+type JournalStatus struct {
+	First     uint64 `json:"first"`
+	Last      uint64 `json:"last"`
+	Applied   uint64 `json:"applied"`
+	Bytes     int64  `json:"bytes"`
+	DiskFree  int64  `json:"disk_free"`
+	DiskFloor int64  `json:"disk_floor"`
+}
+
+// ExceptionStat counts open exceptions of one code.
+type ExceptionStat struct {
+	Code    string            `json:"code"`
+	Open    int               `json:"open"`
+	Waiting int               `json:"waiting"`
+	Money   map[string]string `json:"money,omitempty"` // currency → sum
+}
+
+// MoneyStatus is the reconciliation sentence for one currency: released = posted + in exception + in flight.
+type MoneyStatus struct {
+	Currency     string `json:"currency"`
+	Released     int    `json:"released"`
+	ReleasedSum  string `json:"released_sum"`
+	Posted       int    `json:"posted"`
+	PostedSum    string `json:"posted_sum"`
+	Exception    int    `json:"exception"`
+	ExceptionSum string `json:"exception_sum"`
+	InFlight     int    `json:"in_flight"`
+	InFlightSum  string `json:"in_flight_sum"`
+}
+
+// EventQuery selects stored events, oldest first.
+type EventQuery struct {
+	Type   string    `json:"type,omitempty"`
+	Key    string    `json:"key,omitempty"` // entity key, or a reference such as shipment/88121
+	Since  time.Time `json:"since,omitempty"`
+	Until  time.Time `json:"until,omitempty"`
+	After  uint64    `json:"after,omitempty"` // sequence: only events after it
+	Limit  int       `json:"limit,omitempty"` // default 100, at most 10,000
+	Newest bool      `json:"newest,omitempty"`
+}
+
+// StoredEvent is an event with its place in the outbox.
+type StoredEvent struct {
+	Seq uint64 `json:"seq"`
+	transform.Event
+	Deliveries []DeliveryView `json:"deliveries,omitempty"` // filled by Event, not by Events
+}
+
+// DeliveryView is one posting's way to its target.
+type DeliveryView struct {
+	ID         string           `json:"id"`
+	Event      string           `json:"event"`
+	Sink       string           `json:"sink"`
+	Entity     string           `json:"entity"`
+	ExternalID string           `json:"external_id"`
+	OrderKey   string           `json:"order_key"`
+	Lane       string           `json:"lane"`
+	State      string           `json:"state"` // waiting, ready, sent, retry, parked, done, discarded
+	Why        string           `json:"why"`   // one sentence: what it waits for
+	Step       string           `json:"step,omitempty"`
+	Attempts   int              `json:"attempts"`
+	Number     string           `json:"number,omitempty"` // the target's document number
+	Ref        string           `json:"ref,omitempty"`
+	Amount     *transform.Money `json:"amount,omitempty"`
+	Exception  string           `json:"exception,omitempty"`
+}
+
+// TraceItem is one line of the story of a shipment, an invoice or a customer.
+type TraceItem struct {
+	At     time.Time       `json:"at"`
+	Kind   string          `json:"kind"`  // row, event, intent, outcome, exception, decision
+	Where  string          `json:"where"` // dispatch.loads, northstar/7, erp
+	Text   string          `json:"text"`  // one line for people
+	ID     string          `json:"id,omitempty"`
+	Index  uint64          `json:"index"` // journal entry
+	Detail json.RawMessage `json:"detail,omitempty"`
+}
+
+// ExceptionView is one exception.
+type ExceptionView struct {
+	ID       string            `json:"id"`     // short, for commands: X-000012
+	State    string            `json:"state"`  // open, resolved, discarded
+	Origin   string            `json:"origin"` // mapping (before the outbox) or delivery (after it)
+	Class    string            `json:"class"`
+	Code     string            `json:"code"`
+	Title    string            `json:"title"`
+	Hint     string            `json:"hint,omitempty"`
+	Owner    string            `json:"owner,omitempty"`
+	OpenedAt time.Time         `json:"opened_at"`
+	ClosedAt *time.Time        `json:"closed_at,omitempty"`
+	Subjects []string          `json:"subjects"` // what waits: invoice/A1; at most 100
+	Waiting  int               `json:"waiting"`  // how many wait
+	Behind   int               `json:"behind"`   // deliveries of the same order keys that wait behind
+	Money    map[string]string `json:"money,omitempty"`
+	Delivery *DeliveryView     `json:"delivery,omitempty"`
+	Rule     string            `json:"rule,omitempty"`
+	Evidence json.RawMessage   `json:"evidence,omitempty"`
+	Retries  int               `json:"retries"`
+	ClosedBy string            `json:"closed_by,omitempty"`
+	Reason   string            `json:"reason,omitempty"`
+}
+
+// ExceptionQuery selects exceptions.
+type ExceptionQuery struct {
+	State string `json:"state,omitempty"` // open (default), resolved, discarded, all
+	Code  string `json:"code,omitempty"`
+	Limit int    `json:"limit,omitempty"`
+}
+
+// ReplayRequest selects stored events to deliver again through the same protocol: what is applied is verified, not
+// posted twice. Exactly one of the selections is set, or All.
+type ReplayRequest struct {
+	Event string    `json:"event,omitempty"`
+	Key   string    `json:"key,omitempty"`
+	Since time.Time `json:"since,omitempty"` // by commit time, with Until
+	Until time.Time `json:"until,omitempty"`
+	From  uint64    `json:"from,omitempty"` // by journal index, with To
+	To    uint64    `json:"to,omitempty"`
+	All   bool      `json:"all,omitempty"`
+	By    string    `json:"by"`
+	Why   string    `json:"why,omitempty"`
+}
+
+// ResetRequest moves a source's checkpoint.
+type ResetRequest struct {
+	Source string `json:"source"`
+	To     string `json:"to"` // "snapshot": forget the position, read the tables again and compare
+	By     string `json:"by"`
+	Why    string `json:"why,omitempty"`
+}
+
+// Preview is what a replay or a reset would do.
+type Preview struct {
+	Action string            `json:"action"`
+	Events int               `json:"events"`
+	Keys   []string          `json:"keys,omitempty"` // at most 20
+	More   int               `json:"more,omitempty"` // keys not listed
+	Posts  int               `json:"posts"`
+	Done   int               `json:"done"`            // of these already applied: will be verified, not posted again
+	Money  map[string]string `json:"money,omitempty"` // currency → sum
+	Notes  []string          `json:"notes,omitempty"`
+	Backup string            `json:"backup,omitempty"` // set after the action: where the backup lies
+}
+
+// CheckpointView is the positions and cursors, for `checkpoint show`.
+type CheckpointView struct {
+	Store    string            `json:"store"`
+	Epoch    uint64            `json:"epoch"`
+	Applied  uint64            `json:"applied"`
+	Last     uint64            `json:"last"`
+	Sources  []SourcePosition  `json:"sources"`
+	Bindings map[string]string `json:"bindings,omitempty"` // sink → identity of its target
+	Mapping  string            `json:"mapping"`
+	Backups  []string          `json:"backups,omitempty"`
+}
+
+// SourcePosition is a source's stored resume point.
+type SourcePosition struct {
+	Name     string    `json:"name"`
+	Identity string    `json:"identity"`
+	Position string    `json:"position"`
+	CommitAt time.Time `json:"commit_at"`
+}
+
+// AuditLine is one decision of a person or of the daemon on its own.
+type AuditLine struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Action string    `json:"action"`
+	Target string    `json:"target,omitempty"`
+	Why    string    `json:"why,omitempty"`
+	Index  uint64    `json:"index"`
+}
+
+// ErrNotFound is returned by the lookups for a key, event or exception that does not exist.
+var ErrNotFound = notFound{}
+
+type notFound struct{}
+
+func (notFound) Error() string { return "not found" }
+
+// The methods that the admin API calls; all are safe while Run runs.
+//
+//	Status(ctx) (Status, error)
+//	Events(ctx, EventQuery) ([]StoredEvent, error)
+//	Event(ctx, id string) (StoredEvent, error)
+//	Trace(ctx, key string) ([]TraceItem, error)
+//	Exceptions(ctx, ExceptionQuery) ([]ExceptionView, error)
+//	Exception(ctx, id string) (ExceptionView, error)
+//	Retry(ctx, ids []string, by, why string) ([]ExceptionView, error)      // ids or "all"; returns when the decision is applied
+//	Discard(ctx, ids []string, by, why string) ([]ExceptionView, error)
+//	PreviewReplay(ctx, ReplayRequest) (Preview, error)
+//	Replay(ctx, ReplayRequest) (Preview, error)
+//	PreviewReset(ctx, ResetRequest) (Preview, error)
+//	Reset(ctx, ResetRequest) (Preview, error)
+//	Checkpoint(ctx) (CheckpointView, error)
+//	Audit(ctx, limit int) ([]AuditLine, error)
+var _ context.Context

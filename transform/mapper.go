@@ -1,0 +1,35 @@
+package transform
+
+import "time"
+
+// State is the keyed state that a Mapper reads and writes: row state, documents, cross-references, held rows. The
+// projector gives a view of its current transaction; nothing else is remembered between calls.
+type State interface {
+	// Get returns the value, or nil when there is none. The bytes are the caller's.
+	Get(bucket, key string) ([]byte, error)
+	Put(bucket, key string, value []byte) error
+	Delete(bucket, key string) error
+	// Scan calls fn for each key with the prefix, from the key from on (inclusive; "" starts at the first), in byte
+	// order, until fn returns false. fn must not write.
+	Scan(bucket, prefix, from string, fn func(key string, value []byte) (bool, error)) error
+}
+
+// Output takes what a Mapper makes of an entry, in order. The projector implements it in the same transaction as State.
+type Output interface {
+	Event(Event) error
+	Post(Post) error
+	Problem(Problem) error
+	// Resolve says that subject no longer waits on the problem. When none waits any more, the exception closes.
+	Resolve(fingerprint, subject string) error
+	SetTimer(Timer) error
+	ClearTimer(id string) error
+	// Row notes that the change being mapped is about these references ("invoice/A1"), for trace.
+	Row(refs []string) error
+}
+
+// Entry is the journal entry being projected: all that a Mapper may know beside the change and the state.
+type Entry struct {
+	Index    uint64    // journal index
+	Observed time.Time // when the journal took it
+	Now      time.Time // the watermark: everything committed up to then, in every source, is captured; zero when unknown
+}
