@@ -118,9 +118,9 @@ func (m *MariaDB) install() error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("running mariadb-install-db: %w\n%s", err, out)
 	}
-	// mariadbd reads the file at its first start: it makes the user that tests connect with.
+	// mariadbd reads the file, one statement a line, at its first start: it makes the user that tests connect with.
 	return os.WriteFile(filepath.Join(m.Dir, "init.sql"), []byte(
-		"CREATE OR REPLACE USER waybill@'%' IDENTIFIED BY 'waybill-test'; GRANT ALL ON *.* TO waybill@'%' WITH GRANT OPTION;\n"), 0o644)
+		"CREATE OR REPLACE USER waybill@'%' IDENTIFIED BY 'waybill-test';\nGRANT ALL ON *.* TO waybill@'%' WITH GRANT OPTION;\n"), 0o644)
 }
 
 func (m *MariaDB) start() error {
