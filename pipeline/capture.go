@@ -1,0 +1,311 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"waybill/cdc"
+	"waybill/checkpoint"
+)
+
+// Bounds of a capture session.
+const (
+	captureQueue   = 4                      // batches between reader and journal
+	captureGroup   = 4 << 20                // bytes appended with one sync
+	pauseCheck     = 500 * time.Millisecond // how often a full journal is tried again
+	backoffLeast   = 500 * time.Millisecond
+	backoffMost    = 30 * time.Second
+	sessionHealthy = 10 * time.Second // a session that lived so long resets the back-off
+)
+
+// capture carries one source's batches into the journal, and only then confirms them.
+type capture struct {
+	name  string
+	src   cdc.Source
+	store *checkpoint.Store
+	log   *slog.Logger
+
+	mu       sync.Mutex
+	state    string // connecting, snapshot, streaming, backing off, stopped, paused
+	err      error
+	position cdc.Position // last one in the journal
+	mark     time.Time    // watermark in the journal
+	identity string
+	changes  uint64
+	cancel   context.CancelFunc // ends the present session
+	idle     chan struct{}      // closed while no session runs
+	hold     bool               // a person's action keeps the source stopped
+	resume   chan struct{}      // signals that hold ended
+}
+
+func newCapture(name string, src cdc.Source, store *checkpoint.Store, log *slog.Logger) *capture {
+	idle := make(chan struct{})
+	close(idle)
+	return &capture{name: name, src: src, store: store, log: log.With("source", name), state: "connecting", idle: idle,
+		resume: make(chan struct{}, 1)}
+}
+
+// run keeps a session open until ctx ends. A source that cannot go on stops alone; it fails run only when strict, which
+// is how the first session of a daemon starts (Invariant 11).
+func (c *capture) run(ctx context.Context, started chan<- error) error {
+	wait := backoffLeast
+	for ctx.Err() == nil {
+		begun := time.Now()
+		err := c.session(ctx, started)
+		started = nil
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(begun) > sessionHealthy {
+			wait = backoffLeast
+		}
+		if err == nil { // ended by a person's action
+			if !c.rest(ctx, 0) {
+				return nil
+			}
+			continue
+		}
+		if final(err) {
+			c.set("stopped", err)
+			c.log.Error("source stopped", "error", err)
+			if !c.rest(ctx, 0) {
+				return nil
+			}
+			continue
+		}
+		c.set("backing off", err)
+		c.log.Warn("source session ended; connecting again", "error", err, "wait", wait)
+		if !c.rest(ctx, wait/2+rand.N(wait/2)) {
+			return nil
+		}
+		wait = min(2*wait, backoffMost)
+	}
+	return nil
+}
+
+// final reports whether opening again cannot help.
+func final(err error) bool { return !errors.Is(err, cdc.ErrDisconnected) }
+
+// rest waits for d, or for a person when d is 0, and reports whether to go on.
+func (c *capture) rest(ctx context.Context, d time.Duration) bool {
+	var timer <-chan time.Time
+	if d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		timer = t.C
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer:
+		case <-c.resume:
+		}
+		c.mu.Lock()
+		held := c.hold
+		c.mu.Unlock()
+		if !held {
+			return true
+		}
+		timer = nil
+	}
+}
+
+// session opens the source at the last journalled position and carries batches until it ends.
+func (c *capture) session(parent context.Context, started chan<- error) error {
+	ctx, cancel := context.WithCancel(parent)
+	defer cancel()
+	c.mu.Lock()
+	if c.hold {
+		c.mu.Unlock()
+		return nil
+	}
+	pos := c.position
+	c.cancel, c.idle, c.state = cancel, make(chan struct{}), "connecting"
+	c.mu.Unlock()
+	defer c.ended()
+	err := c.src.Open(ctx, pos)
+	if started != nil {
+		started <- err
+	}
+	if err != nil {
+		if held := c.held(); held {
+			return nil
+		}
+		return errors.Join(err, c.src.Close())
+	}
+	c.set("streaming", nil)
+	batches := make(chan cdc.Batch, captureQueue)
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.read(gctx, batches) })
+	group.Go(func() error { return c.append(gctx, batches) })
+	err = group.Wait()
+	if cerr := c.src.Close(); cerr != nil && !errors.Is(cerr, cdc.ErrDisconnected) {
+		c.log.Warn("closing the source", "error", cerr)
+	}
+	if c.held() || parent.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (c *capture) held() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hold
+}
+
+func (c *capture) ended() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cancel = nil
+	close(c.idle)
+}
+
+func (c *capture) read(ctx context.Context, batches chan<- cdc.Batch) error {
+	defer close(batches)
+	for {
+		b, err := c.src.Next(ctx)
+		if err != nil {
+			return err
+		}
+		select {
+		case batches <- b:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// append journals batches in order, several with one sync when they have queued up. After a refusal nothing later may
+// enter the journal, so the same group is tried until it is in, or the session ends.
+func (c *capture) append(ctx context.Context, batches <-chan cdc.Batch) error {
+	for b := range batches {
+		group, bytes := []cdc.Batch{b}, len(b.Data)
+		for more := true; more && bytes < captureGroup; {
+			select {
+			case next, ok := <-batches:
+				if more = ok; ok {
+					group, bytes = append(group, next), bytes+len(next.Data)
+				}
+			default:
+				more = false
+			}
+		}
+		if err := c.journal(ctx, group); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+func (c *capture) journal(ctx context.Context, group []cdc.Batch) error {
+	entries := make([]checkpoint.Entry, len(group))
+	for i := range group {
+		payload, err := group[i].AppendBinary(make([]byte, 0, len(group[i].Data)+512))
+		if err != nil {
+			return err
+		}
+		entries[i] = checkpoint.Entry{Kind: checkpoint.Rows, Payload: payload}
+	}
+	for {
+		_, err := c.store.Append(ctx, entries...)
+		if err == nil {
+			break
+		}
+		if !checkpoint.Refused(err) {
+			return fmt.Errorf("journalling changes of %s: %w", c.name, err)
+		}
+		c.set("paused", err)
+		select {
+		case <-time.After(pauseCheck):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	c.journalled(group)
+	return nil
+}
+
+// journalled notes what is synced and lets the source forget it. Invariant 1: this is the only caller of Confirm.
+func (c *capture) journalled(group []cdc.Batch) {
+	c.mu.Lock()
+	state := "streaming"
+	for i := range group {
+		b := &group[i]
+		c.changes += uint64(b.Changes)
+		c.identity = b.Identity
+		if b.Position != "" {
+			c.position = b.Position
+		}
+		if b.CommitAt.After(c.mark) && !b.More {
+			c.mark = b.CommitAt
+		}
+		if b.Snapshot && b.More {
+			state = "snapshot"
+		}
+	}
+	c.state, c.err = state, nil
+	pos := c.position
+	c.mu.Unlock()
+	if group[len(group)-1].Position != "" {
+		c.src.Confirm(pos)
+	}
+}
+
+func (c *capture) set(state string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state, c.err = state, err
+}
+
+// stop ends the session for a person's action and returns when it has ended.
+func (c *capture) stop(ctx context.Context) error {
+	c.mu.Lock()
+	c.hold = true
+	cancel, idle := c.cancel, c.idle
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// start lets the source go on from pos.
+func (c *capture) start(pos cdc.Position) {
+	c.mu.Lock()
+	c.hold, c.position = false, pos
+	c.mu.Unlock()
+	select {
+	case c.resume <- struct{}{}:
+	default:
+	}
+}
+
+func (c *capture) status(now time.Time) SourceStatus {
+	c.mu.Lock()
+	st := SourceStatus{Name: c.name, State: c.state, Position: string(c.position), Watermark: c.mark, Changes: c.changes}
+	if c.err != nil {
+		st.Error = c.err.Error()
+	}
+	mark := c.mark
+	c.mu.Unlock()
+	lag := c.src.Lag()
+	st.LagBytes, st.Confirmed = lag.Bytes, string(lag.Confirmed)
+	if !mark.IsZero() {
+		st.LagSeconds = max(0, now.Sub(mark).Seconds())
+	}
+	return st
+}

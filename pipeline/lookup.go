@@ -1,0 +1,105 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"waybill/transform"
+)
+
+// event returns a stored event by its sequence key, or nil.
+func (s *state) event(seq string) (*transform.Event, error) {
+	var e transform.Event
+	ok, err := s.load(bucketEvent, seq, &e)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &e, nil
+}
+
+// deliveriesOf returns the ids of the deliveries that an event made.
+func (s *state) deliveriesOf(event string) ([]string, error) {
+	var ids []string
+	err := s.Scan(bucketEventPost, event+sep, "", func(k string, _ []byte) (bool, error) {
+		ids = append(ids, strings.TrimPrefix(k, event+sep))
+		return true, nil
+	})
+	return ids, err
+}
+
+// refs resolves what a person typed to the references that it may mean: A10023 to invoice/A10023, INV-2026-00001 to the
+// posting that got that number.
+func (s *state) refs(typed string) ([]string, error) {
+	var found []string
+	if strings.Contains(typed, "/") {
+		found = append(found, typed)
+	}
+	err := s.Scan(bucketAlias, typed+sep, "", func(k string, _ []byte) (bool, error) {
+		ref := strings.TrimPrefix(k, typed+sep)
+		id, isPost := strings.CutPrefix(ref, "post/")
+		if !isPost {
+			found = append(found, ref)
+			return len(found) < 50, nil
+		}
+		d, err := s.delivery(id)
+		if err == nil && d != nil {
+			found = append(found, subjectOf(d.Post))
+		}
+		return len(found) < 50, err
+	})
+	return unique(found), err
+}
+
+func unique(list []string) []string {
+	seen := map[string]bool{}
+	out := list[:0]
+	for _, v := range list {
+		if !seen[v] {
+			seen[v] = true
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// selects reports whether the request means the event.
+func (r *ReplayRequest) selects(e *transform.Event) bool {
+	switch {
+	case r.All:
+		return true
+	case r.Event != "":
+		return e.ID == r.Event
+	case r.Key != "":
+		for _, ref := range eventRefs(*e) {
+			if _, k := splitRef(ref); ref == r.Key || k == r.Key {
+				return true
+			}
+		}
+		return false
+	case !r.Since.IsZero() || !r.Until.IsZero():
+		return !e.Recorded.Before(r.Since) && (r.Until.IsZero() || e.Recorded.Before(r.Until))
+	case r.From != 0 || r.To != 0:
+		return e.Index >= r.From && (r.To == 0 || e.Index <= r.To)
+	}
+	return false
+}
+
+// valid refuses a request that selects nothing or two things.
+func (r *ReplayRequest) valid() error {
+	n := 0
+	for _, set := range []bool{r.All, r.Event != "", r.Key != "", !r.Since.IsZero() || !r.Until.IsZero(), r.From != 0 || r.To != 0} {
+		if set {
+			n++
+		}
+	}
+	if n != 1 {
+		return fmt.Errorf("a replay needs exactly one selection: event, key, time range, journal range or all; got %d", n)
+	}
+	return nil
+}
+
+func (r *ReplayRequest) text() string {
+	raw, _ := json.Marshal(r)
+	return string(raw)
+}

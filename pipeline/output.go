@@ -1,0 +1,228 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"waybill/cdc"
+	"waybill/checkpoint"
+	"waybill/transform"
+)
+
+// output takes what the mapper makes of one entry and writes it into the state.
+type output struct {
+	s      *state
+	entry  transform.Entry
+	change *cdc.Change // the change being mapped, nil for timers and retries
+	unit   uint64      // its ordinal in the entry
+}
+
+var _ transform.Output = (*output)(nil)
+
+// Event stores an event once (Invariant 6) and lets gates that wait for it go.
+func (o *output) Event(e transform.Event) error {
+	if known, err := o.s.Get(bucketEventID, e.ID); err != nil || known != nil {
+		return err
+	}
+	seq, err := o.s.next("event")
+	if err != nil {
+		return err
+	}
+	if err := o.s.save(bucketEvent, hexKey(seq), e); err != nil {
+		return err
+	}
+	if err := o.s.Put(bucketEventID, e.ID, []byte(hexKey(seq))); err != nil {
+		return err
+	}
+	for _, ref := range eventRefs(e) {
+		if err := o.s.mark(bucketEventRef, key(ref, hexKey(seq))); err != nil {
+			return err
+		}
+		if err := o.alias(ref); err != nil {
+			return err
+		}
+	}
+	return o.happened(e, seq)
+}
+
+func eventRefs(e transform.Event) []string {
+	own := e.Entity + "/" + e.Key
+	refs := []string{own}
+	for _, r := range e.Refs {
+		if r != own {
+			refs = append(refs, r)
+		}
+	}
+	return refs
+}
+
+// alias lets people find a reference by the part that they know: A10023 for invoice/A10023.
+func (o *output) alias(ref string) error {
+	_, name, ok := strings.Cut(ref, "/")
+	if !ok {
+		return nil
+	}
+	return o.s.mark(bucketAlias, key(name, ref))
+}
+
+func (o *output) happened(e transform.Event, seq uint64) error {
+	keys := []string{e.Key}
+	for _, r := range e.Refs {
+		if _, k, ok := strings.Cut(r, "/"); ok && k != e.Key {
+			keys = append(keys, k)
+		}
+	}
+	for _, k := range keys {
+		gate := key(string(transform.GateEvent), e.Type, k)
+		if known, err := o.s.Get(bucketHappened, key(e.Type, k)); err != nil {
+			return err
+		} else if known != nil {
+			continue
+		}
+		if err := o.s.Put(bucketHappened, key(e.Type, k), []byte(hexKey(seq))); err != nil {
+			return err
+		}
+		if err := o.s.open(gate); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Post queues a delivery. The same post of the same event is queued once.
+func (o *output) Post(p transform.Post) error {
+	if known, err := o.s.delivery(p.ID); err != nil || known != nil {
+		return err
+	}
+	seq, err := o.s.next("delivery")
+	if err != nil {
+		return err
+	}
+	d := &delivery{Post: p, Seq: seq, Verify: p.Adopt, Queued: o.entry.Observed, Recorded: o.entry.Observed}
+	if o.change != nil {
+		d.Recorded = o.change.Tx.CommitAt
+	}
+	if err := o.s.mark(bucketEventPost, key(p.Event, p.ID)); err != nil {
+		return err
+	}
+	if err := o.s.mark(bucketAlias, key(p.ExternalID, "post/"+p.ID)); err != nil {
+		return err
+	}
+	return o.s.enqueue(d)
+}
+
+// Problem opens an exception, or adds a subject to the one that is open.
+func (o *output) Problem(p transform.Problem) error {
+	_, err := o.s.openException(originMapping, p, "", o.entry.Observed)
+	return err
+}
+
+// Resolve takes a subject from an exception and closes it with the last one.
+func (o *output) Resolve(fingerprint, subject string) error {
+	return o.s.resolve(fingerprint, subject, "waybill", "the data is right now", o.entry.Observed)
+}
+
+func (o *output) SetTimer(t transform.Timer) error { return o.s.setTimer(t) }
+
+func (o *output) ClearTimer(id string) error { return o.s.clearTimer(id) }
+
+// Row notes what the change being mapped is about.
+func (o *output) Row(refs []string) error {
+	if o.change == nil {
+		return nil
+	}
+	note := rowNote{Table: o.change.Source + "." + o.change.Schema.Table.Name, Op: o.change.Op.String(),
+		Commit: o.change.Tx.Commit, CommitAt: o.change.Tx.CommitAt, At: o.entry.Observed}
+	raw, err := json.Marshal(note)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		if err := o.s.Put(bucketRow, key(ref, hexKey(o.entry.Index), hexKey(o.unit)), raw); err != nil {
+			return err
+		}
+		if err := o.alias(ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// micros writes a time as a key that sorts.
+func micros(t time.Time) string { return fmt.Sprintf("%020d", max(0, t.UnixMicro())) }
+
+func (s *state) setTimer(t transform.Timer) error {
+	if err := s.clearTimer(t.ID); err != nil {
+		return err
+	}
+	at := micros(t.At)
+	if err := s.Put(bucketTimerID, t.ID, []byte(at)); err != nil {
+		return err
+	}
+	s.timer = min(s.timer, key(at, t.ID))
+	return s.save(bucketTimer, key(at, t.ID), t)
+}
+
+func (s *state) clearTimer(id string) error {
+	at, err := s.Get(bucketTimerID, id)
+	if err != nil || at == nil {
+		return err
+	}
+	if err := s.Delete(bucketTimer, key(string(at), id)); err != nil {
+		return err
+	}
+	return s.Delete(bucketTimerID, id)
+}
+
+// due returns the next timer whose time every source it concerns has passed.
+func (s *state) due(marks map[string]time.Time, now time.Time) (*transform.Timer, error) {
+	var found *transform.Timer
+	err := s.Scan(bucketTimer, "", "", func(k string, v []byte) (bool, error) {
+		at, _, _ := strings.Cut(k, sep)
+		n, _ := strconv.ParseInt(at, 10, 64)
+		if latest := latestOf(marks); latest.IsZero() || n > latest.UnixMicro() {
+			return false, nil
+		}
+		var t transform.Timer
+		if err := json.Unmarshal(v, &t); err != nil {
+			return false, err
+		}
+		if passed(t, marks, now) {
+			found = &t
+			return false, nil
+		}
+		return true, nil
+	})
+	return found, err
+}
+
+// passed reports whether every source that the timer concerns is captured past its time: no false alarm after an outage.
+func passed(t transform.Timer, marks map[string]time.Time, now time.Time) bool {
+	if len(t.Sources) == 0 {
+		return !now.IsZero() && !now.Before(t.At)
+	}
+	for _, name := range t.Sources {
+		if mark, ok := marks[name]; !ok || mark.Before(t.At) {
+			return false
+		}
+	}
+	return true
+}
+
+func latestOf(marks map[string]time.Time) time.Time {
+	var latest time.Time
+	for _, m := range marks {
+		if m.After(latest) {
+			latest = m
+		}
+	}
+	return latest
+}
+
+// audit writes a line of the audit.
+func (s *state) audit(line AuditLine) error { return s.save(bucketAudit, hexKey(line.Index), line) }
+
+var _ transform.State = (*checkpoint.Txn)(nil)

@@ -1,0 +1,357 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sort"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"waybill/cdc"
+	"waybill/checkpoint"
+	"waybill/sinks"
+	"waybill/transform"
+)
+
+// Options are what a pipeline works with. The caller opens and closes the store; the pipeline closes sources and sinks.
+type Options struct {
+	Store   *checkpoint.Store
+	Mapping *transform.Mapping // the mapping to run; activated when it is not the active one
+	File    string             // its file name and text: activation journals them
+	Text    []byte
+	Sources map[string]cdc.Source
+	Codecs  cdc.Codecs
+	Sinks   map[string]sinks.Sink
+	Workers map[string]int   // deliveries in flight per lane and sink; default 4
+	Retry   map[string]Retry // per sink
+	Version string           // of the program, for Status
+	Grace   time.Duration    // how long sends may take to end at shutdown; default 30 s
+	Log     *slog.Logger
+	Metrics prometheus.Registerer // nil for none
+	Ready   func()                // called once, when every source streams or reads its snapshot; may be nil
+}
+
+// Pipeline captures every source into the journal, projects it and runs the lanes.
+type Pipeline struct {
+	o        Options
+	store    *checkpoint.Store
+	project  *projector
+	captures []*capture
+	targets  []*target
+	lanes    []*lane
+	log      *slog.Logger
+	metrics  *metrics
+	started  time.Time
+	changed  string // mapping active before this start
+}
+
+// Bounds and defaults.
+const (
+	defaultWorkers = 4
+	defaultGrace   = 30 * time.Second
+	trimEvery      = time.Minute
+)
+
+// New makes a pipeline; Run starts it.
+func New(o Options) (*Pipeline, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Grace == 0 {
+		o.Grace = defaultGrace
+	}
+	p := &Pipeline{o: o, store: o.Store, log: o.Log, started: time.Now(), metrics: newMetrics(o.Metrics)}
+	p.project = newProjector(o.Store, o.Codecs, o.Log, p.wake)
+	for _, name := range names(o.Sources) {
+		p.captures = append(p.captures, newCapture(name, o.Sources[name], o.Store, o.Log))
+	}
+	for _, name := range names(o.Sinks) {
+		workers := o.Workers[name]
+		if workers == 0 {
+			workers = defaultWorkers
+		}
+		t := &target{name: name, sink: o.Sinks[name], workers: workers, retry: o.Retry[name].withDefaults(),
+			sequences: map[string]chan struct{}{}}
+		p.targets = append(p.targets, t)
+		for _, ln := range []transform.Lane{transform.LaneMaster, transform.LaneTransactional} {
+			p.lanes = append(p.lanes, newLane(ln, t, o.Store, p.project, p.metrics, o.Log))
+		}
+	}
+	if o.Metrics != nil {
+		if err := o.Metrics.Register(newCollector(p)); err != nil {
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return p, p.covered()
+}
+
+// covered refuses a mapping that names sources or sinks which are not configured.
+func (p *Pipeline) covered() error {
+	var errs []error
+	for _, name := range p.o.Mapping.Sources() {
+		if p.o.Sources[name] == nil {
+			errs = append(errs, fmt.Errorf("the mapping reads source %q, which the configuration does not have", name))
+		}
+	}
+	for _, t := range p.o.Mapping.Targets() {
+		sink, entity := splitTarget(t)
+		s := p.o.Sinks[sink]
+		if s == nil {
+			errs = append(errs, fmt.Errorf("the mapping posts to sink %q, which the configuration does not have", sink))
+			continue
+		}
+		if _, err := s.Entity(entity); err != nil {
+			errs = append(errs, fmt.Errorf("the mapping posts to %s: %w", t, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func names[T any](m map[string]T) []string {
+	list := make([]string, 0, len(m))
+	for n := range m {
+		list = append(list, n)
+	}
+	sort.Strings(list)
+	return list
+}
+
+func (p *Pipeline) wake() {
+	for _, l := range p.lanes {
+		l.notify()
+	}
+}
+
+// Run works until ctx ends or something makes going on wrong. It returns when everything that it started has ended.
+func (p *Pipeline) Run(ctx context.Context) error {
+	if err := p.prepare(ctx); err != nil {
+		return err
+	}
+	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(p.o.Grace, stop) })()
+	// The projector outlives the lanes, which wait for their outcomes to be applied.
+	projecting, endProjection := context.WithCancel(context.WithoutCancel(ctx))
+	defer endProjection()
+	outer, octx := errgroup.WithContext(ctx)
+	inner, ictx := errgroup.WithContext(octx)
+	started := make([]chan error, len(p.captures))
+	for i, c := range p.captures {
+		started[i] = make(chan error, 1)
+		inner.Go(func() error { return c.run(ictx, started[i]) })
+	}
+	inner.Go(func() error { return p.ready(ictx, started) })
+	inner.Go(func() error { return p.deliverAll(ictx, hard) })
+	inner.Go(func() error { return p.tend(ictx) })
+	outer.Go(func() error { return p.project.run(projecting) })
+	outer.Go(func() error {
+		defer endProjection()
+		return inner.Wait()
+	})
+	err := outer.Wait()
+	return errors.Join(err, p.close())
+}
+
+// prepare projects what the last run left, and activates the mapping.
+func (p *Pipeline) prepare(ctx context.Context) error {
+	active, err := p.project.load()
+	if err != nil {
+		return err
+	}
+	if err := p.project.catchUp(ctx); err != nil {
+		return err
+	}
+	if p.project.mapping != nil { // catchUp may have activated a newer one
+		if active, err = p.project.load(); err != nil {
+			return err
+		}
+	}
+	if err := p.activate(ctx, active); err != nil {
+		return err
+	}
+	return p.positions()
+}
+
+func (p *Pipeline) activate(ctx context.Context, active *mappingEntry) error {
+	if active != nil && active.Text == string(p.o.Text) {
+		return nil
+	}
+	if active != nil {
+		if err := p.extends(p.project.mapping); err != nil {
+			return err
+		}
+		p.changed = active.Version
+	}
+	payload, err := json.Marshal(mappingEntry{p.o.Mapping.Version(), p.o.File, string(p.o.Text)})
+	if err != nil {
+		return err
+	}
+	if _, err := p.store.Append(ctx, checkpoint.Entry{Kind: checkpoint.Mapping, Payload: payload}); err != nil {
+		return fmt.Errorf("journalling the activation of %s: %w", p.o.Mapping.Version(), err)
+	}
+	p.log.Info("mapping activated", "mapping", p.o.Mapping.Version(), "before", p.changed)
+	return p.project.catchUp(ctx)
+}
+
+// extends refuses a mapping that reads tables or columns which were not captured so far: their history is not here, so
+// that source must be read again.
+func (p *Pipeline) extends(old *transform.Mapping) error {
+	if old == nil {
+		return nil
+	}
+	for _, name := range p.o.Mapping.Sources() {
+		captured := map[string]bool{}
+		for _, sel := range old.Selections(name) {
+			for _, col := range sel.Columns {
+				captured[sel.Table.String()+" "+col] = true
+			}
+		}
+		src, err := p.sourceState(name)
+		if err != nil {
+			return err
+		}
+		if src.Position == "" {
+			continue // it will be read from the beginning anyway
+		}
+		for _, sel := range p.o.Mapping.Selections(name) {
+			for _, col := range sel.Columns {
+				if !captured[sel.Table.String()+" "+col] {
+					return fmt.Errorf("mapping %s reads %s.%s of source %s, which %s did not capture; run `waybill checkpoint reset %s --to snapshot`, then start again",
+						p.o.Mapping.Version(), sel.Table, col, name, old.Version(), name)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Pipeline) sourceState(name string) (src sourceState, err error) {
+	err = p.store.View(func(tx *checkpoint.Txn) error {
+		src, err = newState(tx).source(name)
+		return err
+	})
+	return src, err
+}
+
+// positions gives each capture the resume point that the journal holds.
+func (p *Pipeline) positions() error {
+	for _, c := range p.captures {
+		src, err := p.sourceState(c.name)
+		if err != nil {
+			return err
+		}
+		c.position, c.mark, c.identity = cdc.Position(src.Position), src.CommitAt, src.Identity
+	}
+	return nil
+}
+
+// ready waits until every source has opened once. A source that cannot start exactly where it must fails the start.
+func (p *Pipeline) ready(ctx context.Context, started []chan error) error {
+	for i, ch := range started {
+		select {
+		case err := <-ch:
+			if err != nil && final(err) {
+				return fmt.Errorf("starting source %s: %w", p.captures[i].name, err)
+			}
+			if err != nil {
+				p.log.Warn("source is not reachable yet", "source", p.captures[i].name, "error", err)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	if p.o.Ready != nil {
+		p.o.Ready()
+	}
+	return nil
+}
+
+// deliverAll binds each target and runs its lanes.
+func (p *Pipeline) deliverAll(ctx, hard context.Context) error {
+	group, gctx := errgroup.WithContext(ctx)
+	for _, t := range p.targets {
+		group.Go(func() error {
+			if err := p.bind(gctx, t); err != nil {
+				return err
+			}
+			lanes, lctx := errgroup.WithContext(gctx)
+			for _, l := range p.lanes {
+				if l.target == t {
+					lanes.Go(func() error { return l.run(lctx, hard) })
+				}
+			}
+			return lanes.Wait()
+		})
+	}
+	return group.Wait()
+}
+
+// tend trims the journal and ends verify-first when its reason is gone.
+func (p *Pipeline) tend(ctx context.Context) error {
+	tick := time.NewTicker(trimEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		keep, settled, err := p.needed()
+		if err != nil {
+			return err
+		}
+		if _, err := p.store.Trim(keep); err != nil {
+			p.log.Warn("trimming the journal", "error", err)
+		}
+		if settled && p.store.Identity().VerifyFirst {
+			if err := p.store.ClearVerifyFirst(); err != nil {
+				p.log.Warn("ending verify-first", "error", err)
+			}
+		}
+	}
+}
+
+// needed returns the oldest entry that must stay, and whether every source has been read and everything is delivered.
+func (p *Pipeline) needed() (keep uint64, settled bool, err error) {
+	err = p.store.View(func(tx *checkpoint.Txn) error {
+		s := newState(tx)
+		keep, settled = p.store.Applied().Index+1, true
+		for _, c := range p.captures {
+			src, err := s.source(c.name)
+			if err != nil {
+				return err
+			}
+			settled = settled && src.Seeded
+			if len(src.Parts) > 0 {
+				keep = min(keep, src.Parts[0].From)
+			}
+		}
+		if head, _, err := s.first(bucketItem, ""); err != nil {
+			return err
+		} else if head != "" {
+			settled = false
+		}
+		return s.Scan(bucketHold, "", "", func(_ string, v []byte) (bool, error) {
+			var h heldChange
+			if err := json.Unmarshal(v, &h); err != nil {
+				return false, err
+			}
+			keep = min(keep, h.Entry)
+			return true, nil
+		})
+	})
+	return keep, settled, err
+}
+
+func (p *Pipeline) close() error {
+	var errs []error
+	for _, t := range p.targets {
+		errs = append(errs, t.sink.Close())
+	}
+	return errors.Join(errs...)
+}

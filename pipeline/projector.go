@@ -1,0 +1,295 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"waybill/cdc"
+	"waybill/checkpoint"
+	"waybill/transform"
+)
+
+// maxUnits bounds how many changes and entries one state transaction takes, so that a commit stays short and its
+// memory small; the store may ask to stop earlier.
+const maxUnits = 500
+
+// projector reads the journal in order and is the only writer of the state. It reads no clock, no network and no random
+// number: the same journal gives the same state.
+type projector struct {
+	store  *checkpoint.Store
+	codecs cdc.Codecs
+	log    *slog.Logger
+	notify func() // called after each commit: queues may have moved
+
+	mapping *transform.Mapping
+	mapper  *transform.Mapper
+	schemas map[uint64]*cdc.Schema
+	tx      *state      // the present transaction
+	cursor  *rowsCursor // place inside a long Rows entry, kept between commits
+	quiet   bool        // the last step found neither entry nor work
+
+	mu      sync.Mutex
+	applied checkpoint.Applied
+	moved   chan struct{} // closed and replaced after each commit
+	changes uint64        // row changes applied since start
+}
+
+func newProjector(store *checkpoint.Store, codecs cdc.Codecs, log *slog.Logger, notify func()) *projector {
+	return &projector{store: store, codecs: codecs, log: log, notify: notify, schemas: map[uint64]*cdc.Schema{},
+		applied: store.Applied(), moved: make(chan struct{})}
+}
+
+// run projects until ctx ends. An error means a bug or a broken store: the pipeline stops.
+func (p *projector) run(ctx context.Context) error {
+	for {
+		idle, err := p.step()
+		if err != nil {
+			return fmt.Errorf("projecting journal entry %d: %w", p.place().Index+1, err)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil
+		}
+		if idle {
+			if err := p.store.Wait(ctx, p.place().Index); err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return err
+			}
+		}
+	}
+}
+
+// catchUp projects what is in the journal and returns.
+func (p *projector) catchUp(ctx context.Context) error {
+	for ctx.Err() == nil {
+		idle, err := p.step()
+		if err != nil {
+			return fmt.Errorf("projecting journal entry %d: %w", p.place().Index+1, err)
+		}
+		if idle {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// step commits one bounded transaction and reports whether nothing was left to do.
+func (p *projector) step() (idle bool, err error) {
+	at := p.place()
+	if p.quiet && at.Index >= p.store.Last() {
+		return true, nil
+	}
+	err = p.store.Project(func(tx *checkpoint.Txn) (checkpoint.Applied, error) {
+		s := newState(tx)
+		p.tx = s
+		if err := s.begin(); err != nil {
+			return at, err
+		}
+		for units := 0; units < maxUnits && !tx.Full(); {
+			n, next, err := p.one(s, at, maxUnits-units)
+			if err != nil {
+				return at, err
+			}
+			if n == 0 {
+				idle = true
+				break
+			}
+			at, units = next, units+n
+		}
+		return at, s.flush()
+	})
+	if err != nil {
+		p.cursor = nil
+		return false, err
+	}
+	p.mu.Lock()
+	p.quiet = idle
+	p.applied = at
+	close(p.moved)
+	p.moved = make(chan struct{})
+	p.mu.Unlock()
+	p.notify()
+	return idle, nil
+}
+
+// one does the next piece of work, or the next entry as far as it may go. It returns 0 when there is neither.
+func (p *projector) one(s *state, at checkpoint.Applied, limit int) (int, checkpoint.Applied, error) {
+	if s.busy {
+		more, err := p.doWork(s)
+		s.busy = more
+		return 1, at, err
+	}
+	if at.Index >= p.store.Last() {
+		return 0, at, nil
+	}
+	e, err := p.store.Read(at.Index + 1)
+	if err != nil {
+		return 0, at, err
+	}
+	if e.Kind == checkpoint.Rows {
+		return p.rows(s, e, at, limit)
+	}
+	if err := p.entry(s, e); err != nil {
+		return 0, at, err
+	}
+	return 1, checkpoint.Applied{Index: e.Index}, nil
+}
+
+func (p *projector) entry(s *state, e checkpoint.Entry) error {
+	s.at = workAt{e.Index, e.At}
+	switch e.Kind {
+	case checkpoint.Intent:
+		return p.intent(s, e)
+	case checkpoint.Outcome:
+		return p.outcome(s, e)
+	case checkpoint.Decision:
+		return p.decision(s, e)
+	case checkpoint.Mapping:
+		return p.activate(s, e)
+	case checkpoint.Note:
+		return p.note(s, e)
+	}
+	return fmt.Errorf("entry %d has kind %q, which this release does not know", e.Index, e.Kind)
+}
+
+// place returns what is applied.
+func (p *projector) place() checkpoint.Applied {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.applied
+}
+
+// wait blocks until the entry is applied, with the work that it left behind.
+func (p *projector) wait(ctx context.Context, index uint64) error {
+	for {
+		p.mu.Lock()
+		done, moved := p.applied.Index >= index, p.moved
+		p.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// schema finds a schema by the id that a batch used. It is called inside a transaction of the projector.
+func (p *projector) schema(id uint64) (*cdc.Schema, error) {
+	if known := p.schemas[id]; known != nil {
+		return known, nil
+	}
+	var found cdc.Schema
+	ok, err := p.tx.load(bucketSchema, hexKey(id), &found)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("schema %016x of a captured row is not in the state", id)
+	}
+	p.schemas[id] = &found
+	return &found, nil
+}
+
+func (p *projector) learn(s *state, b *cdc.Batch) error {
+	for _, sc := range b.Schemas {
+		id := sc.ID()
+		if p.schemas[id] != nil {
+			continue
+		}
+		if err := s.save(bucketSchema, hexKey(id), sc); err != nil {
+			return err
+		}
+		p.schemas[id] = sc
+	}
+	return nil
+}
+
+// now returns the watermark of each source that the mapping names, and the time up to which all of them are captured.
+func (p *projector) now(s *state) (marks map[string]time.Time, now time.Time, err error) {
+	marks = map[string]time.Time{}
+	if p.mapping == nil {
+		return marks, now, nil
+	}
+	for i, name := range p.mapping.Sources() {
+		src, err := s.source(name)
+		if err != nil {
+			return nil, now, err
+		}
+		marks[name] = src.CommitAt
+		if i == 0 || src.CommitAt.Before(now) {
+			now = src.CommitAt
+		}
+	}
+	return marks, now, nil
+}
+
+// activate applies a Mapping entry: from here on its rules hold.
+func (p *projector) activate(s *state, e checkpoint.Entry) error {
+	var m mappingEntry
+	if err := json.Unmarshal(e.Payload, &m); err != nil {
+		return fmt.Errorf("reading mapping entry: %w", err)
+	}
+	if err := p.use(m); err != nil {
+		return err
+	}
+	if err := s.save(bucketSystem, "mapping", m); err != nil {
+		return err
+	}
+	if err := s.addWork(work{Kind: workActivate}); err != nil {
+		return err
+	}
+	return s.audit(AuditLine{At: e.At, By: "waybill", Action: "activate mapping", Target: m.Version, Index: e.Index})
+}
+
+// use compiles a mapping and projects by it.
+func (p *projector) use(m mappingEntry) error {
+	mapping, err := transform.Parse(m.File, []byte(m.Text))
+	if err != nil {
+		return fmt.Errorf("compiling the active mapping %s: %w", m.Version, err)
+	}
+	mapper, err := transform.NewMapper(mapping)
+	if err != nil {
+		return fmt.Errorf("compiling the active mapping %s: %w", m.Version, err)
+	}
+	p.mapping, p.mapper = mapping, mapper
+	return nil
+}
+
+// load takes up the mapping that the state says is active.
+func (p *projector) load() (*mappingEntry, error) {
+	var m mappingEntry
+	var ok bool
+	err := p.store.View(func(tx *checkpoint.Txn) (err error) {
+		ok, err = newState(tx).load(bucketSystem, "mapping", &m)
+		return err
+	})
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &m, p.use(m)
+}
+
+func (p *projector) note(s *state, e checkpoint.Entry) error {
+	var n noteEntry
+	if err := json.Unmarshal(e.Payload, &n); err != nil {
+		return fmt.Errorf("reading note: %w", err)
+	}
+	if n.Action == "bind" {
+		if err := s.Put(bucketBind, n.Target, []byte(n.Identity)); err != nil {
+			return err
+		}
+	}
+	return s.audit(AuditLine{At: e.At, By: "waybill", Action: n.Action, Target: n.Target, Why: n.Why, Index: e.Index})
+}
+
+// errNoMapping says that rows came before any mapping was active; the pipeline activates one before it captures.
+var errNoMapping = errors.New("no mapping is active")

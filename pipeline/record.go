@@ -1,0 +1,166 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"time"
+
+	"waybill/sinks"
+	"waybill/transform"
+)
+
+// DeliveryState is where a delivery stands.
+type DeliveryState string
+
+// The states of a delivery.
+const (
+	StateWaiting   DeliveryState = "waiting"   // behind a gate, or behind an earlier delivery of its order key
+	StateReady     DeliveryState = "ready"     // may be sent
+	StateSent      DeliveryState = "sent"      // an intent is in the journal, its outcome is not (or is unknown)
+	StateRetry     DeliveryState = "retry"     // certainly not done; again at RetryAt
+	StateParked    DeliveryState = "parked"    // an exception holds it
+	StateDone      DeliveryState = "done"      // the target holds it
+	StateDiscarded DeliveryState = "discarded" // a named person gave it up
+)
+
+// delivery is one posting on its way to its target: an outbox row and its history in short.
+type delivery struct {
+	Post       transform.Post           `json:"post"`
+	Seq        uint64                   `json:"seq"` // place in its queue
+	State      DeliveryState            `json:"state"`
+	Step       string                   `json:"step,omitempty"` // step of the last intent or outcome
+	Done       map[string]sinks.Outcome `json:"done,omitempty"` // applied steps, without excerpts
+	Intent     *sinks.Intent            `json:"intent,omitempty"`
+	Attempts   int                      `json:"attempts,omitempty"` // sends of the present step, for back-off
+	Sends      int                      `json:"sends,omitempty"`    // all sends ever
+	RetryAt    time.Time                `json:"retry_at,omitempty"`
+	RetryFrom  time.Time                `json:"retry_from,omitempty"` // when RetryAt was chosen
+	Last       *sinks.Outcome           `json:"last,omitempty"`
+	Exception  string                   `json:"exception,omitempty"`
+	Unmet      []transform.Gate         `json:"unmet,omitempty"`
+	Verify     bool                     `json:"verify,omitempty"` // look before each send: adopted, replayed, or retried by a person
+	Recorded   time.Time                `json:"recorded"`         // commit time of the cause
+	Queued     time.Time                `json:"queued"`           // journal time at which it was queued
+	FirstRetry time.Time                `json:"first_retry,omitempty"`
+	Replays    int                      `json:"replays,omitempty"`
+}
+
+// ledgerRow is what we know to be in a target. Its key is (sink, company, entity, external id, step) (Invariant 6).
+type ledgerRow struct {
+	Delivery string            `json:"delivery"`
+	Ref      string            `json:"ref,omitempty"`
+	Number   string            `json:"number,omitempty"`
+	Facts    map[string]string `json:"facts,omitempty"`
+	Index    uint64            `json:"index"`
+	At       time.Time         `json:"at"`
+	Adopted  bool              `json:"adopted,omitempty"`
+}
+
+// exception is one cause that a person, or later data, must settle.
+type exception struct {
+	ID          string            `json:"id"`
+	State       string            `json:"state"`
+	Origin      string            `json:"origin"`
+	Delivery    string            `json:"delivery,omitempty"`
+	Problem     transform.Problem `json:"problem"`
+	OpenedAt    time.Time         `json:"opened_at"`
+	Index       uint64            `json:"index"` // journal entry that opened it
+	ClosedAt    *time.Time        `json:"closed_at,omitempty"`
+	ClosedIndex uint64            `json:"closed_index,omitempty"`
+	ClosedBy    string            `json:"closed_by,omitempty"`
+	Reason      string            `json:"reason,omitempty"`
+	Waiting     int               `json:"waiting"`
+	Retries     int               `json:"retries,omitempty"`
+}
+
+// The origins of an exception.
+const (
+	originMapping  = "mapping"
+	originDelivery = "delivery"
+	originTarget   = "target" // a whole target is blocked: credentials, closed period
+	originGate     = "gate"
+	originTable    = "table" // a table is held because its shape is not understood
+)
+
+// sourceState is what the state knows of a source.
+type sourceState struct {
+	Identity string    `json:"identity,omitempty"`
+	Position string    `json:"position,omitempty"`
+	CommitAt time.Time `json:"commit_at,omitempty"` // watermark
+	Open     string    `json:"open,omitempty"`      // large transaction whose end has not come
+	Parts    []span    `json:"parts,omitempty"`     // journal entries of its parts
+	Seeded   bool      `json:"seeded,omitempty"`    // a first snapshot is complete
+}
+
+// span is a run of consecutive journal entries that are parts of one transaction.
+type span struct {
+	From uint64 `json:"f"`
+	To   uint64 `json:"t"`
+}
+
+// work is a bounded, resumable task that an entry left behind. Work is done in order before the next entry is applied.
+type work struct {
+	Kind   string          `json:"kind"`
+	Key    string          `json:"key,omitempty"`
+	Cursor string          `json:"cursor,omitempty"`
+	Detail json.RawMessage `json:"detail,omitempty"`
+}
+
+// outcomeEntry is the payload of a checkpoint.Outcome entry.
+type outcomeEntry struct {
+	Delivery string        `json:"delivery"`
+	Step     string        `json:"step"`
+	Final    bool          `json:"final,omitempty"`  // the step is the entity's last
+	Verify   bool          `json:"verify,omitempty"` // the answer of a verification, not of a send
+	Attempt  int           `json:"attempt,omitempty"`
+	RetryAt  time.Time     `json:"retry_at,omitempty"` // chosen by the lane, with jitter, so that the state needs no clock
+	Outcome  sinks.Outcome `json:"outcome"`
+}
+
+// decisionEntry is the payload of a checkpoint.Decision entry: what a named person decided.
+type decisionEntry struct {
+	Action string         `json:"action"` // retry, discard, replay, reset
+	IDs    []string       `json:"ids,omitempty"`
+	Replay *ReplayRequest `json:"replay,omitempty"`
+	Reset  *ResetRequest  `json:"reset,omitempty"`
+	By     string         `json:"by"`
+	Why    string         `json:"why,omitempty"`
+}
+
+// mappingEntry is the payload of a checkpoint.Mapping entry: the whole text, so that the journal explains itself.
+type mappingEntry struct {
+	Version string `json:"version"`
+	File    string `json:"file"`
+	Text    string `json:"text"`
+}
+
+// noteEntry is the payload of a checkpoint.Note entry: a fact that the daemon established itself.
+type noteEntry struct {
+	Action   string `json:"action"` // bind
+	Target   string `json:"target,omitempty"`
+	Identity string `json:"identity,omitempty"`
+	Why      string `json:"why,omitempty"`
+}
+
+// traceNote is what trace keeps of an intent or outcome, so that a story outlives the trimming of the journal.
+type traceNote struct {
+	At      time.Time     `json:"at"`
+	Kind    string        `json:"kind"` // intent, outcome, verify
+	Step    string        `json:"step"`
+	Attempt int           `json:"attempt,omitempty"`
+	Class   sinks.Class   `json:"class,omitempty"`
+	Code    string        `json:"code,omitempty"`
+	Message string        `json:"message,omitempty"`
+	Number  string        `json:"number,omitempty"`
+	Took    time.Duration `json:"took,omitempty"`
+	Request string        `json:"request,omitempty"`
+	Answer  string        `json:"answer,omitempty"`
+}
+
+// rowNote is what trace keeps of a row change.
+type rowNote struct {
+	Table    string    `json:"table"`
+	Op       string    `json:"op"`
+	Commit   string    `json:"commit"`
+	CommitAt time.Time `json:"commit_at"`
+	At       time.Time `json:"at"`
+}

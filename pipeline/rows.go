@@ -1,0 +1,216 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+
+	"waybill/cdc"
+	"waybill/checkpoint"
+	"waybill/transform"
+)
+
+// rowsCursor walks the changes of a Rows entry: of the entry alone, or of all the parts of a large transaction that it
+// ends. It lives between commits, so that a long transaction is walked once.
+type rowsCursor struct {
+	index  uint64 // the entry that makes the changes visible
+	parts  []span // entries to walk, in order
+	part   uint64 // entry being walked
+	reader *cdc.Reader
+	unit   uint64 // changes handed out
+	inPart uint64 // of these, from the present part
+	last   cdc.Batch
+}
+
+// rows applies a Rows entry from at.Ordinal on, at most limit changes, and returns how many units it took.
+func (p *projector) rows(s *state, e checkpoint.Entry, at checkpoint.Applied, limit int) (int, checkpoint.Applied, error) {
+	b, err := cdc.DecodeBatch(e.Payload)
+	if err != nil {
+		return 0, at, err
+	}
+	if p.mapper == nil {
+		return 0, at, errNoMapping
+	}
+	src, err := s.source(b.Source)
+	if err != nil {
+		return 0, at, err
+	}
+	if at.Ordinal == 0 {
+		if err := p.learn(s, &b); err != nil {
+			return 0, at, err
+		}
+	}
+	if b.More {
+		return 1, checkpoint.Applied{Index: e.Index}, s.hide(src, b, e.Index)
+	}
+	if p.cursor == nil || p.cursor.index != e.Index {
+		if err := p.open(src, b, e.Index, at.Ordinal); err != nil {
+			return 0, at, err
+		}
+	}
+	n, finished, err := p.walk(s, e, limit)
+	if err != nil {
+		return 0, at, err
+	}
+	if !finished {
+		return max(n, 1), checkpoint.Applied{Index: e.Index - 1, Ordinal: p.cursor.unit}, nil
+	}
+	p.cursor = nil
+	return n + 1, checkpoint.Applied{Index: e.Index}, p.captured(s, src, b, e)
+}
+
+// hide remembers a part of a transaction whose end has not come: its changes stay invisible.
+func (s *state) hide(src sourceState, b cdc.Batch, index uint64) error {
+	if src.Open != b.Tx || b.Part == 0 {
+		src.Open, src.Parts = b.Tx, nil
+	}
+	if n := len(src.Parts); n > 0 && src.Parts[n-1].To+1 == index {
+		src.Parts[n-1].To = index
+	} else {
+		src.Parts = append(src.Parts, span{index, index})
+	}
+	src.Identity = b.Identity
+	return s.save(bucketSource, b.Source, src)
+}
+
+// open starts the walk over the changes that the entry makes visible, after skip of them.
+func (p *projector) open(src sourceState, b cdc.Batch, index, skip uint64) error {
+	c := &rowsCursor{index: index, reader: cdc.NewReader(p.codecs, p.schema)}
+	if b.Tx != "" && b.Part > 0 && src.Open == b.Tx {
+		c.parts = append(c.parts, src.Parts...)
+	}
+	c.parts = append(c.parts, span{index, index})
+	c.part = c.parts[0].From
+	p.cursor = c
+	if err := p.read(); err != nil {
+		return err
+	}
+	for c.unit < skip {
+		ok, err := p.following()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("entry %d has %d changes, of which %d are said to be applied", index, c.unit, skip)
+		}
+	}
+	return nil
+}
+
+// read takes up the batch of the cursor's present part.
+func (p *projector) read() error {
+	e, err := p.store.Read(p.cursor.part)
+	if err != nil {
+		return err
+	}
+	b, err := cdc.DecodeBatch(e.Payload)
+	if err != nil {
+		return err
+	}
+	p.cursor.last, p.cursor.inPart = b, 0
+	p.cursor.reader.Reset(&p.cursor.last)
+	return nil
+}
+
+// following moves to the next change, over the ends of parts.
+func (p *projector) following() (bool, error) {
+	c := p.cursor
+	for !c.reader.Next() {
+		if err := c.reader.Err(); err != nil {
+			return false, err
+		}
+		switch {
+		case c.part < c.parts[0].To:
+			c.part++
+		case len(c.parts) > 1:
+			c.parts = c.parts[1:]
+			c.part = c.parts[0].From
+		default:
+			return false, nil
+		}
+		if err := p.read(); err != nil {
+			return false, err
+		}
+	}
+	c.unit++
+	c.inPart++
+	return true, nil
+}
+
+// walk maps at most limit changes.
+func (p *projector) walk(s *state, e checkpoint.Entry, limit int) (n int, finished bool, err error) {
+	_, now, err := p.now(s)
+	if err != nil {
+		return 0, false, err
+	}
+	at := transform.Entry{Index: e.Index, Observed: e.At, Now: now}
+	s.at = workAt{e.Index, e.At}
+	for n < limit && !s.Full() {
+		ok, err := p.following()
+		if err != nil {
+			return n, false, err
+		}
+		if !ok {
+			return n, true, nil
+		}
+		n++
+		p.changes++
+		ref := holdRef{p.cursor.part, p.cursor.inPart, p.cursor.unit}
+		if err := p.change(s, at, p.cursor.reader.Change(), ref); err != nil {
+			return n, false, err
+		}
+	}
+	return n, false, nil
+}
+
+// change maps one change, or holds it when its table is held (Invariant 3).
+func (p *projector) change(s *state, at transform.Entry, ch *cdc.Change, ref holdRef) error {
+	table := key(ch.Source, ch.Schema.Table.String())
+	held, err := s.Get(bucketHeld, table)
+	if err != nil {
+		return err
+	}
+	if held != nil {
+		return s.hold(table, ref, ch)
+	}
+	out := &output{s: s, entry: at, change: ch, unit: ref.unit}
+	err = p.mapper.Change(s, out, at, ch)
+	var hold *transform.HoldTable
+	if !errors.As(err, &hold) {
+		return err
+	}
+	if err := s.holdTable(table, ch, hold, at); err != nil {
+		return err
+	}
+	return s.hold(table, ref, ch)
+}
+
+// captured moves the source's position and watermark once all changes of the entry are applied (Invariant 2).
+func (p *projector) captured(s *state, src sourceState, b cdc.Batch, e checkpoint.Entry) error {
+	src.Identity, src.Open, src.Parts = b.Identity, "", nil
+	if b.Position != "" {
+		src.Position = string(b.Position)
+	}
+	if b.CommitAt.After(src.CommitAt) {
+		src.CommitAt = b.CommitAt
+	}
+	if b.Snapshot {
+		src.Seeded = true
+		if err := s.addWork(work{Kind: workSnapshot, Key: b.Source}); err != nil {
+			return err
+		}
+	}
+	if err := s.save(bucketSource, b.Source, src); err != nil {
+		return err
+	}
+	if micros(src.CommitAt) < s.timer {
+		return nil
+	}
+	marks, now, err := p.now(s)
+	if err != nil {
+		return err
+	}
+	if t, err := s.due(marks, now); err != nil || t == nil {
+		return err
+	}
+	return s.addWork(work{Kind: workTimers})
+}

@@ -1,0 +1,241 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"waybill/checkpoint"
+	"waybill/sinks"
+	"waybill/transform"
+)
+
+// intent applies an Intent entry: the delivery may have been sent from now on, whatever happens to us.
+func (p *projector) intent(s *state, e checkpoint.Entry) error {
+	var in sinks.Intent
+	if err := json.Unmarshal(e.Payload, &in); err != nil {
+		return fmt.Errorf("reading intent %d: %w", e.Index, err)
+	}
+	d, err := s.delivery(in.ID)
+	if err != nil || d == nil {
+		return err
+	}
+	d.State, d.Step, d.Intent, d.Last = StateSent, in.Step, &in, nil
+	d.Attempts++
+	d.Sends++
+	if err := s.log(in.ID, e, traceNote{At: e.At, Kind: "intent", Step: in.Step, Attempt: in.Attempt,
+		Request: clip(string(in.Request), 2000)}); err != nil {
+		return err
+	}
+	return s.putDelivery(d)
+}
+
+// outcome applies an Outcome entry: it settles the step, or says when and how to go on.
+func (p *projector) outcome(s *state, e checkpoint.Entry) error {
+	var o outcomeEntry
+	if err := json.Unmarshal(e.Payload, &o); err != nil {
+		return fmt.Errorf("reading outcome %d: %w", e.Index, err)
+	}
+	d, err := s.delivery(o.Delivery)
+	if err != nil || d == nil || d.State == StateDone || d.State == StateDiscarded {
+		return err
+	}
+	note := traceNote{At: e.At, Kind: "outcome", Step: o.Step, Attempt: o.Attempt, Class: o.Outcome.Class, Code: o.Outcome.Code,
+		Message: o.Outcome.Message, Number: o.Outcome.Number, Took: o.Outcome.Took, Request: o.Outcome.Request, Answer: o.Outcome.Answer}
+	if o.Verify {
+		note.Kind = "verify"
+	}
+	if err := s.log(d.Post.ID, e, note); err != nil {
+		return err
+	}
+	if o.Outcome.Class != sinks.Setup {
+		if err := s.healthy(d, o, e.At); err != nil {
+			return err
+		}
+	}
+	last := o.Outcome
+	last.Request, last.Answer = "", ""
+	d.Step, d.Last, d.RetryFrom = o.Step, &last, e.At
+	return p.settle(s, d, o, e)
+}
+
+// healthy resolves the exception of a blocked target when it answers about documents again.
+func (s *state) healthy(d *delivery, o outcomeEntry, at time.Time) error {
+	if !o.Outcome.Done() && o.Outcome.Class != sinks.Rejected && o.Outcome.Class != sinks.Absent {
+		return nil
+	}
+	fp, err := s.Get(bucketSystem, "setup/"+d.Post.Sink)
+	if err != nil || len(fp) == 0 {
+		return err
+	}
+	if err := s.Delete(bucketSystem, "setup/"+d.Post.Sink); err != nil {
+		return err
+	}
+	return s.resolve(string(fp), d.Post.Sink, "waybill", "the target accepts us again", at)
+}
+
+func (p *projector) settle(s *state, d *delivery, o outcomeEntry, e checkpoint.Entry) error {
+	switch o.Outcome.Class {
+	case sinks.Applied, sinks.AlreadyApplied:
+		return p.delivered(s, d, o, e)
+	case sinks.Absent:
+		d.State, d.Intent, d.Last = StateReady, nil, nil
+		return s.putDelivery(d)
+	case sinks.RetryLater:
+		// A verification that could not ask leaves the intent as unknown as it was (Invariant 9).
+		d.RetryAt = o.RetryAt
+		if d.FirstRetry.IsZero() {
+			d.FirstRetry = e.At
+		}
+		if !o.Verify || d.Intent == nil {
+			d.State, d.Intent = StateRetry, nil
+		}
+		return s.putDelivery(d)
+	case sinks.Unknown:
+		d.State, d.RetryAt = StateSent, o.RetryAt
+		return s.putDelivery(d)
+	case sinks.Setup:
+		if !o.Verify || d.Intent == nil {
+			d.State, d.Intent = StateRetry, nil
+		}
+		d.RetryAt = o.RetryAt
+		return s.blocked(d, o, e.At)
+	case sinks.Rejected, sinks.Conflict:
+		return s.park(d, o, e)
+	}
+	return fmt.Errorf("outcome %d has class %q, which this release does not know", e.Index, o.Outcome.Class)
+}
+
+// delivered writes the ledger and, after the last step, takes the delivery out of its queue and opens the gates that wait.
+func (p *projector) delivered(s *state, d *delivery, o outcomeEntry, e checkpoint.Entry) error {
+	row := ledgerRow{Delivery: d.Post.ID, Ref: o.Outcome.Ref, Number: o.Outcome.Number, Facts: o.Outcome.Facts,
+		Index: e.Index, At: e.At, Adopted: o.Verify && d.Intent == nil}
+	if err := s.save(bucketLedger, ledgerKey(d.Post, o.Step), row); err != nil {
+		return err
+	}
+	if d.Done == nil {
+		d.Done = map[string]sinks.Outcome{}
+	}
+	kept := o.Outcome
+	kept.Request, kept.Answer, kept.Message = "", "", ""
+	d.Done[o.Step] = kept
+	d.Intent, d.Attempts, d.FirstRetry = nil, 0, time.Time{}
+	if !o.Final {
+		d.State = StateReady
+		return s.putDelivery(d)
+	}
+	d.State, d.Verify = StateDone, false
+	if err := s.putDelivery(d); err != nil {
+		return err
+	}
+	if err := s.settleException(d, "resolved", "waybill", "delivered", e.At); err != nil {
+		return err
+	}
+	if err := p.posted(s, d, o, e); err != nil {
+		return err
+	}
+	gate := transform.Gate{Kind: transform.GateLedger, Name: d.Post.Sink + "." + d.Post.Entity, Key: d.Post.ExternalID}
+	if err := s.Put(bucketApplied, key(d.Post.Sink, d.Post.Entity, d.Post.ExternalID), []byte(d.Post.ID)); err != nil {
+		return err
+	}
+	if err := s.open(gateKey(gate)); err != nil {
+		return err
+	}
+	return s.leave(d)
+}
+
+// posted notes the target's number, so that people find the document by it, and tells everyone who follows the events.
+func (p *projector) posted(s *state, d *delivery, o outcomeEntry, e checkpoint.Entry) error {
+	out := &output{s: s, entry: transform.Entry{Index: e.Index, Observed: e.At}}
+	for _, name := range []string{o.Outcome.Number, o.Outcome.Ref} {
+		if name == "" {
+			continue
+		}
+		if err := s.mark(bucketAlias, key(name, "post/"+d.Post.ID)); err != nil {
+			return err
+		}
+	}
+	if d.Post.Amount == nil {
+		return nil
+	}
+	return out.Event(derived("erp.posted", d, o, e))
+}
+
+// park opens an exception for a delivery that its target refuses. Only its own order key waits.
+func (s *state) park(d *delivery, o outcomeEntry, e checkpoint.Entry) error {
+	class := "DATA"
+	code := o.Outcome.Code
+	if code == "" {
+		code = map[sinks.Class]string{sinks.Rejected: "REJECTED", sinks.Conflict: "POST_CONFLICT"}[o.Outcome.Class]
+	}
+	title := fmt.Sprintf("%s refused %s: %s", d.Post.Sink, subjectOf(d.Post), o.Outcome.Message)
+	if o.Outcome.Class == sinks.Conflict {
+		title = fmt.Sprintf("%s holds something else as %s: %s", d.Post.Sink, subjectOf(d.Post), o.Outcome.Message)
+	}
+	evidence, err := json.Marshal(map[string]any{"step": o.Step, "field": o.Outcome.Field, "message": o.Outcome.Message,
+		"facts": o.Outcome.Facts, "body": d.Post.Body, "external_id": d.Post.ExternalID})
+	if err != nil {
+		return err
+	}
+	prob := transform.Problem{Fingerprint: "DELIVERY/" + d.Post.ID, Class: class, Code: code, Title: clip(title, 300),
+		Hint: o.Outcome.Hint, Owner: "billing", Subject: subjectOf(d.Post), OrderKey: d.Post.OrderKey, Amount: d.Post.Amount, Evidence: evidence}
+	id, err := s.openException(originDelivery, prob, d.Post.ID, e.At)
+	if err != nil {
+		return err
+	}
+	d.State, d.Exception, d.Intent = StateParked, id, nil
+	if err := s.putDelivery(d); err != nil {
+		return err
+	}
+	return s.Delete(bucketHead, headKey(d))
+}
+
+// blocked opens one exception for a target that refuses all of us, whatever the document.
+func (s *state) blocked(d *delivery, o outcomeEntry, at time.Time) error {
+	if err := s.putDelivery(d); err != nil {
+		return err
+	}
+	prob := transform.Problem{Fingerprint: "SETUP/" + d.Post.Sink + "/" + o.Outcome.Code, Class: "POLICY", Code: o.Outcome.Code,
+		Title: clip(fmt.Sprintf("%s cannot be used: %s", d.Post.Sink, o.Outcome.Message), 300), Hint: o.Outcome.Hint,
+		Owner: "integration", Subject: d.Post.Sink}
+	if _, err := s.openException(originTarget, prob, "", at); err != nil {
+		return err
+	}
+	return s.Put(bucketSystem, "setup/"+d.Post.Sink, []byte(prob.Fingerprint))
+}
+
+// settleException closes the exception that parked a delivery, if there is one.
+func (s *state) settleException(d *delivery, state, by, reason string, at time.Time) error {
+	if d.Exception == "" {
+		return nil
+	}
+	x, err := s.exception(d.Exception)
+	if err != nil || x == nil || x.State != "open" {
+		return err
+	}
+	x.Waiting = 0
+	if err := s.Delete(bucketSubject, key(x.ID, x.Problem.Subject)); err != nil {
+		return err
+	}
+	return s.closeException(x, state, by, reason, at)
+}
+
+// derived makes an event that follows from an outcome. Its id hashes its causes, so the same history gives the same id.
+func derived(typ string, d *delivery, o outcomeEntry, e checkpoint.Entry) transform.Event {
+	data, _ := json.Marshal(map[string]any{"sink": d.Post.Sink, "entity": d.Post.Entity, "external_id": d.Post.ExternalID,
+		"number": o.Outcome.Number, "facts": o.Outcome.Facts})
+	entity, k := "posting", d.Post.ExternalID
+	if len(d.Post.Refs) > 0 {
+		entity, k = splitRef(d.Post.Refs[0])
+	}
+	return transform.Event{ID: hashID(typ, d.Post.ID, fmt.Sprint(d.Replays)), Type: typ, Rule: "delivery", Source: "/waybill/" + d.Post.Sink,
+		Entity: entity, Key: k, Company: d.Post.Company, Lane: d.Post.Lane, OrderKey: d.Post.OrderKey,
+		Occurred: e.At, Recorded: e.At, Observed: e.At, Causation: []string{d.Post.Event}, Index: e.Index,
+		Position: fmt.Sprintf("journal/%d", e.Index), Data: data, Amount: d.Post.Amount, Refs: d.Post.Refs}
+}
+
+// log keeps the story of a delivery for trace.
+func (s *state) log(id string, e checkpoint.Entry, n traceNote) error {
+	n.Request, n.Answer, n.Message = clip(n.Request, 2000), clip(n.Answer, 2000), clip(n.Message, 500)
+	return s.save(bucketLog, key(id, hexKey(e.Index)), n)
+}

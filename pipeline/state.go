@@ -1,0 +1,220 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"waybill/checkpoint"
+	"waybill/transform"
+)
+
+// The buckets of the state. Keys of several parts are joined by sep; numbers are 16 hex digits so that they sort.
+const (
+	bucketSystem    = "sys"   // active mapping, counters
+	bucketSource    = "src"   // source name → sourceState
+	bucketSchema    = "sch"   // schema id → cdc.Schema
+	bucketEvent     = "ev"    // seq → transform.Event
+	bucketEventID   = "evi"   // event id → seq
+	bucketEventRef  = "evr"   // ref, seq
+	bucketHappened  = "evh"   // event type, key → seq of the first
+	bucketRow       = "rown"  // ref, index, ordinal → rowNote
+	bucketDelivery  = "del"   // delivery id → delivery
+	bucketEventPost = "evd"   // event id, delivery id
+	bucketQueue     = "q"     // lane, sink, order key → queue
+	bucketItem      = "qi"    // lane, sink, order key, number → delivery id
+	bucketHead      = "head"  // lane, sink, seq → delivery id: what a lane may take
+	bucketGate      = "gate"  // gate, delivery id: who waits for it
+	bucketWaited    = "gatew" // gate: somebody waits for it
+	bucketLedger    = "led"   // sink, company, entity, external id, step → ledgerRow
+	bucketApplied   = "app"   // sink, entity, external id: the posting is wholly in the target
+	bucketException = "ex"    // id → exception
+	bucketOpen      = "exo"   // fingerprint → id of the open exception
+	bucketSubject   = "exs"   // id, subject: who waits on it
+	bucketSubjectEx = "sex"   // subject, id: for trace
+	bucketTimer     = "tim"   // µs, id → transform.Timer
+	bucketTimerID   = "timi"  // id → µs
+	bucketHold      = "hold"  // source, table, index, ordinal: changes held
+	bucketHeld      = "held"  // source, table → fingerprint: the table is held
+	bucketWork      = "work"  // seq → work
+	bucketLog       = "dlog"  // delivery id, index → traceNote
+	bucketAlias     = "alias" // what people type → ref
+	bucketAudit     = "aud"   // index → AuditLine
+	bucketCount     = "cnt"   // lane, sink, state → number
+	bucketMoney     = "mon"   // currency, state → count and sum
+	bucketBind      = "bind"  // sink → identity of its target
+)
+
+const sep = "\x00"
+
+func hexKey(n uint64) string { return fmt.Sprintf("%016x", n) }
+
+func unhex(s string) uint64 {
+	n, _ := strconv.ParseUint(s, 16, 64)
+	return n
+}
+
+func key(parts ...string) string { return strings.Join(parts, sep) }
+
+// state is the typed view of one store transaction. The projector alone writes through it.
+type state struct {
+	*checkpoint.Txn
+	counts map[string]int64
+	money  map[string]*moneySum
+	at     workAt // the entry being applied, on whose account work is added
+	busy   bool   // there is work to do before the next entry
+	timer  string // no timer is due before this key; "" when not known
+}
+
+func newState(tx *checkpoint.Txn) *state {
+	return &state{Txn: tx, counts: map[string]int64{}, money: map[string]*moneySum{}}
+}
+
+// load reads a JSON record into v and reports whether it exists.
+func (s *state) load(bucket, k string, v any) (bool, error) {
+	raw, err := s.Get(bucket, k)
+	if err != nil || raw == nil {
+		return false, err
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return false, fmt.Errorf("reading %s %q from the state: %w", bucket, k, err)
+	}
+	return true, nil
+}
+
+func (s *state) save(bucket, k string, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("writing %s %q to the state: %w", bucket, k, err)
+	}
+	return s.Put(bucket, k, raw)
+}
+
+func (s *state) mark(bucket, k string) error { return s.Put(bucket, k, []byte{}) }
+
+// next returns the next number of a sequence, from 1.
+func (s *state) next(name string) (uint64, error) {
+	raw, err := s.Get(bucketSystem, "seq/"+name)
+	if err != nil {
+		return 0, err
+	}
+	n := unhex(string(raw)) + 1
+	return n, s.Put(bucketSystem, "seq/"+name, []byte(hexKey(n)))
+}
+
+func (s *state) delivery(id string) (*delivery, error) {
+	var d delivery
+	ok, err := s.load(bucketDelivery, id, &d)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &d, nil
+}
+
+// put stores a delivery and keeps the counters of its lane and its money.
+func (s *state) putDelivery(d *delivery) error {
+	old, err := s.delivery(d.Post.ID)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		s.count(old, -1)
+	}
+	s.count(d, 1)
+	return s.save(bucketDelivery, d.Post.ID, d)
+}
+
+func (s *state) count(d *delivery, by int64) {
+	s.counts[key(string(d.Post.Lane), d.Post.Sink, string(d.State), d.Post.Entity)] += by
+	if d.State == StateSent && d.Last != nil {
+		s.counts[key(string(d.Post.Lane), d.Post.Sink, "unknown", "")] += by
+	}
+	if d.Post.Amount == nil {
+		return
+	}
+	k := key(d.Post.Amount.Currency, moneyState(d.State))
+	if s.money[k] == nil {
+		s.money[k] = &moneySum{}
+	}
+	s.money[k].add(d.Post.Amount.Amount, by)
+}
+
+func moneyState(st DeliveryState) string {
+	switch st {
+	case StateDone:
+		return "posted"
+	case StateParked:
+		return "exception"
+	case StateDiscarded:
+		return "discarded"
+	}
+	return "in_flight"
+}
+
+// begin looks once at what scans would find again and again: a scan over uncommitted writes is dear.
+func (s *state) begin() error {
+	k, _, err := s.first(bucketWork, "")
+	if err != nil {
+		return err
+	}
+	s.busy = k != ""
+	s.timer, _, err = s.first(bucketTimer, "")
+	if s.timer == "" {
+		s.timer = "~"
+	}
+	return err
+}
+
+// flush writes the counters that the transaction changed. It is called once, before the commit.
+func (s *state) flush() error {
+	for k, by := range s.counts {
+		if by == 0 {
+			continue
+		}
+		raw, err := s.Get(bucketCount, k)
+		if err != nil {
+			return err
+		}
+		n, _ := strconv.ParseInt(string(raw), 10, 64)
+		if err := s.Put(bucketCount, k, strconv.AppendInt(nil, n+by, 10)); err != nil {
+			return err
+		}
+	}
+	for k, m := range s.money {
+		var total moneySum
+		if _, err := s.load(bucketMoney, k, &total); err != nil {
+			return err
+		}
+		total.merge(m)
+		if err := s.save(bucketMoney, k, &total); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *state) source(name string) (sourceState, error) {
+	var src sourceState
+	_, err := s.load(bucketSource, name, &src)
+	return src, err
+}
+
+// first returns the first key and value with the prefix, or "" when there is none.
+func (s *state) first(bucket, prefix string) (k string, v []byte, err error) {
+	err = s.Scan(bucket, prefix, "", func(kk string, vv []byte) (bool, error) {
+		k, v = kk, append([]byte(nil), vv...)
+		return false, nil
+	})
+	return k, v, err
+}
+
+func gateKey(g transform.Gate) string { return key(string(g.Kind), g.Name, g.Key) }
+
+func ledgerKey(p transform.Post, step string) string {
+	return key(p.Sink, p.Company, p.Entity, p.ExternalID, step)
+}
+
+// errStop ends a scan from inside.
+var errStop = errors.New("stop")

@@ -1,0 +1,181 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"waybill/checkpoint"
+	"waybill/sinks"
+)
+
+// traceMost bounds the lines of a story.
+const traceMost = 5000
+
+// Trace tells everything about one shipment, invoice or customer in the order of time: row changes, events, requests,
+// answers, exceptions. The key is what people know: a load, PRO or invoice number, an external id, or the target's number.
+func (p *Pipeline) Trace(_ context.Context, typed string) ([]TraceItem, error) {
+	var items []TraceItem
+	err := p.store.View(func(tx *checkpoint.Txn) error {
+		s := newState(tx)
+		refs, err := s.refs(typed)
+		if err != nil {
+			return err
+		}
+		if len(refs) == 0 {
+			return fmt.Errorf("nothing is known about %q: %w", typed, ErrNotFound)
+		}
+		t := &tracer{s: s, mapping: p.o.Mapping.Version(), seen: map[string]bool{}}
+		for _, ref := range refs {
+			if err := t.follow(ref); err != nil {
+				return err
+			}
+		}
+		items = t.items
+		return nil
+	})
+	// Journal order is the order of cause and effect; clocks of different machines only decide within one entry.
+	sort.SliceStable(items, func(i, j int) bool {
+		if items[i].Index != items[j].Index {
+			return items[i].Index < items[j].Index
+		}
+		return rank[items[i].Kind] < rank[items[j].Kind]
+	})
+	return items, err
+}
+
+var rank = map[string]int{"row": 0, "event": 1, "intent": 2, "outcome": 3, "verify": 3, "exception": 4, "decision": 5}
+
+// tracer collects the lines of one story.
+type tracer struct {
+	s       *state
+	mapping string
+	items   []TraceItem
+	seen    map[string]bool
+}
+
+func (t *tracer) add(id string, item TraceItem) bool {
+	if t.seen[id] || len(t.items) >= traceMost {
+		return false
+	}
+	t.seen[id] = true
+	t.items = append(t.items, item)
+	return true
+}
+
+func (t *tracer) follow(ref string) error {
+	if err := t.rows(ref); err != nil {
+		return err
+	}
+	if err := t.exceptions(ref); err != nil {
+		return err
+	}
+	return t.s.Scan(bucketEventRef, ref+sep, "", func(k string, _ []byte) (bool, error) {
+		return true, t.event(strings.TrimPrefix(k, ref+sep))
+	})
+}
+
+func (t *tracer) rows(ref string) error {
+	return t.s.Scan(bucketRow, ref+sep, "", func(k string, v []byte) (bool, error) {
+		var n rowNote
+		if err := json.Unmarshal(v, &n); err != nil {
+			return false, err
+		}
+		place := strings.Split(strings.TrimPrefix(k, ref+sep), sep)
+		t.add("row/"+strings.Join(place, "/"), TraceItem{At: n.At, Kind: "row", Where: n.Table, Index: unhex(place[0]),
+			Text: fmt.Sprintf("%s committed %s at %s", n.Op, n.CommitAt.Format(time.RFC3339), n.Commit)})
+		return true, nil
+	})
+}
+
+func (t *tracer) event(seq string) error {
+	e, err := t.s.event(seq)
+	if err != nil || e == nil {
+		return err
+	}
+	text := fmt.Sprintf("%s %s/%s, occurred %s", e.Type, e.Entity, e.Key, e.Occurred.Format(time.RFC3339))
+	if e.Amount != nil {
+		text += fmt.Sprintf(", %s %s", e.Amount.Amount, e.Amount.Currency)
+	}
+	if e.Historic {
+		text += " (from before the cut-over)"
+	}
+	detail, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	if !t.add("event/"+e.ID, TraceItem{At: e.Observed, Kind: "event", Where: e.MapVersion, Text: text, ID: e.ID, Index: e.Index, Detail: detail}) {
+		return nil
+	}
+	ids, err := t.s.deliveriesOf(e.ID)
+	for _, id := range ids {
+		if err == nil {
+			err = t.delivery(id)
+		}
+	}
+	return err
+}
+
+func (t *tracer) delivery(id string) error {
+	d, err := t.s.delivery(id)
+	if err != nil || d == nil {
+		return err
+	}
+	return t.s.Scan(bucketLog, id+sep, "", func(k string, v []byte) (bool, error) {
+		var n traceNote
+		if err := json.Unmarshal(v, &n); err != nil {
+			return false, err
+		}
+		index := strings.TrimPrefix(k, id+sep)
+		t.add("log/"+id+index, TraceItem{At: n.At, Kind: n.Kind, Where: d.Post.Sink + "." + d.Post.Entity, ID: id, Index: unhex(index),
+			Text: n.text(d.Post.ExternalID), Detail: append([]byte(nil), v...)})
+		return true, nil
+	})
+}
+
+// text is one line for people.
+func (n *traceNote) text(external string) string {
+	switch n.Kind {
+	case "intent":
+		return fmt.Sprintf("%s %s: attempt %d journalled, then sent", n.Step, external, n.Attempt)
+	case "verify":
+		return fmt.Sprintf("%s %s: looked up: %s", n.Step, external, n.answer())
+	}
+	return fmt.Sprintf("%s %s: %s", n.Step, external, n.answer())
+}
+
+func (n *traceNote) answer() string {
+	text := map[sinks.Class]string{sinks.Applied: "applied", sinks.AlreadyApplied: "is there and equal", sinks.RetryLater: "not done, again later",
+		sinks.Rejected: "refused", sinks.Conflict: "is there but different", sinks.Setup: "target cannot be used",
+		sinks.Unknown: "outcome unknown", sinks.Absent: "is not there"}[n.Class]
+	if n.Number != "" {
+		text += " as " + n.Number
+	}
+	if n.Message != "" {
+		text += " (" + n.Message + ")"
+	}
+	return text
+}
+
+func (t *tracer) exceptions(ref string) error {
+	return t.s.Scan(bucketSubjectEx, ref+sep, "", func(k string, _ []byte) (bool, error) {
+		x, err := t.s.exception(strings.TrimPrefix(k, ref+sep))
+		if err != nil || x == nil {
+			return err == nil, err
+		}
+		detail, err := json.Marshal(x.Problem)
+		if err != nil {
+			return false, err
+		}
+		t.add("exception/"+x.ID, TraceItem{At: x.OpenedAt, Kind: "exception", Where: x.Problem.Owner, ID: x.ID, Index: x.Index,
+			Text: fmt.Sprintf("%s %s opened: %s", x.ID, x.Problem.Code, x.Problem.Title), Detail: detail})
+		if x.ClosedAt != nil {
+			t.add("closed/"+x.ID, TraceItem{At: *x.ClosedAt, Kind: "decision", Where: x.ClosedBy, ID: x.ID, Index: x.ClosedIndex,
+				Text: fmt.Sprintf("%s %s: %s", x.ID, x.State, x.Reason)})
+		}
+		return true, nil
+	})
+}

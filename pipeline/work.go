@@ -1,0 +1,249 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"waybill/cdc"
+	"waybill/transform"
+)
+
+// The kinds of work.
+const (
+	workGate     = "gate"     // release those who wait for a gate
+	workTimers   = "timers"   // fire what is due
+	workSnapshot = "snapshot" // a snapshot is complete: evaluate, compare, find what vanished
+	workActivate = "activate" // a mapping became active: look again at what is held
+	workRetry    = "retry"    // a person asked to look again at a problem
+	workHold     = "hold"     // map the held changes of a table
+	workReplay   = "replay"   // queue stored events' deliveries again
+	workDiscard  = "discard"  // a person gave up what waits on a problem
+)
+
+// workAt is the entry on whose account work is added.
+type workAt struct {
+	Index uint64
+	At    time.Time
+}
+
+// workItem is work as stored, with its entry.
+type workItem struct {
+	work
+	Entry workAt `json:"entry"`
+}
+
+// snapshotLimit bounds the documents that one call looks at.
+const snapshotLimit = 200
+
+func (s *state) addWork(w work) error {
+	n, err := s.next("work")
+	if err != nil {
+		return err
+	}
+	s.busy = true
+	return s.save(bucketWork, hexKey(n), workItem{w, s.at})
+}
+
+// doWork does a bounded piece of the first work item, removes it when nothing is left of it, and reports whether there
+// may be more.
+func (p *projector) doWork(s *state) (more bool, err error) {
+	k, raw, err := s.first(bucketWork, "")
+	if err != nil || k == "" {
+		return false, err
+	}
+	var item workItem
+	if err := json.Unmarshal(raw, &item); err != nil {
+		return false, err
+	}
+	s.at = item.Entry
+	marks, now, err := p.now(s)
+	if err != nil {
+		return false, err
+	}
+	at := transform.Entry{Index: item.Entry.Index, Observed: item.Entry.At, Now: now}
+	done, err := p.piece(s, &item.work, at, marks)
+	if err != nil {
+		return false, fmt.Errorf("doing %s work %s: %w", item.Kind, item.Key, err)
+	}
+	if done {
+		return true, s.Delete(bucketWork, k)
+	}
+	return true, s.save(bucketWork, k, item)
+}
+
+func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[string]time.Time) (done bool, err error) {
+	out := &output{s: s, entry: at}
+	switch w.Kind {
+	case workGate:
+		return s.release(w.Key, at.Observed)
+	case workTimers:
+		return p.fire(s, out, at, marks)
+	case workSnapshot:
+		w.Cursor, err = p.mapper.SnapshotEnd(s, out, at, w.Key, w.Cursor, snapshotLimit)
+		return w.Cursor == "", err
+	case workActivate:
+		if err := p.mapper.Activate(s, out, at); err != nil {
+			return false, err
+		}
+		return true, p.unholdAll(s)
+	case workRetry:
+		return true, p.mapper.Retry(s, out, at, w.Key)
+	case workDiscard:
+		return true, p.mapper.Discard(s, out, at, w.Key)
+	case workHold:
+		return p.unhold(s, w, at)
+	case workReplay:
+		return p.replay(s, w)
+	}
+	return false, fmt.Errorf("work kind %q is not known", w.Kind)
+}
+
+// unholdAll looks again at every held table.
+func (p *projector) unholdAll(s *state) error {
+	var tables []string
+	err := s.Scan(bucketHeld, "", "", func(k string, _ []byte) (bool, error) {
+		tables = append(tables, k)
+		return true, nil
+	})
+	for _, k := range tables {
+		if err == nil {
+			err = s.addWork(work{Kind: workHold, Key: k})
+		}
+	}
+	return err
+}
+
+// fire fires due timers until none is left or the transaction is full.
+func (p *projector) fire(s *state, out *output, at transform.Entry, marks map[string]time.Time) (done bool, err error) {
+	for !s.Full() {
+		t, err := s.due(marks, at.Now)
+		if err != nil || t == nil {
+			return true, err
+		}
+		if err := s.clearTimer(t.ID); err != nil {
+			return false, err
+		}
+		if id, ok := strings.CutPrefix(t.ID, "gate/"); ok {
+			err = s.overdue(id, at.Observed)
+		} else {
+			err = p.mapper.Fire(s, out, at, *t)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// holdRef is the place of a change: its journal entry, its number in that entry from 1, and its number in the
+// transaction that the entry belongs to.
+type holdRef struct {
+	entry uint64
+	n     uint64
+	unit  uint64
+}
+
+// heldChange finds a held change again in the journal.
+type heldChange struct {
+	Entry   uint64 `json:"entry"`
+	N       uint64 `json:"n"`
+	Ordinal int    `json:"ordinal"`
+}
+
+func (s *state) hold(table string, ref holdRef, ch *cdc.Change) error {
+	v := heldChange{ref.entry, ref.n, ch.Ordinal}
+	return s.save(bucketHold, key(table, hexKey(ref.entry), hexKey(ref.n)), v)
+}
+
+func (s *state) holdTable(table string, ch *cdc.Change, h *transform.HoldTable, at transform.Entry) error {
+	fp := "MAPPING/SCHEMA_CHANGED/" + ch.Source + "/" + ch.Schema.Table.String()
+	p := transform.Problem{Fingerprint: fp, Class: "MAPPING", Code: "SCHEMA_CHANGED",
+		Title: fmt.Sprintf("Table %s of %s changed its shape: %s. Its changes are kept and wait; other tables go on.",
+			ch.Schema.Table, ch.Source, h.Reason),
+		Hint:  "Change the table back, or activate a mapping that fits it; then retry this exception.",
+		Owner: "integration", Subject: ch.Source + "/" + ch.Schema.Table.String()}
+	if _, err := s.openException(originTable, p, "", at.Observed); err != nil {
+		return err
+	}
+	return s.Put(bucketHeld, table, []byte(fp))
+}
+
+// unhold maps the held changes of a table in order. If the table still does not fit, it stays held.
+func (p *projector) unhold(s *state, w *work, at transform.Entry) (done bool, err error) {
+	var scan *heldScan
+	for !s.Full() {
+		k, raw, err := s.first(bucketHold, w.Key+sep)
+		if err != nil {
+			return false, err
+		}
+		if k == "" {
+			return true, p.unheld(s, w.Key, at.Observed)
+		}
+		var h heldChange
+		if err := json.Unmarshal(raw, &h); err != nil {
+			return false, err
+		}
+		if scan, err = p.find(scan, h); err != nil {
+			return false, err
+		}
+		out := &output{s: s, entry: at, change: scan.reader.Change(), unit: 0}
+		err = p.mapper.Change(s, out, at, scan.reader.Change())
+		var hold *transform.HoldTable
+		if errors.As(err, &hold) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if err := s.Delete(bucketHold, k); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+func (p *projector) unheld(s *state, table string, at time.Time) error {
+	fp, err := s.Get(bucketHeld, table)
+	if err != nil || fp == nil {
+		return err
+	}
+	source, name, _ := strings.Cut(table, sep)
+	if err := s.Delete(bucketHeld, table); err != nil {
+		return err
+	}
+	return s.resolve(string(fp), source+"/"+name, "waybill", "the table fits its rules again", at)
+}
+
+// heldScan walks one journal entry after held changes.
+type heldScan struct {
+	entry  uint64
+	n      uint64
+	batch  cdc.Batch
+	reader *cdc.Reader
+}
+
+// find moves to a held change, going on in the entry where the last one was found.
+func (p *projector) find(scan *heldScan, h heldChange) (*heldScan, error) {
+	if scan == nil || scan.entry != h.Entry {
+		e, err := p.store.Read(h.Entry)
+		if err != nil {
+			return nil, err
+		}
+		scan = &heldScan{entry: h.Entry, reader: cdc.NewReader(p.codecs, p.schema)}
+		if scan.batch, err = cdc.DecodeBatch(e.Payload); err != nil {
+			return nil, err
+		}
+		scan.reader.Reset(&scan.batch)
+	}
+	for scan.n < h.N {
+		if !scan.reader.Next() {
+			return nil, fmt.Errorf("held change %d is not in entry %d: %w", h.N, h.Entry, scan.reader.Err())
+		}
+		scan.n++
+	}
+	scan.reader.Change().Ordinal = h.Ordinal
+	return scan, nil
+}
