@@ -1,0 +1,43 @@
+// Package admin is the daemon seen from outside: an HTTP JSON API over a unix socket (and over TCP with a token), and the
+// client that the commands use.
+package admin
+
+import (
+	"context"
+
+	"waybill/pipeline"
+)
+
+// Daemon is what the API needs of the running pipeline. All methods are safe while it runs, from any goroutine.
+type Daemon interface {
+	Status(ctx context.Context) (pipeline.Status, error)
+	Events(ctx context.Context, q pipeline.EventQuery) ([]pipeline.StoredEvent, error)
+	Event(ctx context.Context, id string) (pipeline.StoredEvent, error)
+	Trace(ctx context.Context, key string) ([]pipeline.TraceItem, error)
+	Exceptions(ctx context.Context, q pipeline.ExceptionQuery) ([]pipeline.ExceptionView, error)
+	Exception(ctx context.Context, id string) (pipeline.ExceptionView, error)
+	Retry(ctx context.Context, ids []string, by, why string) ([]pipeline.ExceptionView, error)
+	Discard(ctx context.Context, ids []string, by, why string) ([]pipeline.ExceptionView, error)
+	PreviewReplay(ctx context.Context, r pipeline.ReplayRequest) (pipeline.Preview, error)
+	Replay(ctx context.Context, r pipeline.ReplayRequest) (pipeline.Preview, error)
+	PreviewReset(ctx context.Context, r pipeline.ResetRequest) (pipeline.Preview, error)
+	Reset(ctx context.Context, r pipeline.ResetRequest) (pipeline.Preview, error)
+	Checkpoint(ctx context.Context) (pipeline.CheckpointView, error)
+	Audit(ctx context.Context, limit int) ([]pipeline.AuditLine, error)
+}
+
+// Judgement is the body of retry and discard.
+type Judgement struct {
+	IDs []string `json:"ids,omitempty"` // for the bulk form: at most 10,000, or the single id "all"
+	By  string   `json:"by"`
+	Why string   `json:"why,omitempty"`
+}
+
+// Bounds of the API (Invariant 7).
+const (
+	maxBody     = 1 << 20  // bytes of a request
+	maxAnswer   = 64 << 20 // bytes of an answer that the client reads
+	maxIDs      = 10_000   // exceptions of one judgement
+	maxEvents   = 10_000   // events of one page
+	maxRequests = 64       // requests under way; more are refused with 503
+)
