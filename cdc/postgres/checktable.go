@@ -1,0 +1,169 @@
+package postgres
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"waybill/cdc"
+)
+
+// checkTable looks at one selected table: whether it is there, can be published and read, and has columns that we carry.
+func (s *Source) checkTable(t cdc.Table, r *relation) []cdc.Finding {
+	check := "table " + t.String()
+	if r == nil {
+		return []cdc.Finding{fail(check, "does not exist", "a table", "The mapping reads it.",
+			"Correct the name in the mapping, or create the table.")}
+	}
+	kind := map[string]string{"r": "table", "p": "partitioned table", "v": "view", "m": "materialised view", "f": "foreign table"}[r.kind]
+	if r.kind != "r" && r.kind != "p" {
+		return []cdc.Finding{fail(check, "is a "+kind, "a table", "Its rows are not in the log.", "Select the tables behind it.")}
+	}
+	if r.unlogged {
+		return []cdc.Finding{fail(check, "is unlogged or temporary", "a logged table", "Its rows are not in the log.",
+			fmt.Sprintf("ALTER TABLE %s SET LOGGED;", tableName(t)))}
+	}
+	list := s.checkColumns(r)
+	if len(list) == 0 {
+		list = append(list, good(check, fmt.Sprintf("a %s of %d columns", kind, len(r.columns))))
+	}
+	return list
+}
+
+func (s *Source) checkColumns(r *relation) []cdc.Finding {
+	c := s.choices[r.table]
+	var list []cdc.Finding
+	var denied []string
+	for _, a := range r.columns {
+		if !c.keep(a.Name, a.Key) {
+			continue
+		}
+		if a.Kind == cdc.KindUnsupported {
+			list = append(list, fail(fmt.Sprintf("column %s.%s", r.table, a.Name), "type "+a.Type, "a type listed in TYPES.md",
+				"A value of this type cannot be carried exactly.", "Leave the column out of the mapping."))
+		}
+		if !a.mayRead {
+			denied = append(denied, identifier(a.Name))
+		}
+	}
+	if len(denied) > 0 {
+		list = append(list, fail("SELECT on "+r.table.String(), "no privilege on "+strings.Join(denied, ", "), "SELECT",
+			"The snapshot reads the table.", fmt.Sprintf("GRANT SELECT ON %s TO %s;", tableName(r.table), identifier(s.cfg.User))))
+	}
+	for _, name := range sorted(c.columns) {
+		check := fmt.Sprintf("column %s.%s", r.table, name)
+		switch {
+		case c.masked[name]:
+			list = append(list, fail(check, "masked", "a column that is not masked", "The mapping reads it, but it is never captured.",
+				"Take it out of the source's masked list or out of the mapping."))
+		case slices.Contains(r.generated, name):
+			list = append(list, fail(check, "a generated column", "a stored column", "Generated columns are not in the log.",
+				"Compute the value in the mapping."))
+		case r.column(name) == nil:
+			list = append(list, fail(check, "does not exist", "a column of the table", "The mapping reads it.",
+				"The table has: "+strings.Join(r.names(), ", ")+"."))
+		}
+	}
+	return list
+}
+
+func (r *relation) names() []string {
+	list := make([]string, len(r.columns))
+	for i, a := range r.columns {
+		list[i] = a.Name
+	}
+	return list
+}
+
+func sorted(set map[string]bool) []string {
+	list := make([]string, 0, len(set))
+	for name := range set {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// checkIdentity refuses a table that would not accept an UPDATE once it is published.
+func checkIdentity(r *relation) cdc.Finding {
+	check := "replica identity of " + r.table.String()
+	word := map[string]string{"d": "DEFAULT", "n": "NOTHING", "f": "FULL", "i": "USING INDEX"}[r.identity]
+	if r.usable {
+		return good(check, word)
+	}
+	found := word + " without a usable index"
+	switch r.identity {
+	case "d":
+		found = "DEFAULT without a primary key"
+	case "n":
+		found = "NOTHING"
+	}
+	if r.kind == "p" {
+		found += " (in a partition)"
+	}
+	table := tableName(r.table)
+	return fail(check, found, "a primary key, or an identity of its own",
+		"Once it is published, PostgreSQL would refuse every UPDATE and DELETE of the table, so it is not published.",
+		fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY FULL; -- or USING INDEX <a unique index of NOT NULL columns>", table))
+}
+
+// checkOld warns of old values that a rule reads and the log does not carry.
+func (s *Source) checkOld(r *relation) []cdc.Finding {
+	var without []string
+	for _, name := range s.choices[r.table].old {
+		if a := r.column(name); a != nil && !a.identity {
+			without = append(without, name)
+		}
+	}
+	check := "old values of " + r.table.String()
+	if len(without) == 0 {
+		return nil
+	}
+	return []cdc.Finding{warn(check, "the log does not carry "+strings.Join(without, ", "), "REPLICA IDENTITY FULL",
+		"Waybill remembers the last row instead, which costs it disk; a row that it has not seen since the snapshot has no old value.",
+		fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY FULL; -- makes the table's UPDATEs and DELETEs larger in the log", tableName(r.table)))}
+}
+
+// checkPublication looks at the publication, or at whether we may make it.
+func (s *Source) checkPublication(p *publication, absent []cdc.Table, owned, partitioned bool, f facts) []cdc.Finding {
+	check := "publication " + s.cfg.Publication
+	switch {
+	case !p.exists && len(absent) == 0:
+		return nil
+	case !p.exists && f.mayCreate && owned:
+		return []cdc.Finding{good(check, "does not exist yet; the first start makes it")}
+	case !p.exists:
+		return []cdc.Finding{fail(check, fmt.Sprintf("does not exist, and role %s may not make it", s.cfg.User),
+			"a publication of the selected tables", "The stream carries published tables only.",
+			"Run as the tables' owner: "+s.createSQL(absent, f.version)+";")}
+	}
+	var list []cdc.Finding
+	add := func(found, want, why, fix string) { list = append(list, fail(check, found, want, why, fix)) }
+	name := identifier(s.cfg.Publication)
+	if len(absent) > 0 && !(p.owned && owned) {
+		add(fmt.Sprintf("lacks %s, and role %s may not add tables", names(absent), s.cfg.User), "all selected tables",
+			"The stream carries published tables only.", "Run as the owner: "+s.addSQL(absent)+";")
+	}
+	if !p.publishes {
+		add("does not publish every operation", "insert, update, delete, truncate", "Some changes are not in the stream.",
+			fmt.Sprintf("ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate');", name))
+	}
+	if !p.viaRoot && partitioned {
+		add("publishes partitions under their own names", "publish_via_partition_root",
+			"Changes of a partitioned table come under names that the mapping does not know.",
+			fmt.Sprintf("ALTER PUBLICATION %s SET (publish_via_partition_root = true);", name))
+	}
+	if len(p.narrowed) > 0 {
+		add("has a row filter or column list for "+strings.Join(p.narrowed, ", "), "whole tables", "Some changes are not in the stream.",
+			fmt.Sprintf("ALTER PUBLICATION %s SET TABLE %s;", name, tableList(s.tables)))
+	}
+	if p.allTables {
+		list = append(list, warn(check, "FOR ALL TABLES", "FOR TABLE with the selected tables",
+			"PostgreSQL refuses UPDATEs of any table without a replica identity, and sends us changes that nobody reads.",
+			fmt.Sprintf("DROP PUBLICATION %s; -- while Waybill is stopped; then %s;", name, s.createSQL(s.tables, f.version))))
+	}
+	if len(list) == 0 {
+		list = append(list, good(check, fmt.Sprintf("contains %d selected tables, %d to be added", len(s.tables)-len(absent), len(absent))))
+	}
+	return list
+}
