@@ -1,0 +1,218 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
+	"github.com/hashicorp/raft-wal/segment"
+	"golang.org/x/sys/unix"
+)
+
+// journal is the append-only log of entries: a raft-wal without the raft. One goroutine, the committer, writes to it; any
+// may read.
+type journal struct {
+	dir     string
+	size    int // of a segment file
+	log     *slog.Logger
+	disk    *disk
+	set     *segments
+	onSync  func(last uint64)
+	meta    *metadb.BoltMetaDB // which raft-wal opens and does not close
+	wal     atomic.Pointer[wal.WAL]
+	first   atomic.Uint64
+	last    atomic.Uint64 // synced
+	stuck   error         // the committer's: why the WAL must be opened again before it takes anything
+	retried time.Time     // the committer's: last attempt to do so
+
+	mu   sync.Mutex
+	more chan struct{} // closed when last rises
+}
+
+func openJournal(dir string, size int, d *disk, log *slog.Logger, synced func(time.Duration), onSync func(last uint64)) (*journal, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, err
+	}
+	j := &journal{dir: dir, size: size, log: log, disk: d, set: newSegments(synced), onSync: onSync, more: make(chan struct{})}
+	if err := j.open(); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// open opens the WAL, the first time or again.
+func (j *journal) open() error {
+	j.meta = &metadb.BoltMetaDB{}
+	w, err := wal.Open(j.dir, wal.WithMetaStore(j.meta), wal.WithSegmentSize(j.size), wal.WithLogger(hclog.NewNullLogger()),
+		wal.WithSegmentFiler(segment.NewFiler(j.dir, j.set)))
+	if err != nil {
+		err = errors.Join(err, j.meta.Close())
+	}
+	switch {
+	case errors.Is(err, unix.ENOSPC):
+		return j.disk.full(err)
+	case errors.Is(err, wal.ErrCorrupt) && !errors.Is(err, ErrCorrupt):
+		return fmt.Errorf("opening journal %s: %w: %w", j.dir, ErrCorrupt, err)
+	case err != nil:
+		return fmt.Errorf("opening journal %s: %w", j.dir, err)
+	}
+	j.wal.Store(w)
+	first, ferr := w.FirstIndex()
+	last, lerr := w.LastIndex()
+	if err := errors.Join(ferr, lerr); err != nil {
+		return errors.Join(err, j.close())
+	}
+	if acked := j.last.Load(); acked != 0 && last != acked {
+		return errors.Join(fmt.Errorf("%w: it ends at entry %d after an error, but %d was acknowledged", ErrCorrupt, last, acked), j.close())
+	}
+	j.first.Store(max(first, 1))
+	j.last.Store(last)
+	return nil
+}
+
+func (j *journal) close() error { return errors.Join(j.wal.Load().Close(), j.meta.Close()) }
+
+// store writes a group and syncs it. It is called by the committer alone. After an error nothing of the group is in the
+// journal.
+func (j *journal) store(group []*raft.Log) error {
+	if err := j.unstick(); err != nil {
+		return err
+	}
+	err := j.wal.Load().StoreLogs(group)
+	if err == nil {
+		last := group[len(group)-1].Index
+		if j.onSync != nil {
+			j.onSync(last)
+		}
+		j.advance(last)
+		return nil
+	}
+	j.stuck = j.explain(err)
+	j.log.Error("writing to the journal failed", "err", j.stuck)
+	return j.stuck
+}
+
+// explain finds the cause of a failed append: raft-wal refuses a sealed segment when it could not create the next one.
+func (j *journal) explain(err error) error {
+	created, failed := j.set.errs()
+	if failed != nil {
+		return fmt.Errorf("syncing the journal: %w: stop, check the disk, and start again", failed)
+	}
+	if errors.Is(err, wal.ErrSealed) && created != nil {
+		err = created
+	}
+	if errors.Is(err, unix.ENOSPC) {
+		return j.disk.full(err)
+	}
+	return fmt.Errorf("appending to the journal: %w", err)
+}
+
+// unstick opens the WAL again after an error, at most each sampleEvery. After a failed sync it never does: only a restart
+// may trust the file again.
+func (j *journal) unstick() error {
+	if j.stuck == nil {
+		return nil
+	}
+	if _, failed := j.set.errs(); failed != nil {
+		return j.stuck
+	}
+	if time.Since(j.retried) < sampleEvery {
+		return j.stuck
+	}
+	j.retried = time.Now()
+	if err := j.close(); err != nil {
+		return err
+	}
+	if err := j.open(); err != nil {
+		j.stuck = err
+		return err
+	}
+	j.log.Info("the journal is writable again", "last", j.last.Load())
+	j.stuck = nil
+	return nil
+}
+
+func (j *journal) advance(last uint64) {
+	j.last.Store(last)
+	j.mu.Lock()
+	close(j.more)
+	j.more = make(chan struct{})
+	j.mu.Unlock()
+}
+
+// wait returns when last is above after.
+func (j *journal) wait(ctx context.Context, after uint64, closed <-chan struct{}) error {
+	for {
+		j.mu.Lock()
+		more := j.more
+		j.mu.Unlock()
+		if j.last.Load() > after {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-closed:
+			return ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (j *journal) read(index uint64) (Entry, error) {
+	if index < j.first.Load() {
+		return Entry{}, fmt.Errorf("reading entry %d: %w: the journal begins at %d", index, ErrTrimmed, j.first.Load())
+	}
+	if last := j.last.Load(); index > last {
+		return Entry{}, fmt.Errorf("reading entry %d: the journal ends at %d", index, last)
+	}
+	var l raft.Log
+	for {
+		w := j.wal.Load()
+		err := w.GetLog(index, &l)
+		switch {
+		case err == nil:
+			e, err := unseal(&l, index)
+			if err != nil {
+				return Entry{}, fmt.Errorf("reading entry %d: %w", index, err)
+			}
+			return e, nil
+		case errors.Is(err, wal.ErrClosed) && j.wal.Load() != w:
+			continue // opened again meanwhile
+		case errors.Is(err, wal.ErrNotFound) && index < j.first.Load():
+			return Entry{}, fmt.Errorf("reading entry %d: %w", index, ErrTrimmed)
+		case errors.Is(err, wal.ErrClosed):
+			return Entry{}, ErrClosed
+		case errors.Is(err, wal.ErrCorrupt) && !errors.Is(err, ErrCorrupt):
+			return Entry{}, fmt.Errorf("reading entry %d: %w: %w", index, ErrCorrupt, err)
+		default:
+			return Entry{}, fmt.Errorf("reading entry %d: %w", index, err)
+		}
+	}
+}
+
+// cut removes the entries below first, which must be the base of a segment.
+func (j *journal) cut(first uint64) (uint64, error) {
+	old := j.first.Load()
+	if first <= old {
+		return 0, nil
+	}
+	j.first.Store(first) // before the files go, so that a reader learns why
+	if err := j.wal.Load().DeleteRange(old, first-1); err != nil {
+		j.first.Store(old)
+		return 0, fmt.Errorf("trimming the journal: %w", err)
+	}
+	return first - old, nil
+}
+
+func journalDir(dir string) string { return filepath.Join(dir, "journal") }

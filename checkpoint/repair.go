@@ -1,0 +1,184 @@
+package checkpoint
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Frames of a raft-wal segment file (its README, "Storage Format Overview"): an 8-byte header (type, 3 zero bytes,
+// length or checksum), the payload, zeros up to a multiple of 8. A commit frame ends what one sync wrote and carries the
+// CRC-32C of all bytes since the commit frame before it, or since the file's start.
+const (
+	frameEntry  = 1
+	frameIndex  = 2
+	frameCommit = 3
+	frameHead   = 8
+	fileHead    = 32
+	maxFrame    = 64 << 20
+)
+
+// tailScan is what a walk over the last segment file found.
+type tailScan struct {
+	good     int64  // end of the last commit whose checksum fits
+	index    int64  // offset of the index frame of that commit, 0 if it has none
+	indexSum uint32 // checksum up to that index frame
+	size     int64  // of the file
+}
+
+// repairTail makes the last segment file one that raft-wal v0.4.0 recovers rightly, and returns the end of its data.
+//
+// raft-wal checks only the last commit and leaves behind it what a torn write left there, which a later, shorter write may
+// turn into frames again; and it can't go on after a crash between sealing a file and noting so in its metadata. Here each
+// commit is checked, whatever lies behind the last good one is cut off (and kept beside as *.torn), an index frame that
+// ends the file is taken off again, and all is synced: what a killed process wrote but had not synced yet becomes durable
+// before anyone can read it. A bad commit with good ones behind it is damage, not a torn write, and refused.
+func repairTail(path string) (end int64, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	scan, err := scanTail(f)
+	if err != nil {
+		return 0, err
+	}
+	end = scan.good
+	if scan.index != 0 {
+		var commit [frameHead]byte
+		commit[0] = frameCommit
+		binary.LittleEndian.PutUint32(commit[4:], scan.indexSum)
+		if _, err := f.WriteAt(commit[:], scan.index); err != nil {
+			return 0, err
+		}
+		if err := f.Sync(); err != nil {
+			return 0, err
+		}
+		end = scan.index + frameHead
+	} else if err := keepTorn(f, path+".torn", end); err != nil {
+		return 0, err
+	}
+	if err := f.Truncate(end); err != nil {
+		return 0, err
+	}
+	// Allocated again as far as there is space; without it the file simply grows.
+	if err := unix.Fallocate(int(f.Fd()), 0, 0, max(scan.size, 1)); err != nil {
+		if err := f.Truncate(end); err != nil {
+			return 0, err
+		}
+	}
+	return end, f.Sync()
+}
+
+func scanTail(f *os.File) (tailScan, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return tailScan{}, err
+	}
+	scan := tailScan{size: info.Size()}
+	r := bufio.NewReaderSize(f, 1<<20)
+	head := make([]byte, fileHead)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return scan, ignoreEOF(err)
+	}
+	var (
+		offset   = int64(fileHead)
+		sum      = crc32.Checksum(head, castagnoli)
+		index    int64
+		indexSum uint32
+		bad      bool // a commit did not fit
+		buf      []byte
+	)
+	for {
+		if _, err := io.ReadFull(r, head[:frameHead]); err != nil {
+			return scan, ignoreEOF(err)
+		}
+		n := binary.LittleEndian.Uint32(head[4:])
+		switch head[0] {
+		case frameEntry, frameIndex:
+			size := (int(n) + 7) &^ 7
+			if n > maxFrame || offset+frameHead+int64(size) > scan.size {
+				return scan, nil
+			}
+			if head[0] == frameIndex {
+				index, indexSum = offset, sum
+			}
+			if cap(buf) < size {
+				buf = make([]byte, size)
+			}
+			if _, err := io.ReadFull(r, buf[:size]); err != nil {
+				return scan, ignoreEOF(err)
+			}
+			sum = crc32.Update(crc32.Update(sum, castagnoli, head[:frameHead]), castagnoli, buf[:size])
+			offset += frameHead + int64(size)
+		case frameCommit:
+			offset += frameHead
+			switch {
+			case n != sum:
+				bad = true
+			case bad:
+				return scan, fmt.Errorf("%w: the checksum of a write that ends before byte %d does not fit, but later ones do; "+
+					"restore the file from the disk's redundancy or a backup", ErrCorrupt, offset)
+			default:
+				scan.good, scan.index, scan.indexSum = offset, index, indexSum
+			}
+			sum, index = 0, 0
+		default:
+			return scan, nil
+		}
+	}
+}
+
+// keepTorn saves what lies behind end, if anything, so that nothing is cut off unseen.
+func keepTorn(f *os.File, path string, end int64) (err error) {
+	rest := io.NewSectionReader(f, end, 1<<40)
+	buf := make([]byte, 1<<20)
+	var out *os.File
+	defer func() {
+		if out != nil {
+			err = errors.Join(err, out.Close())
+		}
+	}()
+	for {
+		n, err := io.ReadFull(rest, buf)
+		chunk := trimZeros(buf[:n])
+		if len(chunk) == 0 {
+			return ignoreEOF(err)
+		}
+		if out == nil {
+			var cerr error
+			if out, cerr = os.Create(path); cerr != nil {
+				return cerr
+			}
+		}
+		if _, err := out.Write(chunk); err != nil {
+			if errors.Is(err, unix.ENOSPC) {
+				return nil // evidence only
+			}
+			return err
+		}
+		if err != nil {
+			return ignoreEOF(err)
+		}
+	}
+}
+
+func trimZeros(b []byte) []byte {
+	for len(b) > 0 && b[len(b)-1] == 0 {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return err
+}
