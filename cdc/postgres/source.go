@@ -58,10 +58,16 @@ func (s *Source) Open(ctx context.Context, pos cdc.Position) error {
 	if len(s.tables) == 0 {
 		return fmt.Errorf("opening source %s: no table is selected", s.cfg.Name)
 	}
+	var err error
 	if pos == "" {
-		return s.openFresh(ctx)
+		err = s.openFresh(ctx)
+	} else {
+		err = s.openAt(ctx, pos)
 	}
-	return s.openAt(ctx, pos)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("opening source %s: %w (%v)", s.cfg.Name, ctx.Err(), err)
+	}
+	return err
 }
 
 // Next implements cdc.Source.

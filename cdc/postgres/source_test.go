@@ -22,33 +22,42 @@ func config(p *cdctest.Postgres, name string) postgres.Config {
 
 func logger(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
 
-func TestSmoke(t *testing.T) {
+func TestContract(t *testing.T) {
 	p := cdctest.StartPostgres(t)
-	p.Exec(t, `CREATE TABLE loads (id int primary key, note text, amt numeric(10,2)); INSERT INTO loads SELECT i, 'n'||i, i FROM generate_series(1,10) i`)
-	s := postgres.New(config(p, "smoke"), []cdc.Selection{{Table: cdc.Table{Name: "loads"}, Columns: []string{"note"}}}, logger(t))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	f, err := s.Check(ctx)
-	for _, x := range f {
-		t.Logf("%+v", x)
+	source := func(t *testing.T, name string, selection []cdc.Selection) *postgres.Source {
+		return postgres.New(config(p, name), selection, logger(t))
 	}
+	cdctest.TestSource(t, cdctest.Harness{
+		DB:     p.DB,
+		Schema: "public",
+		Codecs: cdc.Codecs{postgres.CodecName: postgres.Codec()},
+		New: func(t *testing.T, name string, selection []cdc.Selection) cdc.Source {
+			return source(t, name, selection)
+		},
+		Heartbeat: time.Second,
+		Kill:      func(*testing.T) { p.Kill() },
+		Restart: func(t *testing.T) {
+			if err := p.Restart(); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Confirmed: func(t *testing.T, name string) cdc.Position { return confirmed(t, p, name) },
+		Release: func(t *testing.T, name string) {
+			if err := source(t, name, nil).Release(context.Background()); err != nil {
+				t.Errorf("Release: %v", err)
+			}
+		},
+	})
+}
+
+// confirmed reads what the slot keeps, as a position.
+func confirmed(t testing.TB, p *cdctest.Postgres, name string) cdc.Position {
+	t.Helper()
+	var pos string
+	err := p.DB.QueryRow(`SELECT 'pg/' || system_identifier || '/' || timeline_id || '/' || confirmed_flush_lsn
+		FROM pg_control_system(), pg_control_checkpoint(), pg_replication_slots WHERE slot_name = $1`, "waybill_"+name).Scan(&pos)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Open(ctx, ""); err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	p.Exec(t, `UPDATE loads SET note='x' WHERE id=3; INSERT INTO loads VALUES (11,'y',1); DELETE FROM loads WHERE id=4`)
-	for range 4 {
-		b, err := s.Next(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%+v", b)
-		if b.Position != "" {
-			s.Confirm(b.Position)
-		}
-		t.Logf("%+v", s.Lag())
-	}
+	return cdc.Position(pos)
 }
