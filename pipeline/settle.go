@@ -64,14 +64,14 @@ func (s *state) healthy(d *delivery, o outcomeEntry, at time.Time) error {
 	if !o.Outcome.Done() && o.Outcome.Class != sinks.Rejected && o.Outcome.Class != sinks.Absent {
 		return nil
 	}
-	fp, err := s.Get(bucketSystem, "setup/"+d.Post.Sink)
+	fp, err := s.Get(bucketSystem, "setup/"+laneSubject(d.Post))
 	if err != nil || len(fp) == 0 {
 		return err
 	}
-	if err := s.Delete(bucketSystem, "setup/"+d.Post.Sink); err != nil {
+	if err := s.Delete(bucketSystem, "setup/"+laneSubject(d.Post)); err != nil {
 		return err
 	}
-	return s.resolve(string(fp), d.Post.Sink, "waybill", "the target accepts us again", at)
+	return s.resolve(string(fp), laneSubject(d.Post), "waybill", "the target accepts us again", at)
 }
 
 func (p *projector) settle(s *state, d *delivery, o outcomeEntry, e checkpoint.Entry) error {
@@ -197,12 +197,15 @@ func (s *state) blocked(d *delivery, o outcomeEntry, at time.Time) error {
 	}
 	prob := transform.Problem{Fingerprint: "SETUP/" + d.Post.Sink + "/" + o.Outcome.Code, Class: "POLICY", Code: o.Outcome.Code,
 		Title: clip(fmt.Sprintf("%s cannot be used: %s", d.Post.Sink, o.Outcome.Message), 300), Hint: o.Outcome.Hint,
-		Owner: "integration", Subject: d.Post.Sink}
+		Owner: "integration", Subject: laneSubject(d.Post)}
 	if _, err := s.openException(originTarget, prob, "", at); err != nil {
 		return err
 	}
-	return s.Put(bucketSystem, "setup/"+d.Post.Sink, []byte(prob.Fingerprint))
+	return s.Put(bucketSystem, "setup/"+laneSubject(d.Post), []byte(prob.Fingerprint))
 }
+
+// laneSubject is what waits when a target is blocked: the lane towards it.
+func laneSubject(p transform.Post) string { return "lane/" + string(p.Lane) + ">" + p.Sink }
 
 // settleException closes the exception that parked a delivery, if there is one.
 func (s *state) settleException(d *delivery, state, by, reason string, at time.Time) error {

@@ -82,6 +82,7 @@ func (l *lane) send(ctx, hard context.Context, d *delivery, verified *string) (g
 	if oc != nil {
 		return l.report(d, name, final, false, *oc)
 	}
+	intent.Operation, intent.Step = op, name
 	intent.Attempt, intent.At = d.Attempts+1, time.Now().UTC()
 	if (d.Verify || l.store.Identity().VerifyFirst) && ent.CanVerify && *verified != name {
 		if o := l.target.sink.Verify(hard, intent); o.Class != sinks.Absent {
