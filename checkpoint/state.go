@@ -152,7 +152,7 @@ func (s *state) view(fn func(*Txn) error) error {
 }
 
 // project runs fn and commits what it wrote together with the place that it returns, or nothing. No place is above last.
-func (s *state) project(last uint64, fn func(*Txn) (Applied, error)) error {
+func (s *state) project(last func() uint64, fn func(*Txn) (Applied, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	read := s.db.NewTransaction(false)
@@ -163,7 +163,7 @@ func (s *state) project(last uint64, fn func(*Txn) (Applied, error)) error {
 	if err != nil {
 		return err
 	}
-	if err := follows(*s.applied.Load(), a, last); err != nil {
+	if err := follows(*s.applied.Load(), a, last()); err != nil {
 		return err
 	}
 	if err := s.commit(a, t); err != nil {

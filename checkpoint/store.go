@@ -201,7 +201,7 @@ func (s *Store) Project(fn func(*Txn) (Applied, error)) error {
 	if err := s.disk.allow(shareState); err != nil {
 		return err
 	}
-	return s.state.project(s.Last(), fn)
+	return s.state.project(s.Last, fn)
 }
 
 // Applied returns the place of the last Update.
