@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"testing"
 
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // open opens a store with small files in dir and closes it with the test.
 func open(t testing.TB, dir string, change ...func(*Options)) *Store {
