@@ -31,6 +31,7 @@ type capture struct {
 	src   cdc.Source
 	store *checkpoint.Store
 	log   *slog.Logger
+	meter *metrics
 
 	mu       sync.Mutex
 	state    string // connecting, snapshot, streaming, backing off, stopped, paused
@@ -45,10 +46,10 @@ type capture struct {
 	resume   chan struct{}      // signals that hold ended
 }
 
-func newCapture(name string, src cdc.Source, store *checkpoint.Store, log *slog.Logger) *capture {
+func newCapture(name string, src cdc.Source, store *checkpoint.Store, m *metrics, log *slog.Logger) *capture {
 	idle := make(chan struct{})
 	close(idle)
-	return &capture{name: name, src: src, store: store, log: log.With("source", name), state: "connecting", idle: idle,
+	return &capture{name: name, src: src, store: store, meter: m, log: log.With("source", name), state: "connecting", idle: idle,
 		resume: make(chan struct{}, 1)}
 }
 
@@ -241,6 +242,7 @@ func (c *capture) journalled(group []cdc.Batch) {
 	for i := range group {
 		b := &group[i]
 		c.changes += uint64(b.Changes)
+		c.meter.journalled(c.name, b)
 		c.identity = b.Identity
 		if b.Position != "" {
 			c.position = b.Position

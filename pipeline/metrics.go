@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"waybill/cdc"
 	"waybill/sinks"
 )
 
@@ -14,6 +15,7 @@ type metrics struct {
 	verifies *prometheus.CounterVec
 	latency  *prometheus.HistogramVec
 	posting  *prometheus.HistogramVec
+	journal  *prometheus.HistogramVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -29,8 +31,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help:    "Time from the commit in the source until the target holds it.",
 			Buckets: prometheus.ExponentialBuckets(0.05, 2, 18)}, []string{"lane", "sink"}),
 	}
+	m.journal = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "waybill_commit_to_journal_seconds",
+		Help:    "Time from the commit in the source, by its clock, until the change is synced in the journal.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 2, 20)}, []string{"source"})
 	if reg != nil {
-		reg.MustRegister(m.outcomes, m.verifies, m.latency, m.posting)
+		reg.MustRegister(m.outcomes, m.verifies, m.latency, m.posting, m.journal)
 	}
 	return m
 }
@@ -41,6 +46,12 @@ func (m *metrics) delivered(l *lane, d *delivery, o sinks.Outcome, took time.Dur
 	m.latency.WithLabelValues(lane, sink).Observe(took.Seconds())
 	if o.Done() {
 		m.posting.WithLabelValues(lane, sink).Observe(max(0, time.Since(d.Recorded).Seconds()))
+	}
+}
+
+func (m *metrics) journalled(source string, b *cdc.Batch) {
+	if b.Changes > 0 && !b.Snapshot {
+		m.journal.WithLabelValues(source).Observe(max(0, time.Since(b.CommitAt).Seconds()))
 	}
 }
 

@@ -68,7 +68,7 @@ func New(o Options) (*Pipeline, error) {
 	p := &Pipeline{o: o, store: o.Store, log: o.Log, started: time.Now(), metrics: newMetrics(o.Metrics)}
 	p.project = newProjector(o.Store, o.Codecs, o.Log, p.wake)
 	for _, name := range names(o.Sources) {
-		p.captures = append(p.captures, newCapture(name, o.Sources[name], o.Store, o.Log))
+		p.captures = append(p.captures, newCapture(name, o.Sources[name], o.Store, p.metrics, o.Log))
 	}
 	for _, name := range names(o.Sinks) {
 		workers := o.Workers[name]

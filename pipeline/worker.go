@@ -178,6 +178,7 @@ func (l *lane) delay(id string, until time.Time) error {
 func (l *lane) report(d *delivery, name string, final, verify bool, o sinks.Outcome) (goOn bool, err error) {
 	o.Message, o.Request, o.Answer = clip(o.Message, 500), clip(o.Request, 4096), clip(o.Answer, 4096)
 	o = l.exhausted(d, o)
+	l.note(d, name, o)
 	wait := l.trouble(o)
 	now := time.Now()
 	e := outcomeEntry{Delivery: d.Post.ID, Step: name, Final: final, Verify: verify, Attempt: d.Attempts, Outcome: o}
@@ -210,6 +211,17 @@ func (l *lane) report(d *delivery, name string, final, verify bool, o sinks.Outc
 		return false, l.delay(d.Post.ID, now.Add(verifyAgain))
 	}
 	return false, nil
+}
+
+// note logs what a person may want to know; success is a metric, not a line.
+func (l *lane) note(d *delivery, step string, o sinks.Outcome) {
+	switch o.Class {
+	case sinks.Rejected, sinks.Conflict, sinks.Unknown, sinks.Setup:
+		l.log.Warn("delivery "+string(o.Class), "event", d.Post.Event, "delivery", d.Post.ID, "order_key", d.Post.OrderKey,
+			"external_id", d.Post.ExternalID, "step", step, "code", o.Code, "message", o.Message)
+	default:
+		l.log.Debug("delivery "+string(o.Class), "event", d.Post.Event, "external_id", d.Post.ExternalID, "step", step)
+	}
 }
 
 // exhausted turns a retry beyond the ceiling into an exception. Outages do not count: the target comes back.
