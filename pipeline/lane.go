@@ -72,6 +72,7 @@ func (t *target) sequence(ctx context.Context, name string) (func(), error) {
 type lane struct {
 	name    transform.Lane
 	target  *target
+	sink    sinks.Sink // the target's, as this lane may use it: with the lane's share of its budget
 	store   *checkpoint.Store
 	project *projector
 	log     *slog.Logger
@@ -90,7 +91,11 @@ type lane struct {
 }
 
 func newLane(name transform.Lane, t *target, store *checkpoint.Store, p *projector, m *metrics, log *slog.Logger) *lane {
-	return &lane{name: name, target: t, store: store, project: p, metrics: m, log: log.With("lane", string(name), "sink", t.name),
+	sink := t.sink
+	if governed, ok := sink.(interface{ Lane(string) sinks.Sink }); ok {
+		sink = governed.Lane(string(name))
+	}
+	return &lane{name: name, target: t, sink: sink, store: store, project: p, metrics: m, log: log.With("lane", string(name), "sink", t.name),
 		started: time.Now(), inflight: map[string]bool{}, delayed: map[string]time.Time{}, sentEnd: map[string]time.Time{},
 		wake: make(chan struct{}, 1)}
 }

@@ -60,7 +60,7 @@ func step(ent sinks.Entity, d *delivery) (name string, final bool) {
 
 // send freezes, journals and sends the next step.
 func (l *lane) send(ctx, hard context.Context, d *delivery, verified *string) (goOn bool, err error) {
-	ent, err := l.target.sink.Entity(d.Post.Entity)
+	ent, err := l.sink.Entity(d.Post.Entity)
 	if err != nil {
 		return l.refuse(d, "", err)
 	}
@@ -69,7 +69,7 @@ func (l *lane) send(ctx, hard context.Context, d *delivery, verified *string) (g
 		return l.refuse(d, "", fmt.Errorf("entity %s has no step left", d.Post.Entity))
 	}
 	op := sinks.OperationOf(d.Post)
-	intent, oc := l.target.sink.Prepare(hard, op, name, d.Done, time.Now())
+	intent, oc := l.sink.Prepare(hard, op, name, d.Done, time.Now())
 	if oc == nil && intent.Sequence != "" {
 		end, err := l.target.sequence(ctx, intent.Sequence)
 		if err != nil {
@@ -77,7 +77,7 @@ func (l *lane) send(ctx, hard context.Context, d *delivery, verified *string) (g
 		}
 		defer end()
 		// What another posting of the sequence changed meanwhile (the last date, say) must be seen.
-		intent, oc = l.target.sink.Prepare(hard, op, name, d.Done, time.Now())
+		intent, oc = l.sink.Prepare(hard, op, name, d.Done, time.Now())
 	}
 	if oc != nil {
 		return l.report(d, name, final, false, *oc)
@@ -85,7 +85,7 @@ func (l *lane) send(ctx, hard context.Context, d *delivery, verified *string) (g
 	intent.Operation, intent.Step = op, name
 	intent.Attempt, intent.At = d.Attempts+1, time.Now().UTC()
 	if (d.Verify || l.store.Identity().VerifyFirst) && ent.CanVerify && *verified != name {
-		if o := l.target.sink.Verify(hard, intent); o.Class != sinks.Absent {
+		if o := l.sink.Verify(hard, intent); o.Class != sinks.Absent {
 			return l.report(d, name, final, true, o)
 		}
 		*verified = name
@@ -103,7 +103,7 @@ func (l *lane) transmit(hard context.Context, d *delivery, intent sinks.Intent, 
 		return l.unwritten(err)
 	}
 	begun := time.Now()
-	o := l.target.sink.Deliver(hard, intent)
+	o := l.sink.Deliver(hard, intent)
 	l.metrics.delivered(l, d, o, time.Since(begun))
 	if o.Took == 0 {
 		o.Took = time.Since(begun)
@@ -133,7 +133,7 @@ func (l *lane) verify(hard context.Context, d *delivery) (goOn bool, err error) 
 	if d.Intent == nil {
 		return false, fmt.Errorf("delivery %s is sent but has no intent", d.Post.ID)
 	}
-	ent, err := l.target.sink.Entity(d.Post.Entity)
+	ent, err := l.sink.Entity(d.Post.Entity)
 	if err != nil {
 		return l.refuse(d, d.Intent.Step, err)
 	}
@@ -152,7 +152,7 @@ func (l *lane) verify(hard context.Context, d *delivery) (goOn bool, err error) 
 		return l.report(d, name, final, true, sinks.Outcome{Class: sinks.Absent, Code: "UNVERIFIABLE",
 			Message: "the target cannot be asked; sent again with the same id: at least once"})
 	}
-	o := l.target.sink.Verify(hard, *d.Intent)
+	o := l.sink.Verify(hard, *d.Intent)
 	l.metrics.verified(l, o)
 	now := time.Now()
 	switch {
