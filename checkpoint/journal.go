@@ -39,11 +39,11 @@ type journal struct {
 	more chan struct{} // closed when last rises
 }
 
-func openJournal(dir string, size int, d *disk, log *slog.Logger, synced func(time.Duration), onSync func(last uint64)) (*journal, error) {
+func openJournal(dir string, clean bool, o Options, d *disk, synced func(time.Duration)) (*journal, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, err
 	}
-	j := &journal{dir: dir, size: size, log: log, disk: d, set: newSegments(synced), onSync: onSync, more: make(chan struct{})}
+	j := &journal{dir: dir, size: o.Segment, log: o.Log, disk: d, set: newSegments(clean, synced), onSync: o.OnSync, more: make(chan struct{})}
 	if err := j.open(); err != nil {
 		return nil, err
 	}
@@ -130,6 +130,7 @@ func (j *journal) unstick() error {
 		return j.stuck
 	}
 	j.retried = time.Now()
+	j.set.clean = false
 	if err := j.close(); err != nil {
 		return err
 	}

@@ -104,3 +104,29 @@ func swapIn(dir, path, store string, log *slog.Logger) error {
 	}
 	return syncDir(dir)
 }
+
+// Restore replaces the state of the closed store in dir by the one that Backup wrote to path. The journal stays, so the
+// projector applies again what came after. The replaced state is kept as state.damaged.
+func Restore(dir, path string, o Options) (err error) {
+	o = o.withDefaults()
+	l, err := takeLock(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.release(false)) }()
+	id, err := loadIdentity(dir, l, false)
+	if err != nil {
+		return err
+	}
+	fresh := filepath.Join(dir, "state.new")
+	if err := loadSnapshot(path, fresh, id.ID, o.Log); err != nil {
+		return errors.Join(err, os.RemoveAll(fresh))
+	}
+	if err := putAside(dir); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, stateDir(dir)); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}

@@ -38,8 +38,9 @@ type tailScan struct {
 // turn into frames again; and it can't go on after a crash between sealing a file and noting so in its metadata. Here each
 // commit is checked, whatever lies behind the last good one is cut off (and kept beside as *.torn), an index frame that
 // ends the file is taken off again, and all is synced: what a killed process wrote but had not synced yet becomes durable
-// before anyone can read it. A bad commit with good ones behind it is damage, not a torn write, and refused.
-func repairTail(path string) (end int64, err error) {
+// before anyone can read it. A bad commit with good ones behind it is damage, not a torn write, and refused; so is any in
+// a journal that was closed in order (clean).
+func repairTail(path string, clean bool) (end int64, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
@@ -61,8 +62,15 @@ func repairTail(path string) (end int64, err error) {
 			return 0, err
 		}
 		end = scan.index + frameHead
-	} else if err := keepTorn(f, path+".torn", end); err != nil {
-		return 0, err
+	} else {
+		torn, err := keepTorn(f, path+".torn", end)
+		if err != nil {
+			return 0, err
+		}
+		if torn && clean {
+			return 0, fmt.Errorf("%w: the journal was closed in order, but what lies behind byte %d can't be read; "+
+				"restore the file from the disk's redundancy or a backup", ErrCorrupt, end)
+		}
 	}
 	if err := f.Truncate(end); err != nil {
 		return 0, err
@@ -136,7 +144,7 @@ func scanTail(f *os.File) (tailScan, error) {
 }
 
 // keepTorn saves what lies behind end, if anything, so that nothing is cut off unseen.
-func keepTorn(f *os.File, path string, end int64) (err error) {
+func keepTorn(f *os.File, path string, end int64) (torn bool, err error) {
 	rest := io.NewSectionReader(f, end, 1<<40)
 	buf := make([]byte, 1<<20)
 	var out *os.File
@@ -149,22 +157,22 @@ func keepTorn(f *os.File, path string, end int64) (err error) {
 		n, err := io.ReadFull(rest, buf)
 		chunk := trimZeros(buf[:n])
 		if len(chunk) == 0 {
-			return ignoreEOF(err)
+			return torn, ignoreEOF(err)
 		}
 		if out == nil {
 			var cerr error
 			if out, cerr = os.Create(path); cerr != nil {
-				return cerr
+				return torn, cerr
 			}
+			torn = true
 		}
-		if _, err := out.Write(chunk); err != nil {
-			if errors.Is(err, unix.ENOSPC) {
-				return nil // evidence only
-			}
-			return err
+		if _, werr := out.Write(chunk); errors.Is(werr, unix.ENOSPC) {
+			return torn, nil // evidence only
+		} else if werr != nil {
+			return torn, werr
 		}
 		if err != nil {
-			return ignoreEOF(err)
+			return torn, ignoreEOF(err)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 type segments struct {
 	*fs.FS
 	synced func(time.Duration) // after each sync
+	clean  bool                // the journal was closed in order: nothing in it can be torn
 
 	mu      sync.Mutex
 	sizes   map[string]int64 // by file name; of the last file what is written
@@ -26,8 +27,8 @@ type segments struct {
 	failed  error            // a sync failed: what the page cache holds can't be trusted any more
 }
 
-func newSegments(synced func(time.Duration)) *segments {
-	return &segments{FS: fs.New(), synced: synced, sizes: map[string]int64{}}
+func newSegments(clean bool, synced func(time.Duration)) *segments {
+	return &segments{FS: fs.New(), clean: clean, synced: synced, sizes: map[string]int64{}}
 }
 
 // ListDir forgets the sizes of before and takes those of the directory; raft-wal calls it once, when it opens.
@@ -75,7 +76,7 @@ func (s *segments) OpenWriter(dir, name string) (types.WritableFile, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, name)
-	end, err := repairTail(path)
+	end, err := repairTail(path, s.clean)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("recovering %s: %w", path, err), f.Close())
 	}

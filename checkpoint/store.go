@@ -83,7 +83,7 @@ func (s *Store) open() (err error) {
 	if err := s.disk.allow(shareSmall); err != nil {
 		return err
 	}
-	if s.journal, err = openJournal(journalDir(s.dir), s.options.Segment, s.disk, s.options.Log, s.synced, s.options.OnSync); err != nil {
+	if s.journal, err = openJournal(journalDir(s.dir), !s.lock.crashed, s.options, s.disk, s.synced); err != nil {
 		return err
 	}
 	verify := s.lock.machineCrashed()
@@ -117,6 +117,7 @@ func (s *Store) shut(clean bool) error {
 	}
 	if s.journal != nil {
 		err = errors.Join(err, s.journal.close())
+		clean = clean && s.journal.stuck == nil
 	}
 	return errors.Join(err, s.lock.release(clean && err == nil))
 }

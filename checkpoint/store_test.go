@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
-
 )
-
 
 // open opens a store with small files in dir and closes it with the test.
 func open(t testing.TB, dir string, change ...func(*Options)) *Store {
