@@ -1,44 +1,44 @@
 package sinktest
 
 import (
-	"context"
+	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httputil"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// Fault is what a FaultProxy does to a connection.
+// Fault is what happens to a request.
 type Fault string
 
-// The faults.
+// The faults that a FaultProxy has.
 const (
 	Pass       Fault = "pass"
 	DropAnswer Fault = "drop_answer" // the server gets the request and does it; the answer is lost
-	BlackHole  Fault = "black_hole"  // accepts, passes nothing on, never answers
-	Delay      Fault = "delay"       // passes the answer on late
-	Refuse     Fault = "refuse"      // closes the connection at once
+	BlackHole  Fault = "black_hole"  // the request goes nowhere and nobody answers
+	Delay      Fault = "delay"       // the request reaches the server late, whether or not the client still waits
+	Refuse     Fault = "refuse"      // the request goes nowhere and the connection is reset
 )
 
-// FaultProxy is a TCP proxy in front of a server that speaks one request a connection, as Tryton does. Faults are switched
-// while it runs, and hold for connections made from then on.
+// FaultProxy stands before an HTTP server that answers one request a connection, as Tryton does. Faults are switched while
+// it runs, and hold for requests from then on.
 type FaultProxy struct {
 	listener net.Listener
 	target   string
-	accepted atomic.Int64
-	faulty   atomic.Int64
+	requests atomic.Int64
+	hurt     atomic.Int64
 	done     chan struct{}
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
-	fault Fault
-	rate  float64
-	delay time.Duration
-	left  int // connections still to hurt; negative: all
+	order ProxyFault
 	rnd   *rand.Rand
 	conns map[net.Conn]struct{}
 }
@@ -60,8 +60,8 @@ func NewFaultProxy(target string, seed uint64) (*FaultProxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening for the fault proxy: %w", err)
 	}
-	p := &FaultProxy{listener: l, target: target, fault: Pass, rate: 1, left: -1, done: make(chan struct{}),
-		rnd: rand.New(rand.NewPCG(seed, 1)), conns: map[net.Conn]struct{}{}}
+	p := &FaultProxy{listener: l, target: target, done: make(chan struct{}), rnd: rand.New(rand.NewPCG(seed, 1)),
+		order: ProxyFault{Fault: Pass}, conns: map[net.Conn]struct{}{}}
 	p.wg.Add(1)
 	go p.accept()
 	return p, nil
@@ -70,19 +70,24 @@ func NewFaultProxy(target string, seed uint64) (*FaultProxy, error) {
 // URL is the proxy's address as a client uses it.
 func (p *FaultProxy) URL() string { return "http://" + p.listener.Addr().String() }
 
-// Set makes all further connections suffer a fault.
-func (p *FaultProxy) Set(f Fault) { p.SetFault(f, 1, -1, time.Second) }
-
-// SetFault makes a share of the further connections suffer a fault, at most count of them (negative: without bound).
-// delay is for Delay alone.
-func (p *FaultProxy) SetFault(f Fault, share float64, count int, delay time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.fault, p.rate, p.left, p.delay = f, share, count, delay
+// ProxyFault says which requests suffer what.
+type ProxyFault struct {
+	Fault Fault
+	Match string        // only requests that contain this text: a method's name, a reference
+	Share float64       // of those; 0 means all
+	Count int           // at most so many; 0 without bound
+	Delay time.Duration // for Delay
 }
 
-// Connections is how many were accepted, and how many of them suffered.
-func (p *FaultProxy) Connections() (all, hurt int64) { return p.accepted.Load(), p.faulty.Load() }
+// Set switches a fault; Pass ends it.
+func (p *FaultProxy) Set(f ProxyFault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.order = f
+}
+
+// Requests is how many came, and how many of them suffered.
+func (p *FaultProxy) Requests() (all, hurt int64) { return p.requests.Load(), p.hurt.Load() }
 
 // Close ends the proxy and every connection.
 func (p *FaultProxy) Close() {
@@ -108,75 +113,77 @@ func (p *FaultProxy) accept() {
 		if err != nil {
 			return
 		}
-		p.accepted.Add(1)
-		f, delay := p.draw()
-		if f != Pass {
-			p.faulty.Add(1)
-		}
 		p.wg.Add(1)
-		go p.serve(c, f, delay)
+		go p.serve(c)
 	}
 }
 
-// draw decides the fate of one connection.
-func (p *FaultProxy) draw() (Fault, time.Duration) {
+// draw decides the fate of one request.
+func (p *FaultProxy) draw(request []byte) ProxyFault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fault == Pass || p.left == 0 || p.rnd.Float64() >= p.rate {
-		return Pass, 0
+	f := p.order
+	if f.Fault == Pass || f.Count < 0 || !bytes.Contains(request, []byte(f.Match)) || (f.Share > 0 && p.rnd.Float64() >= f.Share) {
+		return ProxyFault{Fault: Pass}
 	}
-	if p.left > 0 {
-		p.left--
+	if f.Count > 0 {
+		if p.order.Count--; p.order.Count == 0 {
+			p.order.Count = -1 // used up
+		}
 	}
-	return p.fault, p.delay
+	p.hurt.Add(1)
+	return f
 }
 
-func (p *FaultProxy) serve(c net.Conn, f Fault, delay time.Duration) {
+func (p *FaultProxy) serve(c net.Conn) {
 	defer p.wg.Done()
 	defer p.hold(c)()
-	switch f {
+	req, err := http.ReadRequest(bufio.NewReader(c))
+	if err != nil {
+		return
+	}
+	raw, err := httputil.DumpRequest(req, true)
+	if err != nil {
+		return
+	}
+	p.requests.Add(1)
+	f := p.draw(raw)
+	switch f.Fault {
 	case Refuse:
-		if t, ok := c.(*net.TCPConn); ok {
-			_ = t.SetLinger(0) // a reset, not an end of file
-		}
+		reset(c)
 		return
 	case BlackHole:
 		_, _ = io.Copy(io.Discard, c) // until the client gives up
 		return
-	}
-	var d net.Dialer
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	s, err := d.DialContext(ctx, "tcp", p.target)
-	cancel()
-	if err != nil {
-		if t, ok := c.(*net.TCPConn); ok {
-			_ = t.SetLinger(0)
+	case Delay:
+		select {
+		case <-time.After(f.Delay):
+		case <-p.done:
+			return
 		}
+	}
+	s, err := net.DialTimeout("tcp", p.target, 10*time.Second)
+	if err != nil {
+		reset(c)
 		return
 	}
 	defer p.hold(s)()
-	p.wg.Add(1)
-	go func() {
-		defer p.wg.Done()
-		_, _ = io.Copy(s, c)
-		if f != DropAnswer { // a client that gave up is of no concern to the server
-			if t, ok := s.(*net.TCPConn); ok {
-				_ = t.CloseWrite()
-			}
-		}
-	}()
-	switch f {
-	case DropAnswer:
-		// The answer is read whole before the client is cut off: the server has certainly committed.
-		_, _ = io.Copy(io.Discard, s)
-	case Delay:
-		select {
-		case <-time.After(delay):
-		case <-p.done:
-		}
-		_, _ = io.Copy(c, s)
-	default:
-		_, _ = io.Copy(c, s)
+	if _, err := s.Write(raw); err != nil {
+		reset(c)
+		return
+	}
+	if f.Fault == DropAnswer {
+		_, _ = io.Copy(io.Discard, s) // whole, so the server has certainly committed
+		reset(c)
+		return
+	}
+	_, _ = io.Copy(c, s)
+}
+
+// reset makes the close of a connection an error for the other side, not an end of file.
+func reset(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
 	}
 }
 
