@@ -1,16 +1,16 @@
 #!/bin/sh
-# Installs the servers that the demo and the tests start for themselves, from Debian 12's own packages: PostgreSQL 15, MariaDB
-# and Tryton 6.0, without what they recommend (Tryton's recommends alone are an office suite and a mail server). No service is
-# started or enabled. What is there already is left alone, and when all of it is, this is done in a blink.
+# Installs the servers that the demo and the tests start for themselves, from Debian 12's own packages: PostgreSQL 15, MariaDB,
+# and the Python and libraries of Tryton, which itself is only unpacked into a cache by whoever starts it first. Nothing is
+# installed that is only recommended, and no service is started or enabled. What is there already is left alone, and when all of
+# it is, this is done in a blink.
 #
 #   install.sh [--ci]     --ci adds what only the tests need: strace
 #
 # Exit codes: 0 all there, 1 apt-get failed, 2 wrong use, 3 packages are missing and only root can install them.
 set -eu
 
-packages='postgresql-15 mariadb-server tryton-server tryton-modules-account-invoice tryton-modules-account-product
-tryton-proteus tryton-sao python3-psycopg2'
-services='postgresql mariadb tryton-server tryton-server-cron tryton-server-worker'
+packages='postgresql-15 mariadb-server python3 libxml2 libxslt1.1 libmagic1 libpq5'
+services='postgresql mariadb'
 
 case "${1:-}" in
 '') ;;
@@ -26,7 +26,7 @@ say() { echo "install: $*"; }
 installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
-	say "this is not a Debian system: dpkg-query was not found. Install PostgreSQL 15, MariaDB and Tryton 6.0 by hand." >&2
+	say "this is not a Debian system: dpkg-query was not found. Use a container of debian:bookworm." >&2
 	exit 3
 fi
 
