@@ -22,19 +22,21 @@ import (
 // journal is the append-only log of entries: a raft-wal without the raft. One goroutine, the committer, writes to it; any
 // may read.
 type journal struct {
-	dir     string
-	size    int // of a segment file
-	log     *slog.Logger
-	disk    *disk
-	set     *segments
-	onSync  func(last uint64)
-	meta    *metadb.BoltMetaDB // which raft-wal opens and does not close
-	wal     atomic.Pointer[wal.WAL]
-	first   atomic.Uint64
-	last    atomic.Uint64 // synced
-	stuck   error         // the committer's: why the WAL must be opened again before it takes anything
-	retried time.Time     // the committer's: last attempt to do so
+	dir    string
+	size   int // of a segment file
+	log    *slog.Logger
+	disk   *disk
+	set    *segments
+	onSync func(last uint64)
+	meta   *metadb.BoltMetaDB // which raft-wal opens and does not close
+	wal    atomic.Pointer[wal.WAL]
+	first  atomic.Uint64
+	last   atomic.Uint64 // synced
+	stuck  error         // the committer's: why the WAL must be opened again before it takes anything
+	retry  time.Time     // the committer's: not before then
+	pause  time.Duration // the committer's: between attempts
 
+	swap sync.Mutex // held while the WAL is opened again, and while it is cut
 	mu   sync.Mutex
 	more chan struct{} // closed when last rises
 }
@@ -52,11 +54,11 @@ func openJournal(dir string, clean bool, o Options, d *disk, synced func(time.Du
 
 // open opens the WAL, the first time or again.
 func (j *journal) open() error {
-	j.meta = &metadb.BoltMetaDB{}
-	w, err := wal.Open(j.dir, wal.WithMetaStore(j.meta), wal.WithSegmentSize(j.size), wal.WithLogger(hclog.NewNullLogger()),
+	meta := &metadb.BoltMetaDB{}
+	w, err := wal.Open(j.dir, wal.WithMetaStore(meta), wal.WithSegmentSize(j.size), wal.WithLogger(hclog.NewNullLogger()),
 		wal.WithSegmentFiler(segment.NewFiler(j.dir, j.set)))
 	if err != nil {
-		err = errors.Join(err, j.meta.Close())
+		err = errors.Join(err, meta.Close())
 	}
 	switch {
 	case errors.Is(err, unix.ENOSPC):
@@ -66,15 +68,17 @@ func (j *journal) open() error {
 	case err != nil:
 		return fmt.Errorf("opening journal %s: %w", j.dir, err)
 	}
-	j.wal.Store(w)
 	first, ferr := w.FirstIndex()
 	last, lerr := w.LastIndex()
-	if err := errors.Join(ferr, lerr); err != nil {
-		return errors.Join(err, j.close())
+	err = errors.Join(ferr, lerr)
+	if acked := j.last.Load(); err == nil && acked != 0 && last != acked {
+		err = fmt.Errorf("%w: it ends at entry %d after an error, but %d was acknowledged", ErrCorrupt, last, acked)
 	}
-	if acked := j.last.Load(); acked != 0 && last != acked {
-		return errors.Join(fmt.Errorf("%w: it ends at entry %d after an error, but %d was acknowledged", ErrCorrupt, last, acked), j.close())
+	if err != nil {
+		return errors.Join(err, w.Close(), meta.Close())
 	}
+	j.meta = meta
+	j.wal.Store(w)
 	j.first.Store(max(first, 1))
 	j.last.Store(last)
 	return nil
@@ -117,30 +121,35 @@ func (j *journal) explain(err error) error {
 	return fmt.Errorf("appending to the journal: %w", err)
 }
 
-// unstick opens the WAL again after an error, at most each sampleEvery. After a failed sync it never does: only a restart
-// may trust the file again.
+// unstick opens the WAL again after an error, when there is space for a file, and ever less often while that fails. Until
+// it succeeds the old one serves the readers. After a failed sync it never does: only a restart may trust the file again.
 func (j *journal) unstick() error {
 	if j.stuck == nil {
 		return nil
 	}
-	if _, failed := j.set.errs(); failed != nil {
+	if _, failed := j.set.errs(); failed != nil || time.Now().Before(j.retry) {
 		return j.stuck
 	}
-	if time.Since(j.retried) < sampleEvery {
-		return j.stuck
+	free, err := j.disk.available()
+	if err != nil || free < int64(j.size) {
+		return errors.Join(j.stuck, err)
 	}
-	j.retried = time.Now()
+	j.pause = min(max(2*j.pause, sampleEvery), time.Minute)
+	j.retry = time.Now().Add(j.pause)
 	j.set.clean = false
-	if err := j.close(); err != nil {
+	j.swap.Lock()
+	defer j.swap.Unlock()
+	old := j.wal.Load()
+	if err := j.meta.Close(); err != nil { // it holds a lock; the old WAL needs it for writing alone
 		return err
 	}
 	if err := j.open(); err != nil {
 		j.stuck = err
 		return err
 	}
+	j.stuck, j.pause = nil, 0
 	j.log.Info("the journal is writable again", "last", j.last.Load())
-	j.stuck = nil
-	return nil
+	return old.Close()
 }
 
 func (j *journal) advance(last uint64) {
@@ -204,6 +213,8 @@ func (j *journal) read(index uint64) (Entry, error) {
 
 // cut removes the entries below first, which must be the base of a segment.
 func (j *journal) cut(first uint64) (uint64, error) {
+	j.swap.Lock()
+	defer j.swap.Unlock()
 	old := j.first.Load()
 	if first <= old {
 		return 0, nil

@@ -43,9 +43,13 @@ func takeLock(dir string) (*lock, error) {
 	return l, nil
 }
 
-// mark writes who holds the lock, on the disk.
-func (l *lock) mark() error {
-	line := fmt.Sprintf("%d %s\n", os.Getpid(), bootID())
+// mark writes who holds the lock, on the disk. The boot of a crash stays until the state is known to be whole: recovered.
+func (l *lock) mark(recovered bool) error {
+	boot := bootID()
+	if l.crashed && !recovered {
+		boot = l.boot
+	}
+	line := fmt.Sprintf("%d %s\n", os.Getpid(), boot)
 	if err := l.f.Truncate(0); err != nil {
 		return err
 	}

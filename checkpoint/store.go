@@ -83,14 +83,16 @@ func (s *Store) open() (err error) {
 	if err := s.disk.allow(shareSmall); err != nil {
 		return err
 	}
+	if err := s.lock.mark(false); err != nil {
+		return err
+	}
 	if s.journal, err = openJournal(journalDir(s.dir), !s.lock.crashed, s.options, s.disk, s.synced); err != nil {
 		return err
 	}
-	verify := s.lock.machineCrashed()
-	if err := s.lock.mark(); err != nil {
+	if s.state, err = recoverState(s.dir, s.id.ID, s.journal, s.lock.machineCrashed(), s.options.Log); err != nil {
 		return err
 	}
-	if s.state, err = recoverState(s.dir, s.id.ID, s.journal, verify, s.options.Log); err != nil {
+	if err := s.lock.mark(true); err != nil {
 		return err
 	}
 	s.metrics, err = newMetrics(s.options.Metrics, s)
