@@ -1,0 +1,261 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"waybill/cmd/internal/books"
+)
+
+// Options are the demo's flags.
+type Options struct {
+	Seed     uint64    // of the carrier, its days and its disasters
+	Dir      string    // folder of its own, made when missing, empty when there; "" is a fresh one under $TMPDIR
+	Carrier  string    // folder with the carrier's schemas and mapping; "" looks for testdata/carriers/northstar
+	Invoices int       // documents that the days release; at least 40
+	History  int       // documents from before the cut-over
+	Keep     bool      // leave everything running until the context ends
+	Fast     bool      // play the days in a third of the time
+	Binary   string    // the waybill program; "" is this one
+	Out      io.Writer // where progress is printed
+}
+
+// DefaultOptions are the options of `make demo`.
+func DefaultOptions() Options { return Options{Seed: 1, Invoices: 240, History: 2000, Out: os.Stdout} }
+
+// ErrBooksDiffer says that the demo ran to its end, and that the ERP does not hold what billing released.
+var ErrBooksDiffer = errors.New("the books differ")
+
+// show is one run of the demo.
+type show struct {
+	Options
+	console *console
+	zone    *time.Location
+	cutover time.Time
+	servers *servers
+	stores  stores
+	daemon  *daemon
+	script  Script
+}
+
+// Run runs the demo and prints its progress. Whatever it starts has ended when it returns: also when ctx ends, and when it fails. Its
+// folder is removed when it made it and all went well.
+func Run(ctx context.Context, o Options) (err error) {
+	s := &show{Options: o, console: &console{out: o.Out, began: time.Now(), of: 8}}
+	made, err := s.prepare()
+	if err != nil {
+		return err
+	}
+	s.console.say("Northstar Freight Lines, seed %d, in %s", s.Seed, s.Dir)
+	defer func() {
+		s.daemon.stop()
+		if s.servers != nil {
+			s.servers.stop()
+		}
+		if made && err == nil {
+			err = os.RemoveAll(s.Dir)
+		}
+	}()
+	err = s.acts(ctx)
+	switch {
+	case err == nil, ctx.Err() != nil:
+	case errors.Is(err, ErrBooksDiffer):
+		s.console.say("the folder is kept: %s", s.Dir)
+	default:
+		s.console.say("failed; the logs are in %s", s.Dir)
+		s.console.say("--- log of waybill\n%s", s.daemon.logTail())
+		if s.servers != nil {
+			s.console.say("%s", s.servers.tail())
+		}
+	}
+	if ctx.Err() != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	return err
+}
+
+// acts runs the steps in order.
+func (s *show) acts(ctx context.Context) error {
+	for _, act := range []struct {
+		title string
+		run   func(context.Context) error
+	}{
+		{"starting PostgreSQL (dispatch), MariaDB (billing) and Tryton (the ERP)", s.start},
+		{fmt.Sprintf("seeding the carrier: customers, %d old invoices, drafts", s.History), s.seed},
+		{"waybill check, and waybill plan: what would be sent", s.preview},
+		{fmt.Sprintf("%d working days; Tryton fails for %s, Waybill is killed twice", workingDays, outage), s.days},
+		{"waiting until all is posted but what people must settle", s.settle},
+		{"repairing what people must settle", s.repair},
+		{"waiting until all is posted", s.drain},
+		{"the books: billing by SQL against the ERP by RPC, one by one", s.audit},
+	} {
+		s.console.title("%s", act.title)
+		if err := act.run(ctx); err != nil {
+			return err
+		}
+	}
+	s.next()
+	if s.Keep {
+		<-ctx.Done()
+		s.console.say("stopping everything")
+		return nil
+	}
+	return nil
+}
+
+// prepare completes the options, finds what the demo needs and makes its folder; made says that the folder is a fresh one of ours.
+func (s *show) prepare() (made bool, err error) {
+	if s.Binary == "" {
+		if s.Binary, err = os.Executable(); err != nil {
+			return false, fmt.Errorf("finding the waybill program: %w", err)
+		}
+	}
+	if s.Carrier, err = findCarrier(s.Carrier, s.Binary); err != nil {
+		return false, err
+	}
+	if s.zone, err = time.LoadLocation("America/Chicago"); err != nil {
+		return false, fmt.Errorf("loading the carrier's time zone: %w", err)
+	}
+	if s.Dir == "" {
+		made = true
+		if s.Dir, err = os.MkdirTemp("", "waybill-demo-"); err != nil {
+			return false, fmt.Errorf("making the demo's folder: %w", err)
+		}
+	} else if err := emptyFolder(s.Dir); err != nil {
+		return false, err
+	}
+	if s.Dir, err = filepath.Abs(s.Dir); err != nil {
+		return false, fmt.Errorf("finding the demo's folder: %w", err)
+	}
+	// The servers run as other users, who must be able to enter it.
+	if err := os.Chmod(s.Dir, 0o755); err != nil {
+		return false, fmt.Errorf("opening the demo's folder: %w", err)
+	}
+	s.daemon = &daemon{binary: s.Binary, dir: s.Dir}
+	return made, nil
+}
+
+// findCarrier looks for the carrier's folder: as given, or below the working folder, or beside the program's own folder.
+func findCarrier(given, binary string) (string, error) {
+	const standard = "testdata/carriers/northstar"
+	tried := []string{given}
+	if given == "" {
+		tried = []string{standard, filepath.Join(filepath.Dir(binary), "..", standard)}
+	}
+	for _, dir := range tried {
+		if _, err := os.Stat(filepath.Join(dir, "mapping.yaml")); err == nil {
+			return filepath.Abs(dir)
+		}
+	}
+	return "", fmt.Errorf("the carrier's mapping.yaml is not in %q; run the demo from the source tree, or name the folder with --carrier", tried)
+}
+
+func emptyFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("making the demo's folder: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("looking into the demo's folder: %w", err)
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("the folder %s is not empty (%s is in it); name another one with --dir, or remove it", dir, entries[0].Name())
+	}
+	return nil
+}
+
+func (s *show) start(ctx context.Context) (err error) {
+	s.servers, err = startServers(ctx, s.Dir, s.console.say)
+	return err
+}
+
+// seed fills the databases with everything from before the days, and fixes the cut-over: now, as the carrier's clock shows it.
+func (s *show) seed(ctx context.Context) error {
+	if err := s.servers.createStores(ctx, s.Carrier); err != nil {
+		return err
+	}
+	s.stores = stores{s.servers.dispatch, s.servers.billing}
+	var err error
+	// Through the clock's text, so that the hour that comes twice a year means the same here and in billing.
+	if s.cutover, err = time.ParseInLocation(time.DateTime, time.Now().In(s.zone).Format(time.DateTime), s.zone); err != nil {
+		return fmt.Errorf("fixing the cut-over: %w", err)
+	}
+	span := 30 * time.Second
+	if s.Fast {
+		span /= 3
+	}
+	s.script, err = NewScript(Plan{Seed: s.Seed, Start: s.cutover.Add(2 * time.Second), Zone: s.zone, Span: span, Invoices: s.Invoices})
+	if err != nil {
+		return err
+	}
+	if err := SeedHistory(ctx, s.stores.billing, s.History, s.Seed, s.cutover); err != nil {
+		return err
+	}
+	if err := s.stores.apply(ctx, s.script.Before); err != nil {
+		return err
+	}
+	s.console.say("the cut-over is %s: what was released before is not ours to post", s.cutover.Format(time.RFC3339))
+	return s.configure(1)
+}
+
+// preview runs the two commands that people run before they go live.
+func (s *show) preview(ctx context.Context) error {
+	for _, name := range []string{"check", "plan"} {
+		s.console.say("$ waybill %s", name)
+		text, err := s.daemon.command(ctx, name)
+		if err != nil {
+			return err
+		}
+		s.console.say("%s", text)
+	}
+	return nil
+}
+
+// terms are the terms of the books, with what waits by number.
+func (s *show) terms(ctx context.Context, waiting []string) (books.Terms, error) {
+	names, err := books.ReadNames(ctx, s.stores.dispatch)
+	if err != nil {
+		return books.Terms{}, err
+	}
+	exceptions := map[string]bool{}
+	for _, number := range waiting {
+		exceptions[number] = true
+	}
+	return books.Terms{Cutover: s.cutover, Zone: s.zone, Names: names, Exceptions: exceptions}, nil
+}
+
+// check compares the books.
+func (s *show) check(ctx context.Context, waiting []string) (books.Report, error) {
+	terms, err := s.terms(ctx, waiting)
+	if err != nil {
+		return books.Report{}, err
+	}
+	t := s.servers.tryton
+	return books.Check(ctx, s.stores.billing, &books.Tryton{URL: t.URL(), Database: t.Database(), User: t.User(), Password: t.Password()}, terms)
+}
+
+func (s *show) audit(ctx context.Context) error {
+	report, err := s.check(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := report.Write(s.console); err != nil {
+		return err
+	}
+	if !report.OK() {
+		return ErrBooksDiffer
+	}
+	if report.Paired != len(s.script.Released) {
+		return fmt.Errorf("%w: %d documents are paired, but the days released %d", ErrBooksDiffer, report.Paired, len(s.script.Released))
+	}
+	return nil
+}
+
+// luck draws the moments of the disasters, apart from those of the days.
+func (s *show) luck() *rand.Rand { return rand.New(rand.NewPCG(s.Seed, 0x6469736173746572)) }

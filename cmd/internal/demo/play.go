@@ -1,0 +1,63 @@
+package demo
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// stores is the two databases that a script is played into.
+type stores struct{ dispatch, billing *sql.DB }
+
+func (s stores) of(name Database) *sql.DB {
+	if name == Dispatch {
+		return s.dispatch
+	}
+	return s.billing
+}
+
+// apply runs transactions one after the other, at once.
+func (s stores) apply(ctx context.Context, transactions []Transaction) error {
+	for _, t := range transactions {
+		if err := s.commit(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// play runs the days at their pace: a transaction is committed at start + At, or as soon after as the databases allow.
+func (s stores) play(ctx context.Context, transactions []Transaction, start time.Time) error {
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	for _, t := range transactions {
+		wait.Reset(time.Until(start.Add(t.At)))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-wait.C:
+		}
+		if err := s.commit(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s stores) commit(ctx context.Context, t Transaction) error {
+	tx, err := s.of(t.Database).BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("playing %q in %s: %w", t.What, t.Database, err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing, before it the error is already on its way
+	for _, statement := range t.Statements {
+		if _, err := tx.ExecContext(ctx, statement.SQL, statement.Args...); err != nil {
+			return fmt.Errorf("playing %q in %s: %w", t.What, t.Database, err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("playing %q in %s: %w", t.What, t.Database, err)
+	}
+	return nil
+}
