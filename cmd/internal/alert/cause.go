@@ -2,6 +2,7 @@ package alert
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"waybill/pipeline"
@@ -23,15 +24,16 @@ func causes(s pipeline.Status, now time.Time, unknownAfter time.Duration, unknow
 			found = append(found, Cause{"source/" + src.Name + "/stopped", "Source " + src.Name + " has stopped.", src.Error})
 		}
 	}
+	held := map[string]bool{}
 	for _, lane := range s.Lanes {
 		name := lane.Lane + "/" + lane.Sink
 		if lane.State == "stopped" {
 			found = append(found, Cause{"lane/" + name + "/stopped", fmt.Sprintf("Lane %s towards %s has stopped.", lane.Lane, lane.Sink), lane.Error})
 		}
 		if lane.Unknown == 0 {
-			delete(unknownSince, name)
 			continue
 		}
+		held[name] = true
 		since, ok := unknownSince[name]
 		if !ok {
 			since = now
@@ -42,6 +44,7 @@ func causes(s pipeline.Status, now time.Time, unknownAfter time.Duration, unknow
 				fmt.Sprintf("%s cannot say what became of postings of lane %s, %d now, for %s.", lane.Sink, lane.Lane, lane.Unknown, unknownAfter), lane.LastError})
 		}
 	}
+	maps.DeleteFunc(unknownSince, func(name string, _ time.Time) bool { return !held[name] })
 	if near(s.Journal, active("disk/floor")) {
 		found = append(found, Cause{"disk/floor", fmt.Sprintf("The disk has %d MiB free; capture pauses below %d MiB.",
 			s.Journal.DiskFree>>20, s.Journal.DiskFloor>>20), "Free space on the volume of the data folder, or let deliveries catch up."})

@@ -1,0 +1,416 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"waybill/pipeline"
+)
+
+// fake is a daemon that remembers what it was asked. It stands for *pipeline.Pipeline, which the whole-program tests use.
+type fake struct {
+	asked []any
+	err   error
+	ready bool
+	block chan struct{} // when not nil, Status says so on entered and waits for it
+
+	entered chan struct{}
+}
+
+func (f *fake) note(v ...any) error { f.asked = append(f.asked, v...); return f.err }
+
+func (f *fake) Status(ctx context.Context) (pipeline.Status, error) {
+	if f.block != nil {
+		f.entered <- struct{}{}
+		select {
+		case <-f.block:
+		case <-ctx.Done():
+			return pipeline.Status{}, ctx.Err()
+		}
+	}
+	return pipeline.Status{Version: "1.0.0", Ready: f.ready, Problems: []string{"lane transactional has stopped"}}, f.err
+}
+func (f *fake) Events(_ context.Context, q pipeline.EventQuery) ([]pipeline.StoredEvent, error) {
+	return []pipeline.StoredEvent{{Seq: 7}}, f.note(q)
+}
+func (f *fake) Event(_ context.Context, id string) (pipeline.StoredEvent, error) {
+	return pipeline.StoredEvent{Seq: 7}, f.note(id)
+}
+func (f *fake) Trace(_ context.Context, key string) ([]pipeline.TraceItem, error) {
+	return nil, f.note(key)
+}
+func (f *fake) Exceptions(_ context.Context, q pipeline.ExceptionQuery) ([]pipeline.ExceptionView, error) {
+	return []pipeline.ExceptionView{{ID: "X-000001"}}, f.note(q)
+}
+func (f *fake) Exception(_ context.Context, id string) (pipeline.ExceptionView, error) {
+	return pipeline.ExceptionView{ID: id}, f.note(id)
+}
+func (f *fake) Retry(_ context.Context, ids []string, by, why string) ([]pipeline.ExceptionView, error) {
+	return nil, f.note("retry", ids, by, why)
+}
+func (f *fake) Discard(_ context.Context, ids []string, by, why string) ([]pipeline.ExceptionView, error) {
+	return nil, f.note("discard", ids, by, why)
+}
+func (f *fake) PreviewReplay(_ context.Context, r pipeline.ReplayRequest) (pipeline.Preview, error) {
+	return pipeline.Preview{Action: "preview"}, f.note(r)
+}
+func (f *fake) Replay(_ context.Context, r pipeline.ReplayRequest) (pipeline.Preview, error) {
+	return pipeline.Preview{Action: "replay"}, f.note(r)
+}
+func (f *fake) PreviewReset(_ context.Context, r pipeline.ResetRequest) (pipeline.Preview, error) {
+	return pipeline.Preview{Action: "preview"}, f.note(r)
+}
+func (f *fake) Reset(_ context.Context, r pipeline.ResetRequest) (pipeline.Preview, error) {
+	return pipeline.Preview{Action: "reset"}, f.note(r)
+}
+func (f *fake) Checkpoint(context.Context) (pipeline.CheckpointView, error) {
+	return pipeline.CheckpointView{Store: "s"}, f.err
+}
+func (f *fake) Audit(_ context.Context, limit int) ([]pipeline.AuditLine, error) {
+	return []pipeline.AuditLine{{By: "ann"}}, f.note(limit)
+}
+
+const token = "0123456789abcdef"
+
+// start runs a server of the daemon on a socket and a free port, and returns the socket and the address.
+func start(t *testing.T, d Daemon, o Options) (socket, address string) {
+	t.Helper()
+	o.Socket = filepath.Join(t.TempDir(), "waybill.sock")
+	o.TCP, o.Token, o.Log = "127.0.0.1:0", token, slog.New(slog.DiscardHandler)
+	registry := prometheus.NewRegistry()
+	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "waybill_test_total", Help: "Test."})
+	registry.MustRegister(counter)
+	o.Gather = registry
+	s, err := New(d, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
+		if _, err := os.Stat(o.Socket); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the socket was left behind: %v", err)
+		}
+	})
+	return o.Socket, s.Addr()
+}
+
+func get(t *testing.T, url, bearer string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bearer != "" {
+		req.Header.Set("Authorization", bearer)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
+}
+
+func TestClientReachesEveryMethod(t *testing.T) {
+	f := &fake{ready: true}
+	socket, address := start(t, f, Options{})
+	at := time.Date(2026, 3, 8, 14, 5, 0, 123000, time.UTC)
+	for name, c := range map[string]*Client{"unix": Dial(socket, ""), "tcp": DialTCP(address, token)} {
+		t.Run(name, func(t *testing.T) {
+			defer c.Close()
+			f.asked = nil
+			ctx := context.Background()
+			events := pipeline.EventQuery{Type: "invoice.released", Key: "shipment/88121", Since: at, Until: at.Add(time.Hour), After: 9, Limit: 3, Newest: true}
+			exceptions := pipeline.ExceptionQuery{State: "all", Code: "UNKNOWN_CUSTOMER", Limit: 5}
+			replay := pipeline.ReplayRequest{Key: "invoice/A1", By: "ann", Why: "test"}
+			reset := pipeline.ResetRequest{Source: "dispatch", To: "snapshot", By: "ann"}
+			calls := []func() error{
+				func() error { _, err := c.Status(ctx); return err },
+				func() error { _, err := c.Events(ctx, events); return err },
+				func() error { _, err := c.Event(ctx, "a b/c?"); return err },
+				func() error { _, err := c.Trace(ctx, "invoice/A 1#ü"); return err },
+				func() error { _, err := c.Exceptions(ctx, exceptions); return err },
+				func() error { _, err := c.Exception(ctx, "X-000001"); return err },
+				func() error { _, err := c.Retry(ctx, []string{"X-1", "X-2"}, "ann", "fixed"); return err },
+				func() error { _, err := c.Discard(ctx, []string{"all"}, "ann", "by hand"); return err },
+				func() error { _, err := c.PreviewReplay(ctx, replay); return err },
+				func() error { _, err := c.Replay(ctx, replay); return err },
+				func() error { _, err := c.PreviewReset(ctx, reset); return err },
+				func() error { _, err := c.Reset(ctx, reset); return err },
+				func() error { _, err := c.Checkpoint(ctx); return err },
+				func() error { _, err := c.Audit(ctx, 12); return err },
+			}
+			for i, call := range calls {
+				if err := call(); err != nil {
+					t.Errorf("call %d: %v", i, err)
+				}
+			}
+			want := []any{events, "a b/c?", "invoice/A 1#ü", exceptions, "X-000001", "retry", []string{"X-1", "X-2"}, "ann", "fixed",
+				"discard", []string{"all"}, "ann", "by hand", replay, replay, reset, reset, 12}
+			if !reflect.DeepEqual(f.asked, want) {
+				t.Errorf("asked %v\nwant  %v", f.asked, want)
+			}
+		})
+	}
+}
+
+func TestPreviewIsHarmless(t *testing.T) {
+	socket, _ := start(t, &fake{}, Options{})
+	c := Dial(socket, "")
+	defer c.Close()
+	ctx := context.Background()
+	q := pipeline.ReplayRequest{All: true, By: "ann"}
+	if p, err := c.PreviewReplay(ctx, q); err != nil || p.Action != "preview" {
+		t.Errorf("preview did %q, %v", p.Action, err)
+	}
+	if p, err := c.Replay(ctx, q); err != nil || p.Action != "replay" {
+		t.Errorf("replay did %q, %v", p.Action, err)
+	}
+}
+
+func TestTokenOverTCP(t *testing.T) {
+	_, address := start(t, &fake{ready: true}, Options{})
+	for _, bearer := range []string{"", "Bearer ", "Bearer wrong", "Basic " + token, token, "Bearer " + token + "0", "bearer " + token} {
+		for _, path := range []string{"/api/status", "/api/audit", "/metrics", "/nowhere"} {
+			if code, body := get(t, "http://"+address+path, bearer); code != http.StatusUnauthorized || strings.Contains(body, token) {
+				t.Errorf("%q %s: %d %s", bearer, path, code, body)
+			}
+		}
+	}
+	if code, body := get(t, "http://"+address+"/api/status", "Bearer "+token); code != 200 || !strings.Contains(body, `"version":"1.0.0"`) {
+		t.Errorf("with the token: %d %s", code, body)
+	}
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if code, body := get(t, "http://"+address+path, ""); code != 200 || body != "{\"status\":\"ok\"}\n" {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+}
+
+func TestMetricsOpen(t *testing.T) {
+	_, address := start(t, &fake{}, Options{Metrics: true})
+	if code, body := get(t, "http://"+address+"/metrics", ""); code != 200 || !strings.Contains(body, "waybill_test_total 0") {
+		t.Errorf("%d %s", code, body)
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	f := &fake{}
+	_, address := start(t, f, Options{})
+	if code, body := get(t, "http://"+address+"/readyz", ""); code != 503 || body != "{\"status\":\"not ready\",\"problems\":1}\n" {
+		t.Errorf("not ready: %d %s", code, body)
+	}
+	if code, _ := get(t, "http://"+address+"/healthz", ""); code != 200 {
+		t.Errorf("healthy but not ready: %d", code)
+	}
+	f.err = errors.New("broken")
+	if code, body := get(t, "http://"+address+"/healthz", ""); code != 503 || strings.Contains(body, "broken") {
+		t.Errorf("broken: %d %s", code, body)
+	}
+}
+
+func TestTCPNeedsToken(t *testing.T) {
+	for _, token := range []string{"", "short"} {
+		_, err := New(&fake{}, Options{TCP: "127.0.0.1:0", Token: token})
+		if err == nil || !strings.Contains(err.Error(), "refusing to listen on 127.0.0.1:0 without a token") {
+			t.Errorf("token %q: %v", token, err)
+		}
+	}
+}
+
+func TestSocketModeAndSecondDaemon(t *testing.T) {
+	socket, _ := start(t, &fake{}, Options{})
+	info, err := os.Stat(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mode := info.Mode().Perm(); mode != 0o600 {
+		t.Errorf("mode of the socket: %o", mode)
+	}
+	second, err := New(&fake{}, Options{Socket: socket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Listen(); err == nil || !strings.Contains(err.Error(), "another daemon answers at "+socket) {
+		t.Errorf("a second daemon: %v", err)
+	}
+	if _, err := Dial(socket, "").Status(context.Background()); err != nil {
+		t.Errorf("the first daemon was disturbed: %v", err)
+	}
+}
+
+func TestStaleSocketIsReplaced(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "waybill.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false) // as kill -9 leaves it
+	l.Close()
+	s, err := New(&fake{}, Options{Socket: socket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(socket, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Listen(); err == nil || !strings.Contains(err.Error(), "is not a socket") {
+		t.Errorf("a file in the way: %v", err)
+	}
+}
+
+func TestSocketPathTooLong(t *testing.T) {
+	s, err := New(&fake{}, Options{Socket: "/tmp/" + strings.Repeat("x", 120)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Listen(); err == nil || !strings.Contains(err.Error(), "set admin.socket to a shorter path") {
+		t.Error(err)
+	}
+}
+
+func TestNoDaemon(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "waybill.sock")
+	stale := filepath.Join(t.TempDir(), "waybill.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	for _, socket := range []string{missing, stale} {
+		_, err := Dial(socket, "northstar.yaml").Status(context.Background())
+		var none *NotRunningError
+		if !errors.As(err, &none) || err.Error() != "no daemon answers at "+socket+"; start it with waybill run -c northstar.yaml" {
+			t.Errorf("%s: %v", socket, err)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	f := &fake{}
+	socket, _ := start(t, f, Options{})
+	c := Dial(socket, "")
+	defer c.Close()
+	long := make([]string, maxIDs+1)
+	cases := []struct {
+		method, path, body string
+		status             int
+		message            string
+	}{
+		{"GET", "/api/events?limit=10001", "", 400, `limit is "10001". Give a number up to 10000.`},
+		{"GET", "/api/events?since=yesterday", "", 400, `since is "yesterday". Give a time such as 2026-03-08T14:05:00Z.`},
+		{"GET", "/api/events?colour=red", "", 400, `unknown parameter "colour". Known here: type, key, since, until, after, limit, newest.`},
+		{"GET", "/api/exceptions?state=closed", "", 400, `unknown state "closed". Use open, resolved, discarded or all.`},
+		{"GET", "/api/trace/", "", 400, "no key. Ask for a key such as invoice/A10023."},
+		{"POST", "/api/exceptions/retry", `{"ids":["X-1"]}`, 400, `nobody decides. Give "by": the person who decides; it is written to the audit.`},
+		{"POST", "/api/exceptions/retry", `{"by":"ann"}`, 400, `0 ids; from 1 to 10000 may be given. Give "ids": ["X-000012"], or ["all"].`},
+		{"POST", "/api/exceptions/retry", `{"by":"ann","ids":["` + strings.Join(long, `","`) + `"]}`, 400, ""},
+		{"POST", "/api/exceptions/X-1/retry", `{"by":"ann","ids":["X-2"]}`, 400, ""},
+		{"POST", "/api/exceptions/X-1/retry", `{"bye":"ann"}`, 400, ""},
+		{"POST", "/api/replay", `{"by":"ann"}`, 400, "nothing is selected. Select by event, key, since and until, from and to, or all."},
+		{"POST", "/api/replay", `{"by":"ann","all":true,"key":"x"}`, 400, ""},
+		{"POST", "/api/replay?preview=maybe", `{"by":"ann","all":true}`, 400, `preview is "maybe". Give true or false.`},
+		{"POST", "/api/checkpoint/reset", `{"source":"dispatch"}`, 400, ""},
+		{"POST", "/api/replay", `{"by":"` + strings.Repeat("x", maxBody) + `"}`, 413, "the request is larger than 1048576 bytes"},
+		{"DELETE", "/api/replay", "", 404, ""},
+		{"GET", "/", "", 404, "no page GET /. The API begins at /api/status."},
+	}
+	for _, x := range cases {
+		t.Run(x.method+x.path, func(t *testing.T) {
+			var body any
+			if x.body != "" {
+				body = json.RawMessage(x.body)
+			}
+			_, err := ask[json.RawMessage](context.Background(), c, x.method, x.path, body)
+			var e *Error
+			if !errors.As(err, &e) || e.Status != x.status || x.message != "" && e.Error() != x.message {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	if len(f.asked) > 0 {
+		t.Errorf("the daemon was asked: %v", f.asked)
+	}
+}
+
+func TestErrorsOfTheDaemon(t *testing.T) {
+	f := &fake{}
+	socket, _ := start(t, f, Options{})
+	c := Dial(socket, "")
+	defer c.Close()
+	f.err = fmt.Errorf("event e1: %w", pipeline.ErrNotFound)
+	if _, err := c.Event(context.Background(), "e1"); !errors.Is(err, pipeline.ErrNotFound) || !strings.HasPrefix(err.Error(), "no event e1.") {
+		t.Errorf("not found: %v", err)
+	}
+	f.err = errors.New("reading the outbox: broken")
+	_, err := c.Event(context.Background(), "e1")
+	var e *Error
+	if !errors.As(err, &e) || e.Status != 500 || e.Message != "reading the outbox: broken" {
+		t.Errorf("broken: %v", err)
+	}
+}
+
+func TestTooManyRequests(t *testing.T) {
+	f := &fake{block: make(chan struct{}), entered: make(chan struct{})}
+	_, address := start(t, f, Options{})
+	ended := make(chan error, maxRequests)
+	for range maxRequests {
+		go func() {
+			c := DialTCP(address, token)
+			defer c.Close()
+			_, err := c.Status(context.Background())
+			ended <- err
+		}()
+	}
+	for range maxRequests {
+		<-f.entered
+	}
+	c := DialTCP(address, token)
+	defer c.Close()
+	_, err := c.Status(context.Background())
+	var e *Error
+	if !errors.As(err, &e) || e.Status != 503 || e.Message != "too many requests at once" {
+		t.Errorf("one more: %v", err)
+	}
+	close(f.block)
+	for range maxRequests {
+		if err := <-ended; err != nil {
+			t.Errorf("one of the first: %v", err)
+		}
+	}
+}
