@@ -1,0 +1,287 @@
+package e2e
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"waybill/cdc/cdctest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// masks replace what differs from run to run.
+var masks = []struct{ find, put string }{
+	{`time=\S+ `, ""},
+	{`/tmp/\S*?/\d{3}/`, "DIR/"},
+	{`/tmp/Test[^\s"]*/\d{3}`, "DIR"},
+	{`127\.0\.0\.1:\d+`, "HOST:PORT"},
+	{`127\.0\.0\.1", port \d+`, `HOST", port PORT`},
+	{`port:? \d+`, "port PORT"},
+	{`tms_\d+`, "TMS"},
+	{`billing_\d+`, "BILLING"},
+	{`pg/\d+/`, "pg/SYSTEM/"},
+	{`\b[0-9A-F]+/[0-9A-F]{5,8}\b`, "LSN"},
+	{`\b\d+-\d+-\d+\b`, "GTID"},
+	{`binlog\.\d{6}(:\d+)?`, "BINLOG"},
+	{`process \d+`, "process PID"},
+	{`PID \d+`, "PID PID"},
+	{`active_pid \d+`, "active_pid PID"},
+	{`\d+ MiB free`, "N MiB free"},
+	{`\(/tmp/waybill-e2e-\d+/waybill run\)`, "(waybill run)"},
+	{`/tmp/waybill-e2e-\d+/`, "SCRATCH/"},
+	{`[0-9a-f]{8}-[0-9a-f-]{27}`, "UUID"},
+	{`inode \d+`, "inode N"},
+	{`ledger-[0-9a-f]+`, "LEDGER"},
+	{`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?`, "TIME"},
+}
+
+// golden compares what a person sees with the file of the test.
+func (s *site) golden(name, text string) {
+	s.t.Helper()
+	for _, m := range masks {
+		text = regexp.MustCompile(m.find).ReplaceAllString(text, m.put)
+	}
+	file := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			s.t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if text != string(want) {
+		s.t.Errorf("%s differs\n--- got\n%s\n--- want\n%s", file, text, want)
+	}
+}
+
+// complaint is what the daemon said when it ended: the last line is for people, the log lines before it are not compared.
+func complaint(text string) string {
+	if i := strings.Index(text, "waybill: "); i >= 0 {
+		return text[i:]
+	}
+	return text
+}
+
+// refuses proves that the daemon does not run, and says why as the golden file has it.
+func (s *site) refuses(name string, code int) {
+	s.t.Helper()
+	text, got := s.refused()
+	if got != code {
+		s.t.Errorf("exit code %d, want %d", got, code)
+	}
+	s.golden(name, complaint(text))
+}
+
+// carriesOn proves that the daemon runs again and that nothing was lost meanwhile.
+func (s *site) carriesOn(post func() []string, check func([]string)) {
+	s.t.Helper()
+	numbers := post()
+	s.start()
+	s.settled(60 * time.Second)
+	check(numbers)
+	s.stop()
+}
+
+func TestRefusals(t *testing.T) {
+	s := newSite(t)
+	erp := s.ledger(time.Second)
+	s.write()
+	s.start()
+	numbers := s.workday(3, 5)
+	s.settled(60 * time.Second)
+	s.stop()
+	next := 0
+	more := func() []string {
+		next++
+		inv := plain("R"+string(rune('0'+next)), "100001", 7700)
+		s.draft(inv)
+		s.release(inv.no)
+		numbers = append(numbers, inv.no)
+		return numbers
+	}
+	check := func(numbers []string) { s.posted(erp, numbers) }
+	good := func(name string) string {
+		raw, err := os.ReadFile(filepath.Join(s.dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	yaml, mapping := good("waybill.yaml"), good("mapping.yaml")
+
+	t.Run("wrong mapping", func(t *testing.T) {
+		s.t = t
+		s.file("mapping.yaml", strings.Replace(mapping, "status_cd", "status_code", 1))
+		out, errs, code := s.waybill("map", "check")
+		if code != 2 {
+			t.Errorf("exit code %d", code)
+		}
+		s.golden("wrong_mapping", out+errs)
+		s.file("mapping.yaml", mapping)
+		s.carriesOn(more, check)
+	})
+	t.Run("wrong password", func(t *testing.T) {
+		s.t = t
+		s.file("waybill.yaml", strings.Replace(yaml, "password: "+maria.Password, "password: nonsense", 2))
+		s.refuses("wrong_password_billing", 3)
+		if text := s.log.String(); strings.Contains(text, "nonsense") {
+			t.Errorf("the password is in the log:\n%s", text) // Invariant 12
+		}
+		s.file("waybill.yaml", yaml)
+		s.carriesOn(more, check)
+	})
+	t.Run("missing privilege", func(t *testing.T) {
+		s.t = t
+		s.sql(s.dispatch, `CREATE ROLE narrow LOGIN REPLICATION PASSWORD 'secret'; GRANT SELECT ON customers, stops, accessorials TO narrow`)
+		s.file("waybill.yaml", strings.Replace(strings.Replace(yaml, "user: "+pg.User, "user: narrow", 1), "password: "+pg.Password, "password: secret", 1))
+		out, errs, code := s.waybill("check")
+		if code != 3 {
+			t.Errorf("exit code %d", code)
+		}
+		s.golden("missing_privilege", failures(out)+errs)
+		s.file("waybill.yaml", yaml)
+		s.carriesOn(more, check)
+	})
+	t.Run("table without identity", func(t *testing.T) {
+		s.t = t
+		s.sql(s.dispatch, `ALTER TABLE loads DROP CONSTRAINT loads_pkey`)
+		s.refuses("table_without_identity", 3)
+		s.sql(s.dispatch, `ALTER TABLE loads ADD PRIMARY KEY (load_no)`)
+		s.carriesOn(more, check)
+	})
+	t.Run("second daemon", func(t *testing.T) {
+		s.t = t
+		s.start()
+		first, exited, log := s.daemon, s.exited, s.log
+		s.refuses("second_daemon", 3)
+		s.daemon, s.exited, s.log = first, exited, log
+		s.stop()
+		s.carriesOn(more, check)
+	})
+	t.Run("dropped slot", func(t *testing.T) {
+		s.t = t
+		s.sql(s.dispatch, `SELECT pg_drop_replication_slot($1)`, s.pgName)
+		s.refuses("dropped_slot", 3)
+		more()
+		s.must("checkpoint", "reset", "dispatch", "--to", "snapshot", "--yes", "--why", "the slot was dropped")
+		s.carriesOn(more, check)
+	})
+	t.Run("purged binlog", func(t *testing.T) {
+		s.t = t
+		more()
+		maria.Exec(t, "FLUSH BINARY LOGS")
+		maria.Exec(t, "PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
+		s.refuses("purged_binlog", 3)
+		s.must("checkpoint", "reset", "billing", "--to", "snapshot", "--yes", "--why", "the binlog was purged")
+		s.carriesOn(more, check)
+	})
+	t.Run("another server", func(t *testing.T) {
+		s.t = t
+		other := cdctest.StartMariaDB(t, "--server-id=77", "--character-set-server=latin1")
+		other.Exec(t, "CREATE DATABASE "+s.myName)
+		other.Exec(t, "USE "+s.myName+"; "+s.read("billing.sql"))
+		text := regexp.MustCompile(`port: `+itoa(maria.Port)).ReplaceAllString(yaml, "port: "+itoa(other.Port))
+		s.file("waybill.yaml", text)
+		s.refuses("another_server", 3)
+		s.file("waybill.yaml", yaml)
+		s.carriesOn(more, check)
+	})
+	t.Run("copied store", func(t *testing.T) {
+		s.t = t
+		if out, err := exec.Command("cp", "-a", filepath.Join(s.dir, "data"), filepath.Join(s.dir, "data2")).CombinedOutput(); err != nil {
+			t.Fatal(err, string(out))
+		}
+		s.file("waybill.yaml", strings.Replace(yaml, "data: data", "data: data2", 1))
+		s.refuses("copied_store", 3)
+		s.file("waybill.yaml", yaml)
+		s.carriesOn(more, check)
+	})
+	t.Run("staging databases at the production target", func(t *testing.T) {
+		staging := newSite(t)
+		staging.sink = s.sink
+		staging.write()
+		staging.refuses("staging_at_production", 3)
+		s.t = t
+		s.carriesOn(more, check)
+	})
+	s.t = t
+}
+
+// failures are the lines of check's report that did not pass.
+func failures(report string) string {
+	var kept []string
+	for _, l := range strings.Split(report, "\n") {
+		if strings.Contains(l, "fail") {
+			kept = append(kept, l)
+		}
+	}
+	return strings.Join(kept, "\n") + "\n"
+}
+
+func TestFullDiskPausesAndGoesOn(t *testing.T) {
+	s := newSite(t)
+	erp := s.ledger(time.Second)
+	s.write()
+	data := filepath.Join(s.dir, "data")
+	if err := os.Mkdir(data, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=400m"); err != nil {
+		t.Fatalf("a volume of limited size needs the right to mount: %v", err)
+	}
+	defer func() {
+		if s.daemon != nil {
+			s.kill()
+		}
+		if err := syscall.Unmount(data, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	s.start()
+	numbers := s.workday(3, 5)
+	s.settled(60 * time.Second)
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(data, &fs); err != nil {
+		t.Fatal(err)
+	}
+	ballast := filepath.Join(data, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, int64(fs.Bavail)*fs.Bsize-48<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		inv := plain("F"+string(rune('1'+i)), "100001", 5500)
+		s.draft(inv)
+		s.release(inv.no)
+		numbers = append(numbers, inv.no)
+	}
+	var why string
+	s.until(30*time.Second, "capture pauses", func() bool {
+		for _, src := range s.status().Sources {
+			if src.Name == "billing" && src.State == "paused" {
+				why = src.Error
+				return true
+			}
+		}
+		return false
+	})
+	s.golden("full_disk", why+"\n")
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	s.settled(60 * time.Second)
+	s.posted(erp, numbers)
+	s.stop()
+}
