@@ -135,7 +135,6 @@ func (m *MariaDB) start() error {
 	defer log.Close()
 	args := m.args
 	if init := filepath.Join(m.Dir, "init.sql"); m.DB == nil {
-		// The statements of an init file are not written to the binary log.
 		args = append(args[:len(args):len(args)], "--init-file="+init)
 	}
 	m.cmd = exec.Command("mariadbd", args...)

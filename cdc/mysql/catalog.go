@@ -1,0 +1,197 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"waybill/cdc"
+)
+
+// tableInfo is what information_schema says of a table at this moment.
+type tableInfo struct {
+	table   cdc.Table
+	engine  string
+	form    string // BASE TABLE, SYSTEM VERSIONED, VIEW
+	created int64  // seconds since 1970 of the last CREATE or ALTER; 0 when the server does not say
+	columns []columnInfo
+}
+
+type columnInfo struct {
+	name, text, data, charset, collation  string // text is the full type, data its first word
+	nullable, key, unsigned, json, zipped bool
+	octets, precision, scale, fraction    int
+	labels                                []string
+}
+
+func (t *tableInfo) column(name string) *columnInfo {
+	for i := range t.columns {
+		if t.columns[i].name == name {
+			return &t.columns[i]
+		}
+	}
+	return nil
+}
+
+// describe reads a table's definition; nil when there is none that the user may see.
+func (c *conn) describe(ctx context.Context, table cdc.Table, mariadb bool) (*tableInfo, error) {
+	where := " WHERE TABLE_SCHEMA=" + quote(table.Schema) + " AND TABLE_NAME=" + quote(table.Name)
+	head, err := c.query(ctx, "SELECT IFNULL(ENGINE,''), TABLE_TYPE, IFNULL(UNIX_TIMESTAMP(CREATE_TIME),0) FROM information_schema.TABLES"+where)
+	if err != nil || len(head) == 0 {
+		return nil, err
+	}
+	t := &tableInfo{table: table, engine: head[0][0], form: head[0][1]}
+	if t.created, err = strconv.ParseInt(head[0][2], 10, 64); err != nil {
+		return nil, fmt.Errorf("reading the creation time of %s: %w", table, err)
+	}
+	columns, err := c.query(ctx, `SELECT COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, IFNULL(CHARACTER_SET_NAME,''), IFNULL(COLLATION_NAME,''),
+		IS_NULLABLE, COLUMN_KEY, IFNULL(CHARACTER_OCTET_LENGTH,0), IFNULL(NUMERIC_PRECISION,0), IFNULL(NUMERIC_SCALE,0),
+		IFNULL(DATETIME_PRECISION,0) FROM information_schema.COLUMNS`+where+" ORDER BY ORDINAL_POSITION")
+	if err != nil {
+		return nil, err
+	}
+	json, err := c.jsonColumns(ctx, table, mariadb)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range columns {
+		octets, _ := strconv.ParseInt(r[7], 10, 64) // numbers that the server made
+		precision, _ := strconv.Atoi(r[8])
+		scale, _ := strconv.Atoi(r[9])
+		fraction, _ := strconv.Atoi(r[10])
+		column := columnInfo{name: r[0], text: r[1], data: strings.ToLower(r[2]), charset: r[3], collation: r[4],
+			nullable: r[5] == "YES", key: r[6] == "PRI", octets: int(octets), precision: precision, scale: scale, fraction: fraction,
+			unsigned: strings.Contains(r[1], "unsigned"), zipped: strings.Contains(r[1], "COMPRESSED"),
+			json: json[r[0]] && strings.EqualFold(r[2], "longtext")}
+		if column.data == "enum" || column.data == "set" {
+			column.labels = labelsOf(r[1])
+		}
+		t.columns = append(t.columns, column)
+	}
+	return t, nil
+}
+
+// jsonColumns returns MariaDB's columns that are checked to hold JSON: its JSON is a LONGTEXT with such a check.
+func (c *conn) jsonColumns(ctx context.Context, table cdc.Table, mariadb bool) (map[string]bool, error) {
+	out := map[string]bool{}
+	if !mariadb {
+		return out, nil
+	}
+	checks, err := c.query(ctx, "SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA="+
+		quote(table.Schema)+" AND TABLE_NAME="+quote(table.Name))
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range checks {
+		t := &tokens{rest: row[0]}
+		if strings.EqualFold(t.next(), "json_valid") && t.next() == "(" {
+			name := t.next()
+			if t.next() == ")" && t.next() == "" {
+				out[name] = true
+			}
+		}
+	}
+	return out, nil
+}
+
+// labelsOf reads the labels of enum('a','b').
+func labelsOf(columnType string) []string {
+	_, rest, _ := strings.Cut(columnType, "(")
+	var out []string
+	for strings.HasPrefix(rest, "'") {
+		t := &tokens{rest: rest}
+		out = append(out, t.quoted("'"))
+		rest = strings.TrimPrefix(t.rest, ",")
+	}
+	return out
+}
+
+var kinds = map[string]cdc.Kind{
+	"tinyint": cdc.KindInt, "smallint": cdc.KindInt, "mediumint": cdc.KindInt, "int": cdc.KindInt, "bigint": cdc.KindInt,
+	"year": cdc.KindInt, "decimal": cdc.KindDecimal, "float": cdc.KindFloat, "double": cdc.KindFloat,
+	"char": cdc.KindText, "varchar": cdc.KindText, "tinytext": cdc.KindText, "text": cdc.KindText, "mediumtext": cdc.KindText,
+	"longtext": cdc.KindText, "binary": cdc.KindBytes, "varbinary": cdc.KindBytes, "tinyblob": cdc.KindBytes,
+	"blob": cdc.KindBytes, "mediumblob": cdc.KindBytes, "longblob": cdc.KindBytes, "date": cdc.KindDate, "time": cdc.KindTime,
+	"datetime": cdc.KindTimestamp, "timestamp": cdc.KindInstant, "enum": cdc.KindEnum, "uuid": cdc.KindUUID,
+}
+
+// kind returns what values of the column mean. Types without an exact form are unsupported.
+func (c *columnInfo) kind() cdc.Kind {
+	switch {
+	case c.zipped:
+		return cdc.KindUnsupported
+	case c.json:
+		return cdc.KindJSON
+	}
+	return kinds[c.data]
+}
+
+var typeCodes = map[string]byte{
+	"tinyint": tTiny, "smallint": tShort, "mediumint": tInt24, "int": tLong, "bigint": tLongLong, "year": tYear,
+	"decimal": tDecimal, "float": tFloat, "double": tDouble, "bit": tBit, "date": tDate, "time": tTime2, "datetime": tDatetime2,
+	"timestamp": tTimestamp2, "char": tString, "binary": tString, "uuid": tString, "inet6": tString, "inet4": tString,
+	"varchar": tVarchar, "varbinary": tVarchar, "tinytext": tBlob, "tinyblob": tBlob, "text": tBlob, "blob": tBlob,
+	"mediumtext": tBlob, "mediumblob": tBlob, "longtext": tBlob, "longblob": tBlob, "enum": tEnum, "set": tSet, "json": tJSON,
+	"geometry": tGeometry, "point": tGeometry, "linestring": tGeometry, "polygon": tGeometry, "multipoint": tGeometry,
+	"multilinestring": tGeometry, "multipolygon": tGeometry, "geometrycollection": tGeometry, "vector": tVector,
+}
+
+// logged returns the type code and metadata that the column has in the binary log. The metadata is not told for types
+// whose Table_map entry has no bearing on their meaning.
+func (c *columnInfo) logged() (kind byte, metadata uint16, told bool) {
+	kind = typeCodes[c.data]
+	switch c.data {
+	case "decimal":
+		return kind, uint16(c.precision)<<8 | uint16(c.scale), true
+	case "time", "datetime", "timestamp":
+		return kind, uint16(c.fraction), true
+	case "char", "binary", "varchar", "varbinary":
+		return kind, uint16(c.octets), true
+	case "uuid", "inet6":
+		return kind, 16, true
+	case "inet4":
+		return kind, 4, true
+	case "tinytext", "tinyblob":
+		return kind, 1, true
+	case "text", "blob":
+		return kind, 2, true
+	case "mediumtext", "mediumblob":
+		return kind, 3, true
+	case "longtext", "longblob":
+		return kind, 4, true
+	case "enum":
+		return kind, uint16(1 + (len(c.labels) >> 8 & 1)), len(c.labels) < 512
+	}
+	return kind, 0, false
+}
+
+// captured returns the column as a schema carries it.
+func (c *columnInfo) captured() cdc.Column {
+	kind, metadata, _ := c.logged()
+	m := meta{kind: kind, meta: metadata, unsigned: c.unsigned, charset: c.charset}
+	if c.data == "binary" {
+		m.length = c.octets
+	}
+	out := cdc.Column{Name: c.name, Type: c.text, Kind: c.kind(), Key: c.key, NotNull: !c.nullable}
+	switch out.Kind {
+	case cdc.KindEnum:
+		out.Labels = c.labels
+		m.charset = ""
+	case cdc.KindText, cdc.KindJSON:
+		m.meta = 0
+	default:
+		m.charset = ""
+	}
+	out.Meta = m.String()
+	return out
+}
+
+// shape returns the schema of every column of the table.
+func (t *tableInfo) shape(source, codec string) *cdc.Schema {
+	s := &cdc.Schema{Source: source, Table: t.table, Codec: codec}
+	for i := range t.columns {
+		s.Columns = append(s.Columns, t.columns[i].captured())
+	}
+	return s
+}

@@ -1,0 +1,17 @@
+// Package mysql reads the binary log (binlog) of MariaDB and MySQL and hands on its committed row changes as cdc batches.
+//
+// The package connects as a replica does and keeps row images as the server sent them: a row is walked by the types of
+// its Table_map event, the selected columns' bytes are copied into the batch, everything else is passed over. What the
+// bytes mean is told by the codecs "binlog/1" (stream) and "mysqltext/1" (snapshot), which give the same canonical text
+// for the same value; TYPES.md lists every type.
+//
+// All reading happens in the goroutine that calls Next: no goroutine, no queue and no buffer grows while the caller is
+// busy; the server waits. Waybill writes nothing to the server and takes no lock on MariaDB.
+//
+// # Identity
+//
+// A MariaDB server has no identifier of its data: @@server_uid names the machine and changes with it, so it is not used.
+// The history is named by the server id and the GTID domain of the server on which the source first opened,
+// "mariadb/1-0"; MySQL's by its server_uuid. The name stays in the Position when the source moves on to a replica of that
+// server, which it does only by GTID.
+package mysql

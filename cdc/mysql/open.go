@@ -1,0 +1,333 @@
+package mysql
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"waybill/cdc"
+
+	driver "github.com/go-mysql-org/go-mysql/mysql"
+)
+
+// open starts a session behind pos, or with a snapshot when pos is empty.
+func (s *Source) open(ctx context.Context, pos cdc.Position) (*session, error) {
+	side, err := s.cfg.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &session{cfg: &s.cfg, log: s.log, side: side, tables: map[cdc.Table]*selected{}, plans: map[uint64]tablePlan{},
+		catalog: map[cdc.Table]*tableInfo{}, announced: map[uint64]bool{}, emitted: time.Now()}
+	for _, sel := range s.tables {
+		out.tables[sel.table] = sel
+	}
+	if err := out.start(ctx, s, pos); err != nil {
+		out.close()
+		return nil, err
+	}
+	return out, nil
+}
+
+func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) error {
+	server, err := s.cfg.inspect(ctx, s.side)
+	if err != nil {
+		return err
+	}
+	findings, err := src.check(ctx, s.side, server)
+	if err != nil {
+		return err
+	}
+	if err := refuse(s.cfg.Name, findings, pos == ""); err != nil {
+		return err
+	}
+	if err := s.loadCharsets(ctx); err != nil {
+		return err
+	}
+	byGTID := false
+	if pos == "" {
+		if s.snapshot, err = s.cfg.beginSnapshot(ctx, server); err != nil {
+			return err
+		}
+		s.snapshot.wire = newWire(s.snapshot.conn.c.Conn.Conn, max(s.silence(), time.Minute))
+		if err := s.snapshot.choose(ctx, s.cfg, s.side, src.tables); err != nil {
+			return err
+		}
+		s.resume = s.snapshot.place
+	} else if byGTID, err = s.verify(ctx, server, pos); err != nil {
+		return err
+	}
+	if server.gtid {
+		if s.gtids, err = parseGTIDSet(s.cfg.Flavor, s.resume.gtids); err != nil {
+			return err
+		}
+	} else {
+		s.resume.gtids = ""
+	}
+	s.place, s.located = s.resume, !byGTID
+	return s.startDump(ctx, server, byGTID)
+}
+
+// loadCharsets learns which charset a collation id of the log means.
+func (s *session) loadCharsets(ctx context.Context) error {
+	s.resolver = resolver{source: s.cfg.Name, flavor: s.cfg.Flavor, charsets: map[uint32]string{}}
+	queries := []string{"SELECT ID, CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema.COLLATIONS WHERE ID IS NOT NULL"}
+	if s.cfg.Flavor == MariaDB { // since 10.10 the ids of the newer collations are only there
+		has, err := s.side.query(ctx, "SELECT COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA='information_schema' AND TABLE_NAME='COLLATION_CHARACTER_SET_APPLICABILITY' AND COLUMN_NAME='ID'")
+		if err != nil {
+			return err
+		}
+		if has.one() != "0" {
+			queries = append(queries, "SELECT ID, CHARACTER_SET_NAME, FULL_COLLATION_NAME FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY")
+		}
+	}
+	for _, q := range queries {
+		list, err := s.side.query(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, row := range list {
+			id, err := strconv.ParseUint(row[0], 10, 32)
+			if err != nil {
+				return fmt.Errorf("reading the id of collation %s: %w", row[2], err)
+			}
+			s.resolver.charsets[uint32(id)] = row[1]
+			if row[2] == "utf8mb4_bin" {
+				s.resolver.bin = uint32(id)
+			}
+		}
+	}
+	return nil
+}
+
+// verify makes sure that the server's log goes on exactly behind pos (Invariant 11). On the server that wrote the position
+// reading resumes at the file and place, after a look whether the GTIDs there are ours; on another, by GTID.
+func (s *session) verify(ctx context.Context, server *serverInfo, text cdc.Position) (byGTID bool, err error) {
+	const reset = "Take a new snapshot, which is compared with what was delivered: waybill checkpoint reset %s --to snapshot"
+	hint := fmt.Sprintf(reset, s.cfg.Name)
+	pos, err := parsePosition(text)
+	if err != nil {
+		return false, err
+	}
+	if pos.flavor != s.cfg.Flavor {
+		return false, s.lost(fmt.Sprintf("the stored position %s is of %s, and flavor says %s", text, pos.flavor, s.cfg.Flavor), hint)
+	}
+	s.resume = pos
+	known := server.gtid && pos.gtids != ""
+	if known {
+		if err := s.knows(ctx, server, &pos, hint); err != nil {
+			return false, err
+		}
+	}
+	if pos.server != server.id {
+		if !known {
+			return false, s.lost(fmt.Sprintf("server %s answers, the stored position %s is of server %s, and there are no GTIDs to find the place by", server.id, text, pos.server),
+				"If the address is wrong, correct it. "+hint)
+		}
+		s.log.Warn("another server of the same history answers: resuming by GTID", "source", s.cfg.Name, "server", server.id, "position", string(text))
+		s.resume.server = server.id
+		return true, nil
+	}
+	files, err := s.side.logFiles(ctx)
+	if err != nil {
+		return false, err
+	}
+	return s.find(ctx, &pos, files, known, hint)
+}
+
+// find looks for the position's place in the log of its own server.
+func (s *session) find(ctx context.Context, pos *position, files []logFile, known bool, hint string) (byGTID bool, err error) {
+	if len(files) == 0 {
+		return false, s.lost("the server has no binary log files", hint)
+	}
+	first, last := files[0], files[len(files)-1]
+	place := fmt.Sprintf("%s:%d", pos.file, pos.pos)
+	switch {
+	case before(last.name, last.size, pos.file, pos.pos):
+		return false, s.lost(fmt.Sprintf("the stored position %s lies behind the end of the server's log, %s:%d: the server was restored, or its log was reset", place, last.name, last.size), hint)
+	case before(pos.file, pos.pos, first.name, 0):
+		if known {
+			return true, nil // the server says itself whether it still has what follows our GTIDs
+		}
+		return false, s.lost(fmt.Sprintf("the log file of the stored position %s was purged; the oldest is %s", place, first.name), hint)
+	}
+	for _, f := range files {
+		if f.name != pos.file {
+			continue
+		}
+		if pos.pos > f.size {
+			return false, s.lost(fmt.Sprintf("the stored position %s lies behind the end of its file (%d bytes): the server was restored, or its log was reset", place, f.size), hint)
+		}
+		if !known {
+			return false, nil
+		}
+		if err := s.sameGTIDs(ctx, pos, hint); err != nil {
+			return false, err
+		}
+		return pos.pos > 0xffffffff, nil // the command to start by place has 32 bits
+	}
+	return false, s.lost(fmt.Sprintf("the log file of the stored position %s is not among the server's", place), hint)
+}
+
+// sameGTIDs compares the GTIDs at our place with ours: a restored server may have written other transactions there.
+func (s *session) sameGTIDs(ctx context.Context, pos *position, hint string) error {
+	if s.cfg.Flavor != MariaDB {
+		return nil
+	}
+	found, err := s.side.gtidsAt(ctx, pos.file, pos.pos)
+	if err != nil || found == "" {
+		return err
+	}
+	theirs, err := parseGTIDSet(MariaDB, found)
+	if err != nil {
+		return err
+	}
+	ours, err := parseGTIDSet(MariaDB, pos.gtids)
+	if err != nil {
+		return err
+	}
+	if theirs.String() != ours.String() {
+		return s.lost(fmt.Sprintf("the server's log has GTID %s at %s:%d, and the stored position has %s: it is another history", theirs, pos.file, pos.pos, ours), hint)
+	}
+	return nil
+}
+
+// knows checks that the server has every transaction that we have.
+func (s *session) knows(ctx context.Context, server *serverInfo, pos *position, hint string) error {
+	if s.cfg.Flavor == MySQL {
+		return s.knowsMySQL(ctx, pos, hint)
+	}
+	ours, err := parseGTIDSet(MariaDB, pos.gtids)
+	if err != nil {
+		return err
+	}
+	theirs, err := parseGTIDSet(MariaDB, server.gtids)
+	if err != nil {
+		return err
+	}
+	for domain, have := range ours.maria {
+		if theirs.maria[domain].seq < have.seq {
+			return s.lost(fmt.Sprintf("the server's log ends at GTID %q, before the stored position %s: it was restored or reset, or is a replica that lags", server.gtids, ours), hint)
+		}
+	}
+	return nil
+}
+
+func (s *session) knowsMySQL(ctx context.Context, pos *position, hint string) error {
+	answer, err := s.side.query(ctx, fmt.Sprintf("SELECT GTID_SUBSET(%[1]s, @@GLOBAL.gtid_executed), GTID_SUBSET(@@GLOBAL.gtid_purged, %[1]s)", quote(pos.gtids)))
+	switch {
+	case err != nil:
+		return err
+	case answer[0][0] != "1":
+		return s.lost("the server has not executed all GTIDs of the stored position: it was restored or reset, or is a replica that lags", hint)
+	case answer[0][1] != "1":
+		return s.lost("the server has purged transactions that follow the stored position", hint)
+	}
+	return nil
+}
+
+// silence is how long the server may say nothing.
+func (s *session) silence() time.Duration { return max(3*s.cfg.Heartbeat, minSilence) }
+
+// startDump asks for the log and waits for its first events, so that a refusal shows here.
+func (s *session) startDump(ctx context.Context, server *serverInfo, byGTID bool) error {
+	var err error
+	if s.dump, err = s.cfg.dial(ctx); err != nil {
+		return err
+	}
+	nanos := s.cfg.Heartbeat.Nanoseconds()
+	set := []string{
+		"SET @master_binlog_checksum = @@GLOBAL.binlog_checksum, @source_binlog_checksum = @@GLOBAL.binlog_checksum",
+		fmt.Sprintf("SET @master_heartbeat_period = %d, @source_heartbeat_period = %d", nanos, nanos),
+		"SET SESSION " + stayOpen,
+	}
+	if s.cfg.Flavor == MariaDB {
+		set = append(set, "SET @mariadb_slave_capability = 4")
+		if byGTID {
+			set = append(set, "SET @slave_connect_state = "+quote(s.resume.gtids), "SET @slave_gtid_strict_mode = 1")
+		}
+	}
+	for _, statement := range set {
+		if err := s.dump.exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	if err := s.register(); err != nil {
+		return err
+	}
+	if err := s.sendDump(server, byGTID); err != nil {
+		return err
+	}
+	for s.sum == checksumUnknown {
+		packet, err := s.wire.packet(ctx, time.Time{})
+		if err != nil {
+			return fmt.Errorf("starting the stream: %w", err)
+		}
+		if err := s.packet(ctx, packet); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// register makes the source visible in SHOW SLAVE HOSTS.
+func (s *session) register() error {
+	host, _ := os.Hostname() // for people to see; it may be empty
+	host = host[:min(len(host), 60)]
+	data := binary.LittleEndian.AppendUint32([]byte{0, 0, 0, 0, driver.COM_REGISTER_SLAVE}, s.cfg.ServerID)
+	data = append(data, byte(len(host)))
+	data = append(data, host...)
+	data = append(data, 0, 0)       // no user, no password
+	data = append(data, 0, 0)       // no port
+	data = append(data, 0, 0, 0, 0) // rank, not used
+	data = append(data, 0, 0, 0, 0) // master id, filled in by the server
+	s.dump.c.ResetSequence()
+	if err := s.dump.c.SetDeadline(time.Now().Add(s.cfg.ConnectTimeout)); err != nil {
+		return fmt.Errorf("%w: %w", cdc.ErrDisconnected, err)
+	}
+	if err := s.dump.c.WritePacket(data); err != nil {
+		return fmt.Errorf("%w: %w", cdc.ErrDisconnected, err)
+	}
+	if _, err := s.dump.c.ReadOKPacket(); err != nil {
+		return fmt.Errorf("registering as a replica: %w", classifyError(err))
+	}
+	return nil
+}
+
+func (s *session) sendDump(server *serverInfo, byGTID bool) error {
+	le := binary.LittleEndian
+	var data []byte
+	switch {
+	case byGTID && s.cfg.Flavor == MySQL:
+		set := s.gtids.mysql.Encode()
+		data = append([]byte{0, 0, 0, 0, driver.COM_BINLOG_DUMP_GTID}, 0, 0)
+		data = le.AppendUint32(data, s.cfg.ServerID)
+		data = le.AppendUint32(data, 0) // no file name
+		data = le.AppendUint64(data, 4)
+		data = le.AppendUint32(data, uint32(len(set)))
+		data = append(data, set...)
+	default:
+		file, pos, flags := s.resume.file, uint32(s.resume.pos), uint16(0)
+		if byGTID {
+			file, pos = "", 0
+		}
+		if s.cfg.Flavor == MariaDB && server.atLeast(11, 4) {
+			flags = 2 // annotate events too: positions must be added up, and they count
+		}
+		data = le.AppendUint32([]byte{0, 0, 0, 0, driver.COM_BINLOG_DUMP}, pos)
+		data = le.AppendUint16(data, flags)
+		data = le.AppendUint32(data, s.cfg.ServerID)
+		data = append(data, file...)
+	}
+	s.dump.c.ResetSequence()
+	if err := s.dump.c.WritePacket(data); err != nil {
+		return fmt.Errorf("%w: %w", cdc.ErrDisconnected, err)
+	}
+	if err := s.dump.c.SetDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("%w: %w", cdc.ErrDisconnected, err)
+	}
+	s.wire = newWire(s.dump.c.Conn.Conn, s.silence())
+	return nil
+}

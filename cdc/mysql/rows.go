@@ -1,0 +1,219 @@
+package mysql
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"waybill/cdc"
+)
+
+// rowsEvent is the head of a row event; data holds its row images one behind the other.
+type rowsEvent struct {
+	op            cdc.Op
+	present, next []byte // bitmaps of the columns in the (first) image, and in an update's second
+	columns       int
+	data          []byte
+}
+
+// parseRows reads the head. unzip opens images that are compressed as MariaDB does it.
+func parseRows(kind byte, body []byte, unzip func([]byte) ([]byte, error)) (rowsEvent, error) {
+	var e rowsEvent
+	r := &cursor{b: body}
+	r.take(8) // table id, flags
+	switch kind {
+	case evWriteV1, evWriteV2, evMariaWrite:
+		e.op = cdc.Insert
+	case evUpdateV1, evUpdateV2, evMariaUpdate:
+		e.op = cdc.Update
+	case evDeleteV1, evDeleteV2, evMariaDelete:
+		e.op = cdc.Delete
+	}
+	if kind == evWriteV2 || kind == evUpdateV2 || kind == evDeleteV2 {
+		extra := r.take(2)
+		if extra != nil {
+			r.take(int(binary.LittleEndian.Uint16(extra)) - 2)
+		}
+	}
+	n := r.lenenc()
+	if n > maxColumns {
+		return e, fmt.Errorf("a row of %d columns", n)
+	}
+	e.columns = int(n)
+	e.present = r.take((e.columns + 7) / 8)
+	if e.op == cdc.Update {
+		e.next = r.take((e.columns + 7) / 8)
+	}
+	if r.short {
+		return e, errShort
+	}
+	e.data = r.b
+	if kind == evMariaWrite || kind == evMariaUpdate || kind == evMariaDelete {
+		var err error
+		if e.data, err = unzip(e.data); err != nil {
+			return e, fmt.Errorf("opening compressed rows: %w", err)
+		}
+	}
+	return e, nil
+}
+
+// plan says how the rows of one table are walked and what of them is kept.
+type plan struct {
+	schema  *cdc.Schema
+	columns []planColumn
+	whole   bool // the columns are not known for certain: keep whole images (Schema.Fault says why)
+}
+
+type planColumn struct {
+	fixed  int  // width in bytes when it does not depend on the value
+	prefix int  // bytes of the length in front of the value, when it does
+	keep   bool // copy into the batch
+}
+
+// newPlan prepares the walk. keep tells which columns go into the batch.
+func newPlan(m *tableMap, schema *cdc.Schema, keep func(i int) bool) (*plan, error) {
+	p := &plan{schema: schema, columns: make([]planColumn, len(m.columns))}
+	for i := range m.columns {
+		fixed, prefix, err := width(&m.columns[i])
+		if err != nil {
+			return nil, fmt.Errorf("column %d: %w", i+1, err)
+		}
+		p.columns[i] = planColumn{fixed, prefix, keep(i)}
+	}
+	return p, nil
+}
+
+// width returns the bytes that a value of the column has in a row image: a fixed number, or behind a length prefix.
+func width(c *mapColumn) (fixed, prefix int, err error) {
+	switch c.kind {
+	case tNull:
+		return 0, 0, nil
+	case tTiny, tYear:
+		return 1, 0, nil
+	case tShort:
+		return 2, 0, nil
+	case tInt24, tDate, tNewDate, tTime:
+		return 3, 0, nil
+	case tLong, tFloat, tTimestamp:
+		return 4, 0, nil
+	case tLongLong, tDouble, tDatetime:
+		return 8, 0, nil
+	case tDecimal:
+		n, err := decimalSize(int(c.meta>>8), int(c.meta&0xff))
+		return n, 0, err
+	case tTimestamp2:
+		return 4 + fractionSize(c.meta), 0, checkFraction(c.meta)
+	case tDatetime2:
+		return 5 + fractionSize(c.meta), 0, checkFraction(c.meta)
+	case tTime2:
+		return 3 + fractionSize(c.meta), 0, checkFraction(c.meta)
+	case tEnum, tSet:
+		if c.meta < 1 || c.meta > 8 {
+			return 0, 0, fmt.Errorf("an enum or set of %d bytes", c.meta)
+		}
+		return int(c.meta), 0, nil
+	case tBit:
+		return int(c.meta>>8) + int(c.meta&0xff+7)/8, 0, nil
+	case tVarchar, tVarString, tString, tVarcharZip:
+		if c.meta < 256 {
+			return 0, 1, nil
+		}
+		return 0, 2, nil
+	case tBlob, tBlobZip, tGeometry, tJSON, tVector:
+		if c.meta < 1 || c.meta > 4 {
+			return 0, 0, fmt.Errorf("a length of %d bytes", c.meta)
+		}
+		return 0, int(c.meta), nil
+	}
+	return 0, 0, fmt.Errorf("type code %d is not known", c.kind)
+}
+
+func fractionSize(digits uint16) int { return int(digits+1) / 2 }
+
+func checkFraction(digits uint16) error {
+	if digits > 6 {
+		return fmt.Errorf("a fraction of %d digits", digits)
+	}
+	return nil
+}
+
+// encode writes every row of the event into enc.
+func (p *plan) encode(enc *cdc.Encoder, e *rowsEvent) error {
+	if e.columns != len(p.columns) {
+		return fmt.Errorf("a row of %d columns for a table of %d", e.columns, len(p.columns))
+	}
+	data := e.data
+	for len(data) > 0 {
+		before := len(data)
+		if e.op == cdc.Update {
+			enc.UpdateOld(p.schema)
+		} else {
+			enc.Change(e.op, p.schema)
+		}
+		var err error
+		if data, err = p.image(enc, e.present, data); err != nil {
+			return err
+		}
+		if e.op == cdc.Update {
+			if data, err = p.image(enc, e.next, data); err != nil {
+				return err
+			}
+		}
+		if len(data) == before {
+			return fmt.Errorf("a row of no bytes")
+		}
+	}
+	return nil
+}
+
+// image writes one row image and returns what follows it. A column that is not in the image is absent, not null.
+func (p *plan) image(enc *cdc.Encoder, present, data []byte) ([]byte, error) {
+	count := 0
+	for i := range p.columns {
+		count += int(present[i>>3] >> (i & 7) & 1)
+	}
+	nulls := (count + 7) / 8
+	if len(data) < nulls {
+		return nil, errShort
+	}
+	whole, nullBits := data, data[:nulls]
+	data = data[nulls:]
+	seen := 0
+	for i := range p.columns {
+		c := &p.columns[i]
+		if present[i>>3]>>(i&7)&1 == 0 {
+			if c.keep {
+				enc.Absent()
+			}
+			continue
+		}
+		null := nullBits[seen>>3]>>(seen&7)&1 == 1
+		seen++
+		if null {
+			if c.keep {
+				enc.Null()
+			}
+			continue
+		}
+		n := c.fixed
+		if c.prefix > 0 {
+			if len(data) < c.prefix {
+				return nil, errShort
+			}
+			for j := c.prefix - 1; j >= 0; j-- {
+				n = n<<8 | int(data[j])
+			}
+			data = data[c.prefix:]
+		}
+		if len(data) < n {
+			return nil, errShort
+		}
+		if c.keep {
+			enc.Value(data[:n])
+		}
+		data = data[n:]
+	}
+	if p.whole {
+		enc.Value(append(present[:len(present):len(present)], whole[:len(whole)-len(data)]...))
+	}
+	return data, nil
+}
