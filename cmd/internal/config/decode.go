@@ -1,0 +1,446 @@
+package config
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"gopkg.in/yaml.v3"
+)
+
+// decoder fills structs from YAML nodes and keeps the line of every field, so that a fault found later, by a Validate
+// that knows nothing of files, can still be shown with its line. Fields are named by their yaml tag, or else by
+// their Go name in snake_case; an embedded or ",inline" struct lends its fields to its parent.
+type decoder struct {
+	file   string
+	dir    string // relative paths start here
+	lookup func(string) (string, bool)
+	faults Faults
+	lines  map[string]int  // path → line of its key
+	wrong  map[string]bool // fields that a fault is about: a second one would only repeat it
+}
+
+// selfDecoder is a type whose fields depend on one of them (sources and sinks, by type).
+type selfDecoder interface {
+	decodeNode(d *decoder, n *yaml.Node, path string)
+}
+
+func (d *decoder) fault(n *yaml.Node, path string, f Fault) {
+	f.File, f.Field = d.file, path
+	if n != nil {
+		f.Line = n.Line
+	}
+	d.faults = append(d.faults, f)
+	d.wrong[path] = true
+}
+
+// isWrong says whether a fault is about the field already, or about a block that it is in.
+func (d *decoder) isWrong(path string) bool {
+	for ; path != ""; path = path[:max(0, strings.LastIndexAny(path, ".["))] {
+		if d.wrong[path] {
+			return true
+		}
+	}
+	return d.wrong[""]
+}
+
+// decode fills v, which must be settable, from n.
+func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind == yaml.AliasNode {
+		d.fault(n, path, Fault{Found: "an alias (*" + n.Value + ")", Do: "Write the value out; aliases are not read."})
+		return
+	}
+	if s, ok := v.Addr().Interface().(selfDecoder); ok {
+		s.decodeNode(d, n, path)
+		return
+	}
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return // an empty value keeps the default
+	}
+	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok || isScalar(v) {
+		d.scalar(n, v, path)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		d.fields(n, fieldsOf(v), path)
+	case reflect.Map:
+		d.table(n, v, path)
+	case reflect.Slice:
+		d.list(n, v, path)
+	case reflect.Pointer:
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		d.decode(n, v.Elem(), path)
+	default:
+		d.fault(n, path, Fault{Found: describe(n), Do: "This field cannot be set in the configuration."})
+	}
+}
+
+func isScalar(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.String, reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64:
+		return true
+	}
+	return false
+}
+
+// pairs calls fn for each key of a mapping and reports keys that are written twice.
+func (d *decoder) pairs(n *yaml.Node, path string, fn func(key, value *yaml.Node, path string)) bool {
+	if n.Kind != yaml.MappingNode {
+		d.fault(n, path, Fault{Found: describe(n), Expected: "keys and values",
+			Do: "Write each setting on a line of its own below it, indented."})
+		return false
+	}
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		at := join(path, key.Value)
+		if line, twice := seen[key.Value]; twice {
+			d.fault(key, at, Fault{Found: "the key a second time", Do: fmt.Sprintf("Keep one; the first is in line %d.", line)})
+			continue
+		}
+		seen[key.Value] = key.Line
+		d.lines[at] = key.Line
+		fn(key, value, at)
+	}
+	return true
+}
+
+// fields decodes a block of keys and values into the fields of these names.
+func (d *decoder) fields(n *yaml.Node, fields map[string]reflect.Value, path string) {
+	d.pairs(n, path, func(key, value *yaml.Node, at string) {
+		if f, ok := fields[key.Value]; ok {
+			d.decode(value, f, at)
+			return
+		}
+		if base, ok := strings.CutSuffix(key.Value, "_file"); ok && isSecretField(base, fields[base]) {
+			d.secretFile(n, value, fields[base], base, at)
+			return
+		}
+		d.unknown(key, at, known(fields))
+	})
+}
+
+func (d *decoder) unknown(key *yaml.Node, path string, names []string) {
+	do := "Known here: " + strings.Join(names, ", ") + "."
+	if s := Suggest(key.Value, names); s != "" {
+		do = fmt.Sprintf("Did you mean %q?", s)
+		d.wrong[strings.TrimSuffix(path, key.Value)+s] = true
+	}
+	d.fault(key, path, Fault{Found: "an unknown key", Do: do})
+}
+
+// secretFile reads the file beside a secret. Files made by people and by Kubernetes end with a line feed that is not
+// part of the secret.
+func (d *decoder) secretFile(parent, n *yaml.Node, v reflect.Value, base, path string) {
+	var name string
+	d.scalar(n, reflect.ValueOf(&name).Elem(), path)
+	if name == "" {
+		return
+	}
+	for i := 0; i < len(parent.Content); i += 2 {
+		if parent.Content[i].Value == base {
+			d.fault(n, path, Fault{Found: "both " + base + " and " + base + "_file", Do: "Keep one of the two."})
+			return
+		}
+	}
+	text, err := readBounded(d.resolve(name), 64<<10)
+	if err != nil {
+		d.fault(n, path, Fault{Found: strconv.Quote(name) + ", which cannot be read (" + cause(err) + ")",
+			Do: "Create the file with the secret in it, readable by Waybill's user only."})
+		return
+	}
+	text = strings.TrimRight(text, "\r\n")
+	if text == "" {
+		d.fault(n, path, Fault{Found: "an empty file", Expected: "the secret", Do: "Write the secret into " + name + "."})
+		return
+	}
+	d.lines[strings.TrimSuffix(path, "_file")] = n.Line
+	v.SetString(text)
+}
+
+func (d *decoder) table(n *yaml.Node, v reflect.Value, path string) {
+	v.Set(reflect.MakeMap(v.Type()))
+	d.pairs(n, path, func(key, value *yaml.Node, at string) {
+		elem := reflect.New(v.Type().Elem()).Elem()
+		d.decode(value, elem, at)
+		v.SetMapIndex(reflect.ValueOf(key.Value).Convert(v.Type().Key()), elem)
+	})
+}
+
+func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind != yaml.SequenceNode {
+		d.fault(n, path, Fault{Found: describe(n), Expected: "a list", Do: "Write it as [a, b], or one line each with a dash."})
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+	for i, c := range n.Content {
+		d.decode(c, v.Index(i), fmt.Sprintf("%s[%d]", path, i))
+	}
+}
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	sizeType     = reflect.TypeFor[Size]()
+)
+
+func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind != yaml.ScalarNode {
+		d.fault(n, path, Fault{Found: describe(n), Expected: expectation(v), Do: "Write one value."})
+		return
+	}
+	text, ok := d.expand(n, path)
+	if !ok {
+		return
+	}
+	shown := strconv.Quote(text)
+	if isSecretField(lastOf(path), v) {
+		shown = "a value (not shown)"
+	}
+	if err := setScalar(v, text); err != nil {
+		d.fault(n, path, Fault{Found: shown, Expected: expectation(v), Do: advice(v, err)})
+	}
+}
+
+func setScalar(v reflect.Value, text string) error {
+	if t, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return t.UnmarshalText([]byte(text))
+	}
+	var err error
+	switch v.Type() {
+	case durationType:
+		var dur time.Duration
+		dur, err = ParseDuration(text)
+		v.SetInt(int64(dur))
+		return err
+	case sizeType:
+		var size Size
+		size, err = ParseSize(text)
+		v.SetInt(int64(size))
+		return err
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		var b bool
+		if b, err = strconv.ParseBool(text); err == nil {
+			v.SetBool(b)
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		var i int64
+		if i, err = strconv.ParseInt(text, 10, v.Type().Bits()); err == nil {
+			v.SetInt(i)
+		}
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		var u uint64
+		if u, err = strconv.ParseUint(text, 10, v.Type().Bits()); err == nil {
+			v.SetUint(u)
+		}
+	case reflect.Float32, reflect.Float64:
+		var f float64
+		if f, err = strconv.ParseFloat(text, 64); err == nil {
+			v.SetFloat(f)
+		}
+	}
+	return err
+}
+
+func expectation(v reflect.Value) string {
+	switch v.Type() {
+	case durationType:
+		return "a duration such as 30s, 5m, 12h or 30d"
+	case sizeType:
+		return "a size such as 500MiB or 20GiB"
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return "a whole number"
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return fmt.Sprintf("a whole number from 0 to %d", ^uint64(0)>>(64-v.Type().Bits()))
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	}
+	return "a text"
+}
+
+func advice(v reflect.Value, err error) string {
+	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return sentence(err.Error())
+	}
+	switch v.Type() {
+	case durationType:
+		return "Give the number a unit."
+	case sizeType:
+		return "Give the number a unit: B, KiB, MiB, GiB or TiB."
+	}
+	return "Correct the value."
+}
+
+// expand replaces ${NAME} by the environment's value. $${ stands for a plain ${.
+func (d *decoder) expand(n *yaml.Node, path string) (string, bool) {
+	var b strings.Builder
+	rest, ok := n.Value, true
+	for {
+		i := strings.Index(rest, "${")
+		if i < 0 {
+			b.WriteString(rest)
+			return b.String(), ok
+		}
+		if i > 0 && rest[i-1] == '$' {
+			b.WriteString(rest[:i-1] + "${")
+			rest = rest[i+2:]
+			continue
+		}
+		name, after, closed := strings.Cut(rest[i+2:], "}")
+		if !closed {
+			d.fault(n, path, Fault{Found: "${ without }", Do: "Close the brace, or write $${ for a plain ${."})
+			return "", false
+		}
+		value, set := d.lookup(name)
+		if !set {
+			d.fault(n, path, Fault{Found: "${" + name + "}, which is not set in the environment",
+				Do: "Set " + name + " before starting Waybill."})
+			ok = false
+		}
+		b.WriteString(rest[:i] + value)
+		rest = after
+	}
+}
+
+func (d *decoder) resolve(name string) string {
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(d.dir, name)
+}
+
+// fieldsOf returns the settable fields of a struct by their name in the file.
+func fieldsOf(v reflect.Value) map[string]reflect.Value {
+	fields := map[string]reflect.Value{}
+	t := v.Type()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		switch {
+		case name == "-" || !f.IsExported():
+		case options == "inline" || f.Anonymous && name == "":
+			for k, inner := range fieldsOf(v.Field(i)) {
+				fields[k] = inner
+			}
+		case name != "":
+			fields[name] = v.Field(i)
+		case f.Type.Kind() == reflect.Func || f.Type.Kind() == reflect.Interface:
+		default:
+			fields[snake(f.Name)] = v.Field(i)
+		}
+	}
+	return fields
+}
+
+// isSecretField says which fields may be given as a file and are never shown.
+func isSecretField(name string, v reflect.Value) bool {
+	if !v.IsValid() || v.Kind() != reflect.String {
+		return false
+	}
+	if v.Type() == reflect.TypeFor[Secret]() || v.Type().Name() == "Secret" {
+		return true
+	}
+	return slices.Contains([]string{"password", "token", "secret", "api_key"}, name)
+}
+
+func known(fields map[string]reflect.Value) []string {
+	names := make([]string, 0, len(fields))
+	for name, v := range fields {
+		names = append(names, name)
+		if isSecretField(name, v) && !fields[name+"_file"].IsValid() {
+			names = append(names, name+"_file")
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func lastOf(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
+
+// snake turns MaxBytes into max_bytes and URL into url.
+func snake(name string) string {
+	var b strings.Builder
+	runes := []rune(name)
+	for i, r := range runes {
+		if unicode.IsUpper(r) && i > 0 && (unicode.IsLower(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "keys and values"
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.AliasNode:
+		return "an alias"
+	}
+	if n.Tag == "!!null" {
+		return "nothing"
+	}
+	return strconv.Quote(n.Value)
+}
+
+func sentence(text string) string {
+	if text == "" {
+		return text
+	}
+	text = strings.ToUpper(text[:1]) + text[1:]
+	if !strings.HasSuffix(text, ".") {
+		text += "."
+	}
+	return text
+}
+
+// readBounded reads a small file and refuses one that is larger than the limit.
+func readBounded(name string, limit int64) (string, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() || info.Size() > limit {
+		return "", fmt.Errorf("it is not a regular file of at most %s", Size(limit))
+	}
+	raw, err := os.ReadFile(name)
+	return string(raw), err
+}
+
+// cause is an error of the file system without the path, which the message names as it was written.
+func cause(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	return err.Error()
+}

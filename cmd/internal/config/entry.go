@@ -1,0 +1,191 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"waybill/cdc/mysql"
+	"waybill/cdc/postgres"
+	"waybill/sinks"
+	"waybill/sinks/erp"
+)
+
+// Source is one database: its type, and the settings that its adapter declares.
+type Source struct {
+	// postgres, mariadb or mysql.
+	Type string
+	// Settings is the adapter's own configuration: postgres.Config or mysql.Config.
+	Settings any
+}
+
+// Sink is one target: its type, the settings that its adapter declares, and the policy of its deliveries.
+type Sink struct {
+	// tryton; or ledger, a simulator for tests.
+	Type string
+	// Settings is the adapter's own configuration.
+	Settings any
+	// How fast and how often deliveries are tried.
+	Policy sinks.Policy
+}
+
+// Ledger is a simulator for tests, which keeps what it is sent and can fail on purpose (sinks/sinktest). Nothing that is
+// sent to it reaches an ERP.
+type Ledger struct {
+	// Address of the simulator.
+	URL string `yaml:"url"`
+	// For one delivery.
+	Timeout time.Duration `yaml:"timeout"`
+}
+
+// Validate reports every fault, as the adapters do.
+func (l *Ledger) Validate() error {
+	if u, err := url.Parse(l.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("url: found %q, expected the address of the simulator, such as http://127.0.0.1:9000", l.URL)
+	}
+	return nil
+}
+
+// kind is a type of source or sink. Its settings are a pointer to the adapter's Config.
+type kind struct {
+	name     string
+	settings func(name string) any
+	hidden   []string                              // fields of the adapter that the type or the name of the block decides
+	secrets  func(settings any) map[string]*string // secrets that the adapter takes ready, under their key in the file
+	paths    func(settings any) []*string          // files, relative to the configuration
+}
+
+var sourceKinds = []kind{
+	{name: "postgres", settings: func(name string) any { return &postgres.Config{Name: name} },
+		secrets: func(s any) map[string]*string { return map[string]*string{"password": &s.(*postgres.Config).Password} },
+		paths:   func(s any) []*string { return []*string{&s.(*postgres.Config).SSLRootCert} }},
+	mysqlKind(mysql.MariaDB),
+	mysqlKind(mysql.MySQL),
+}
+
+func mysqlKind(flavor string) kind {
+	return kind{name: flavor, hidden: []string{"name", "flavor"},
+		settings: func(name string) any { return &mysql.Config{Name: name, Flavor: flavor} },
+		secrets:  func(s any) map[string]*string { return map[string]*string{"password": &s.(*mysql.Config).Password} },
+		paths: func(s any) []*string {
+			tls := &s.(*mysql.Config).TLS
+			return []*string{&tls.CA, &tls.Cert, &tls.Key}
+		}}
+}
+
+var sinkKinds = []kind{
+	{name: "tryton", settings: func(string) any { return &erp.TrytonConfig{} }},
+	{name: "ledger", settings: func(string) any { return &Ledger{Timeout: 30 * time.Second} }},
+}
+
+func (s *Source) decodeNode(d *decoder, n *yaml.Node, path string) {
+	s.Type, s.Settings = d.entry(n, path, sourceKinds, nil)
+}
+
+func (s *Sink) decodeNode(d *decoder, n *yaml.Node, path string) {
+	s.Type, s.Settings = d.entry(n, path, sinkKinds, map[string]reflect.Value{"policy": reflect.ValueOf(&s.Policy).Elem()})
+	d.adapterFaults(s.Policy.Validate(), join(path, "policy"))
+}
+
+// entry decodes a block whose type decides which keys it knows; own are the keys that every type has.
+func (d *decoder) entry(n *yaml.Node, path string, kinds []kind, own map[string]reflect.Value) (name string, settings any) {
+	var kindNode *yaml.Node
+	if !d.pairs(n, path, func(key, value *yaml.Node, _ string) {
+		if key.Value == "type" {
+			kindNode = value
+		}
+	}) {
+		return "", nil
+	}
+	names := make([]string, len(kinds))
+	for i := range kinds {
+		names[i] = kinds[i].name
+	}
+	if kindNode == nil {
+		d.fault(n, join(path, "type"), Fault{Found: "nothing", Expected: strings.Join(names, ", "), Do: "Say what it is, first in the block."})
+		return "", nil
+	}
+	d.scalar(kindNode, reflect.ValueOf(&name).Elem(), join(path, "type"))
+	for _, k := range kinds {
+		if k.name == name {
+			settings = k.settings(lastOf(path))
+			d.settings(n, k, settings, own, path)
+			return name, settings
+		}
+	}
+	do := "Write one of them."
+	if s := Suggest(name, names); s != "" {
+		do = fmt.Sprintf("Did you mean %q?", s)
+	}
+	d.fault(kindNode, join(path, "type"), Fault{Found: strconv.Quote(name), Expected: strings.Join(names, ", "), Do: do})
+	return "", nil
+}
+
+// settings decodes the adapter's part of a block and asks the adapter whether it is complete.
+func (d *decoder) settings(n *yaml.Node, k kind, settings any, own map[string]reflect.Value, path string) {
+	fields := fieldsOf(reflect.ValueOf(settings).Elem())
+	for _, hidden := range k.hidden {
+		delete(fields, hidden)
+	}
+	maps.Copy(fields, own)
+	if k.secrets != nil {
+		for key, text := range k.secrets(settings) {
+			fields[key] = reflect.ValueOf(text).Elem()
+		}
+	}
+	fields["type"] = reflect.ValueOf(new(string)).Elem() // read by entry
+	d.fields(n, fields, path)
+	if k.paths != nil {
+		for _, file := range k.paths(settings) {
+			*file = d.resolve(*file)
+		}
+	}
+	if check, ok := settings.(interface{ Validate() error }); ok {
+		d.adapterFaults(check.Validate(), path)
+	}
+}
+
+var mustBe = regexp.MustCompile(`^must be (.*) \(got (.*)\)$`)
+
+// adapterFaults gives each error of an adapter's Validate its line. An adapter writes "field: found x, expected y" or
+// "field: must be y (got x)", joined with errors.Join when there are several.
+func (d *decoder) adapterFaults(err error, path string) {
+	if err == nil {
+		return
+	}
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		for _, e := range joined.Unwrap() {
+			d.adapterFaults(e, path)
+		}
+		return
+	}
+	f := Fault{File: d.file, Field: path, Line: d.lines[path], Do: sentence(err.Error())}
+	if field, text, ok := strings.Cut(err.Error(), ": "); ok && !strings.ContainsAny(field, " \"") {
+		f.Field, f.Do = join(path, field), sentence(text)
+		if line, set := d.lines[f.Field]; set {
+			f.Line = line
+		}
+		if found, ok := strings.CutPrefix(text, "found "); ok {
+			f.Found, f.Expected, _ = strings.Cut(found, ", expected ")
+			if f.Do = ""; f.Found == `""` {
+				f.Found = "nothing"
+			}
+		} else if m := mustBe.FindStringSubmatch(text); m != nil {
+			f.Found, f.Expected, f.Do = m[2], m[1], ""
+		} else if text == "must not be empty" {
+			f.Found, f.Expected, f.Do = "nothing", "a value", "Add it to the block."
+		}
+	}
+	if !d.isWrong(f.Field) {
+		d.faults = append(d.faults, f)
+	}
+}
