@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"waybill/cmd/internal/admin"
+	"waybill/pipeline"
+	"waybill/transform"
+)
+
+// The instant at which the golden outputs are made, and where.
+var (
+	testNow  = time.Date(2026, 3, 9, 15, 4, 5, 0, time.UTC)
+	testZone = time.FixedZone("CDT", -5*3600)
+)
+
+// fakeDaemon answers with a carrier's afternoon. It stands for *pipeline.Pipeline behind the real server and client.
+type fakeDaemon struct {
+	mu     sync.Mutex
+	events []pipeline.StoredEvent
+	open   map[string]bool // exceptions that are open
+	asked  []string        // decisions, as JSON
+	empty  bool
+	asks   int // of Exception, to close one only after a while
+}
+
+var _ admin.Daemon = (*fakeDaemon)(nil)
+
+func newFake() *fakeDaemon {
+	return &fakeDaemon{open: map[string]bool{"X-000001": true, "X-000002": true}, events: fakeEvents()}
+}
+
+func ago(d time.Duration) time.Time { return testNow.Add(-d) }
+
+func usd(amount string) *transform.Money { return &transform.Money{Amount: amount, Currency: "USD"} }
+
+func fakeEvents() []pipeline.StoredEvent {
+	return []pipeline.StoredEvent{
+		{Seq: 41, Event: transform.Event{ID: "1b2c3d4e5f607182", Type: "customer.changed", Key: "ACM9", Lane: transform.LaneMaster, Recorded: ago(3 * time.Hour), Historic: true}},
+		{Seq: 42, Event: transform.Event{ID: "5f0c6f1c2a9b4d10", Type: "invoice.released", Rule: "invoice.released", Source: "/northstar/billing/nstar_billing.inv_hdr",
+			Entity: "invoice", Key: "A10023", Company: "NSTR", Lane: transform.LaneTransactional, OrderKey: "invoice/A10023", Occurred: ago(26 * time.Hour),
+			Recorded: ago(2 * time.Hour), Observed: ago(2*time.Hour - 40*time.Millisecond), Correlation: "shipment/88121", Causation: []string{"0a0b0c0d0e0f1011"},
+			MapVersion: "northstar/7", Position: "0-1-4711", Index: 118, Data: json.RawMessage(`{"lines":2,"number":"A10023","total":"1150.00"}`),
+			Amount: usd("1150.00"), Refs: []string{"invoice/A10023", "shipment/88121"}}},
+		{Seq: 43, Event: transform.Event{ID: "9e8d7c6b5a493827", Type: "credit_memo.issued", Key: "C20001", Lane: transform.LaneTransactional, Recorded: ago(90 * time.Minute), Amount: usd("-1234567.5")}},
+	}
+}
+
+func fakeDelivery() pipeline.DeliveryView {
+	return pipeline.DeliveryView{ID: "d1", Event: "5f0c6f1c2a9b4d10", Sink: "erp", Entity: "sales_invoice", ExternalID: "nstar:A10023:0", OrderKey: "invoice/A10023",
+		Lane: "transactional", State: "parked", Why: "customer ACM9 is not in the ERP", Step: "create", Attempts: 2, Amount: usd("1150.00"), Exception: "X-000001"}
+}
+
+func (f *fakeDaemon) Status(context.Context) (pipeline.Status, error) {
+	s := pipeline.Status{Version: "1.0.0", Store: "0b5a3c1e-7d6f-4a39-9a52-3f1f3c1e2b4d", Epoch: 1, Mapping: "northstar/7", StartedAt: ago(3*time.Hour + 12*time.Minute), Ready: true,
+		Journal: pipeline.JournalStatus{First: 1, Last: 1_204_331, Applied: 1_204_330, Bytes: 3 << 29, DiskFree: 80 << 30, DiskFloor: 512 << 20}}
+	if f.empty {
+		return s, nil
+	}
+	oldest := ago(2 * time.Hour)
+	s.Ready, s.Problems = false, []string{"source billing has stopped: the binlog was purged"}
+	s.Sources = []pipeline.SourceStatus{
+		{Name: "billing", State: "stopped", Error: "the binlog was purged. Run: waybill checkpoint reset billing --to snapshot", LagBytes: -1, LagSeconds: 5400, Watermark: ago(90 * time.Minute), Changes: 902_117},
+		{Name: "dispatch", State: "streaming", LagBytes: 12 << 10, LagSeconds: 0.42, Watermark: ago(time.Second), Changes: 302_214, Held: []string{"public.stops"}},
+	}
+	s.Lanes = []pipeline.LaneStatus{
+		{Lane: "master", Sink: "erp", State: "running", Ready: 3, Done: 1812},
+		{Lane: "transactional", Sink: "erp", State: "backing off", Waiting: 14, Ready: 2, InFlight: 1, Unknown: 1, Parked: 2, Done: 10_441, Oldest: &oldest, LastError: "erp answered 502"},
+	}
+	s.Exceptions = []pipeline.ExceptionStat{{Code: "TOTAL_MISMATCH", Open: 1, Waiting: 1, Money: map[string]string{"CAD": "80.10"}},
+		{Code: "UNKNOWN_CUSTOMER", Open: 1, Waiting: 3, Money: map[string]string{"USD": "3450.00", "CAD": "12.00"}}}
+	s.Money = []pipeline.MoneyStatus{
+		{Currency: "CAD", Released: 12, ReleasedSum: "18450.25", Posted: 11, PostedSum: "18358.15", Exception: 1, ExceptionSum: "92.10", InFlightSum: "0"},
+		{Currency: "USD", Released: 10_460, ReleasedSum: "12034567.80", Posted: 10_441, PostedSum: "12001117.80", Exception: 3, ExceptionSum: "3450.00", InFlight: 16, InFlightSum: "30000.00"},
+	}
+	return s, nil
+}
+
+func (f *fakeDaemon) Events(_ context.Context, q pipeline.EventQuery) ([]pipeline.StoredEvent, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var found []pipeline.StoredEvent
+	for _, e := range f.events {
+		if e.Seq > q.After && (q.Type == "" || q.Type == e.Type) && (q.Since.IsZero() || !e.Recorded.Before(q.Since)) {
+			found = append(found, e)
+		}
+	}
+	if q.Newest {
+		return found[max(0, len(found)-q.Limit):], nil
+	}
+	return found[:min(len(found), q.Limit)], nil
+}
+
+func (f *fakeDaemon) Event(_ context.Context, id string) (pipeline.StoredEvent, error) {
+	for _, e := range f.events {
+		if e.ID == id {
+			if e.Seq == 42 {
+				e.Deliveries = []pipeline.DeliveryView{fakeDelivery()}
+			}
+			return e, nil
+		}
+	}
+	return pipeline.StoredEvent{}, pipeline.ErrNotFound
+}
+
+func (f *fakeDaemon) Trace(_ context.Context, key string) ([]pipeline.TraceItem, error) {
+	if key != "invoice/A10023" {
+		return nil, nil
+	}
+	return []pipeline.TraceItem{
+		{At: ago(2 * time.Hour), Kind: "row", Where: "billing.inv_hdr", Text: "update: stat D → R", Index: 118},
+		{At: ago(2*time.Hour - time.Second), Kind: "event", Where: "northstar/7", Text: "invoice.released A10023, 1150.00 USD", ID: "5f0c6f1c2a9b4d10", Index: 118},
+		{At: ago(2*time.Hour - 2*time.Second), Kind: "outcome", Where: "erp", Text: "UNKNOWN_CUSTOMER: there is no party\nwith code ACM9\x1b[31m", Index: 1121},
+		{At: ago(time.Hour), Kind: "decision", Where: "ann@desk", Text: "retry X-000001: customer created", Index: 1_204_001},
+	}, nil
+}
+
+func (f *fakeDaemon) view(id string) pipeline.ExceptionView {
+	x := pipeline.ExceptionView{ID: id, State: "open", Origin: "delivery", Class: "MASTER", Code: "UNKNOWN_CUSTOMER", Title: "customer ACM9 is not in the ERP",
+		Hint: "create the customer, or release it in dispatch, then retry", Owner: "master data", OpenedAt: ago(2 * time.Hour),
+		Subjects: []string{"invoice/A10023", "invoice/A10031"}, Waiting: 3, Behind: 2, Money: map[string]string{"USD": "3450.00"}, Rule: "northstar.yml:88", Retries: 1,
+		Evidence: json.RawMessage(`{"cust_cd":"ACM9"}`)}
+	if id == "X-000001" {
+		d := fakeDelivery()
+		x.Delivery = &d
+	} else {
+		x.Origin, x.Class, x.Code, x.Title, x.Owner = "mapping", "DATA", "TOTAL_MISMATCH", "invoice A10040: lines 80.00, header 80.10", "billing"
+		x.Delivery, x.Waiting, x.Behind, x.Subjects, x.Money, x.Evidence = nil, 1, 0, []string{"invoice/A10040"}, map[string]string{"CAD": "80.10"}, nil
+	}
+	if !f.open[id] {
+		closed := ago(0)
+		x.State, x.ClosedAt, x.ClosedBy, x.Reason = "resolved", &closed, "ann@desk", "customer created"
+	}
+	return x
+}
+
+func (f *fakeDaemon) Exceptions(_ context.Context, q pipeline.ExceptionQuery) ([]pipeline.ExceptionView, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.empty || q.Code == "NOTHING" {
+		return nil, nil
+	}
+	return []pipeline.ExceptionView{f.view("X-000001"), f.view("X-000002")}, nil
+}
+
+func (f *fakeDaemon) Exception(_ context.Context, id string) (pipeline.ExceptionView, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, known := f.open[id]; !known {
+		return pipeline.ExceptionView{}, pipeline.ErrNotFound
+	}
+	if f.asks++; f.asks > 2 && len(f.asked) > 0 {
+		f.open["X-000001"] = false // its delivery has come through
+	}
+	return f.view(id), nil
+}
+
+func (f *fakeDaemon) decide(v any) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, string(raw))
+}
+
+func (f *fakeDaemon) judge(verb string, ids []string, by, why string) ([]pipeline.ExceptionView, error) {
+	f.decide([]any{verb, ids, by, why})
+	if slices.Contains(ids, "all") {
+		ids = []string{"X-000001", "X-000002"}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []pipeline.ExceptionView
+	for _, id := range ids {
+		if _, known := f.open[id]; !known {
+			return nil, pipeline.ErrNotFound
+		}
+		x := f.view(id)
+		if verb == "discard" {
+			x.State = "discarded"
+		}
+		list = append(list, x)
+	}
+	return list, nil
+}
+
+func (f *fakeDaemon) Retry(_ context.Context, ids []string, by, why string) ([]pipeline.ExceptionView, error) {
+	return f.judge("retry", ids, by, why)
+}
+
+func (f *fakeDaemon) Discard(_ context.Context, ids []string, by, why string) ([]pipeline.ExceptionView, error) {
+	return f.judge("discard", ids, by, why)
+}
+
+func fakePreview(action string) pipeline.Preview {
+	return pipeline.Preview{Action: action, Events: 1204, Keys: []string{"invoice/A10023", "invoice/A10031"}, More: 1100, Posts: 1204, Done: 1190,
+		Money: map[string]string{"USD": "1234567.50", "CAD": "-80.10"}, Notes: []string{"Nothing is posted twice."}}
+}
+
+func (f *fakeDaemon) PreviewReplay(context.Context, pipeline.ReplayRequest) (pipeline.Preview, error) {
+	return fakePreview("replay of invoice/A10023"), nil
+}
+
+func (f *fakeDaemon) Replay(_ context.Context, r pipeline.ReplayRequest) (pipeline.Preview, error) {
+	f.decide(r)
+	p := fakePreview("replay of invoice/A10023")
+	p.Backup = "/var/lib/waybill/backups/replay-1"
+	return p, nil
+}
+
+func (f *fakeDaemon) PreviewReset(_ context.Context, r pipeline.ResetRequest) (pipeline.Preview, error) {
+	return fakePreview("reset " + r.Source + " to a fresh snapshot"), nil
+}
+
+func (f *fakeDaemon) Reset(_ context.Context, r pipeline.ResetRequest) (pipeline.Preview, error) {
+	f.decide(r)
+	p := fakePreview("reset " + r.Source + " to a fresh snapshot")
+	p.Backup = "/var/lib/waybill/backups/reset-1"
+	return p, nil
+}
+
+func (f *fakeDaemon) Checkpoint(context.Context) (pipeline.CheckpointView, error) {
+	return pipeline.CheckpointView{Store: "0b5a3c1e", Epoch: 2, Applied: 1_204_330, Last: 1_204_331, Mapping: "northstar/7",
+		Sources:  []pipeline.SourcePosition{{Name: "billing", Identity: "mariadb/8c1d", Position: "0-1-4711", CommitAt: ago(time.Minute)}, {Name: "dispatch"}},
+		Bindings: map[string]string{"erp": "tryton/northstar/Northstar Freight"}, Backups: []string{"reset-20260308T101500Z"}}, nil
+}
+
+func (f *fakeDaemon) Audit(context.Context, int) ([]pipeline.AuditLine, error) { return nil, nil }

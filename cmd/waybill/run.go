@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"waybill/cdc"
+	"waybill/checkpoint"
+	"waybill/cmd/internal/admin"
+	"waybill/cmd/internal/alert"
+	"waybill/cmd/internal/config"
+	"waybill/pipeline"
+	"waybill/sinks"
+	"waybill/transform"
+)
+
+func runCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon: capture, transform, deliver",
+		Long: `Captures the databases into the journal, turns row changes into events and delivers them, until it is told to stop.
+SIGTERM or Ctrl-C lets deliveries under way end; a second one ends at once, and what was under way is verified at the
+next start. Logs go to standard error.`,
+		Example: `  waybill run
+  waybill run -c /etc/waybill/northstar.yaml`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := a.load()
+			if err != nil {
+				return err
+			}
+			return a.run(c.Context(), cfg)
+		},
+	}
+}
+
+// run is the whole daemon. It returns when everything that it started has ended.
+func (a *app) run(ctx context.Context, cfg *config.Config) (err error) {
+	began := a.now()
+	log := newLog(cfg.Log, a.err)
+	mapping, text, err := readMapping(cfg.Mapping)
+	if err != nil {
+		return err
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	store, err := checkpoint.Open(cfg.Data, storeOptions(cfg, log, reg))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+
+	options := pipeline.Options{Store: store, Mapping: mapping, File: cfg.Mapping, Text: text, Codecs: codecs(),
+		Version: version().Version, Grace: cfg.Grace, Log: log, Metrics: reg}
+	if err := connect(&options, cfg, mapping, reg, log); err != nil {
+		return err
+	}
+	options.Ready = func() {
+		log.Info("streaming", "mapping", mapping.Version(), "sources", cfg.SourceNames(), "sinks", cfg.SinkNames(),
+			"socket", cfg.Admin.Socket, "after", a.now().Sub(began).Round(time.Millisecond))
+	}
+	p, err := pipeline.New(options)
+	if err != nil {
+		return fmt.Errorf("setting up: %w", err)
+	}
+	return a.serve(ctx, cfg, p, reg, log)
+}
+
+// connect makes the adapters.
+func connect(o *pipeline.Options, cfg *config.Config, mapping *transform.Mapping, reg prometheus.Registerer, log *slog.Logger) error {
+	o.Sources, o.Sinks = map[string]cdc.Source{}, map[string]sinks.Sink{}
+	o.Workers, o.Retry = map[string]int{}, map[string]pipeline.Retry{}
+	for _, name := range cfg.SourceNames() {
+		src, err := newSource(name, cfg.Sources[name], mapping, cfg.Data, log)
+		if err != nil {
+			return err
+		}
+		o.Sources[name] = src
+	}
+	for _, name := range cfg.SinkNames() {
+		sink, err := newSink(name, cfg.Sinks[name], log)
+		if err != nil {
+			return err
+		}
+		policy := cfg.Sinks[name].Policy.WithDefaults()
+		o.Sinks[name] = sinks.Govern(sink, policy, prometheus.WrapRegistererWith(prometheus.Labels{"sink": name}, reg), log.With("sink", name))
+		o.Workers[name] = policy.Concurrency
+		o.Retry[name] = pipeline.Retry{Base: policy.BackoffBase, Cap: policy.BackoffCap, MaxAttempts: policy.MaxAttempts}
+	}
+	return nil
+}
+
+// serve runs the pipeline, the admin API and the alerts until the first of them ends. The API outlives the pipeline's
+// shutdown, so that status can be asked while deliveries end.
+func (a *app) serve(ctx context.Context, cfg *config.Config, p *pipeline.Pipeline, reg *prometheus.Registry, log *slog.Logger) error {
+	server, err := admin.New(p, admin.Options{Socket: cfg.Admin.Socket, TCP: cfg.Admin.Listen, Token: cfg.Admin.Token.Reveal(),
+		Metrics: cfg.Admin.Metrics, Gather: reg, Log: log})
+	if err != nil {
+		return err
+	}
+	if err := server.Listen(); err != nil {
+		return &environmentError{err}
+	}
+	defer context.AfterFunc(ctx, func() { log.Info("stopping; deliveries under way may end", "grace", cfg.Grace) })()
+	side, endSide := context.WithCancel(context.WithoutCancel(ctx))
+	defer endSide()
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer endSide()
+		return p.Run(gctx)
+	})
+	group.Go(func() error { return server.Run(side) })
+	if cfg.Alerts.URL != "" {
+		key, err := config.SigningKey(cfg.Alerts.Secret)
+		if err != nil {
+			return fmt.Errorf("reading alerts.secret: %w", err)
+		}
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("asking for the host's name: %w", err)
+		}
+		watcher := alert.New(alert.Options{URL: cfg.Alerts.URL, Key: key, Interval: cfg.Alerts.Interval,
+			UnknownAfter: cfg.Alerts.UnknownAfter, Host: host, Log: log}, p.Status)
+		group.Go(func() error { return watcher.Run(side) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
