@@ -79,8 +79,12 @@ func (l *live) contract(t *testing.T) {
 			}
 			return invoiceOp(op.ExternalID, "T-0", today(), "101.00")
 		},
-		Refused:     func(_ *testing.T, n int) sinks.Operation { return invoiceOp(fmt.Sprintf("TI-%d", n), "nobody", today(), "100.00") },
-		LoseAnswer:  func(_, step string) { l.proxy.Set(sinktest.ProxyFault{Fault: sinktest.DropAnswer, Match: method[step], Count: 1}) },
+		Refused: func(_ *testing.T, n int) sinks.Operation {
+			return invoiceOp(fmt.Sprintf("TI-%d", n), "nobody", today(), "100.00")
+		},
+		LoseAnswer: func(_, step string) {
+			l.proxy.Set(sinktest.ProxyFault{Fault: sinktest.DropAnswer, Match: method[step], Count: 1})
+		},
 		Unreachable: func() { l.proxy.Set(sinktest.ProxyFault{Fault: sinktest.Refuse}) },
 		Heal:        heal,
 		Intruder: func(t *testing.T) sinks.Sink {
@@ -228,6 +232,11 @@ func (l *live) cents(t *testing.T) {
 	if books["tax tax"] != " 152.63" || len(books["tax base"]) == 0 {
 		t.Errorf("the tax report loses its bases: %v", books)
 	}
+	o = l.post(t, operation("sales_invoice", "A-201", fmt.Sprintf(`{"reference":"A-201","party":"C-2","date":%q,"currency":"USD",
+		"net":"1800.00","tax":"148.51","total":"1948.51","lines":[
+		{"product":"FRT","account":"4000","description":"Line haul","quantity":"1","unit_price":"1850.00","net":"1850.00","tax":"152.63"},
+		{"product":"FRT","account":"4000","description":"Discount","quantity":"-1","unit_price":"50.00","net":"-50.00","tax":"-4.12"}]}`, today())))
+	wantFacts(t, o, map[string]string{"net": "1800", "tax": "148.51", "total": "1948.51"})
 }
 
 func (l *live) creditMemo(t *testing.T) {

@@ -176,7 +176,7 @@ func (c *rpc) post(ctx context.Context, to, method, auth string, params []any) (
 	}
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		a.fault = &fault{Kind: kindHTTP, Text: strconv.Itoa(resp.StatusCode)}
+		a.fault = &fault{Kind: kindHTTP, Text: strconv.Itoa(resp.StatusCode), Wait: c.retryAfter(resp.Header.Get("Retry-After"))}
 	case err != nil:
 		a.fault = &fault{Kind: kindCut, Text: plain(err)}
 	case len(raw) > maxAnswer:
@@ -185,6 +185,17 @@ func (c *rpc) post(ctx context.Context, to, method, auth string, params []any) (
 		a.result, a.fault = parse(raw)
 	}
 	return a
+}
+
+// retryAfter reads the header in both of its forms; 0 when there is none.
+func (c *rpc) retryAfter(header string) time.Duration {
+	if seconds, err := strconv.Atoi(header); err == nil && seconds >= 0 && seconds < 1_000_000 {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(at.Sub(c.now()), 0)
+	}
+	return 0
 }
 
 // parse splits an envelope into its result or its fault.
