@@ -33,5 +33,7 @@ func TestSnapshotThenStream(t *testing.T) {
 	t.Log(f.commits)
 	fs, err := f.src.Check(t.Context())
 	t.Log(err)
-	for _, x := range fs { t.Logf("%+v", x) }
+	for _, x := range fs {
+		t.Logf("%+v", x)
+	}
 }
