@@ -12,7 +12,15 @@ import (
 // Many appenders share few syncs, each is told its own index, and none before the sync that covers it.
 func TestGroupCommit(t *testing.T) {
 	var synced atomic.Uint64
-	s := open(t, t.TempDir(), func(o *Options) { o.OnSync = func(last uint64) { synced.Store(last) } })
+	var s *Store
+	s = open(t, t.TempDir(), func(o *Options) {
+		o.OnSync = func(last uint64) {
+			if s.Last() >= last {
+				t.Errorf("%d was visible before it was synced", last)
+			}
+			synced.Store(last)
+		}
+	})
 	const senders, each = 64, 50
 	var wg sync.WaitGroup
 	for g := range senders {

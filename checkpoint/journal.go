@@ -14,7 +14,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/metadb"
 	"github.com/hashicorp/raft-wal/segment"
 	"golang.org/x/sys/unix"
 )
@@ -28,7 +27,7 @@ type journal struct {
 	disk   *disk
 	set    *segments
 	onSync func(last uint64)
-	meta   *metadb.BoltMetaDB // which raft-wal opens and does not close
+	meta   *metaStore // which raft-wal opens and does not close
 	wal    atomic.Pointer[wal.WAL]
 	first  atomic.Uint64
 	last   atomic.Uint64 // synced
@@ -54,7 +53,7 @@ func openJournal(dir string, clean bool, o Options, d *disk, synced func(time.Du
 
 // open opens the WAL, the first time or again.
 func (j *journal) open() error {
-	meta := &metadb.BoltMetaDB{}
+	meta := &metaStore{set: j.set}
 	w, err := wal.Open(j.dir, wal.WithMetaStore(meta), wal.WithSegmentSize(j.size), wal.WithLogger(hclog.NewNullLogger()),
 		wal.WithSegmentFiler(segment.NewFiler(j.dir, j.set)))
 	if err != nil {
@@ -106,14 +105,14 @@ func (j *journal) store(group []*raft.Log) error {
 	return j.stuck
 }
 
-// explain finds the cause of a failed append: raft-wal refuses a sealed segment when it could not create the next one.
+// explain finds the cause of a failed append: raft-wal calls the segment sealed when it could not make the next one.
 func (j *journal) explain(err error) error {
-	created, failed := j.set.errs()
+	rotated, failed := j.set.errs()
 	if failed != nil {
 		return fmt.Errorf("syncing the journal: %w: stop, check the disk, and start again", failed)
 	}
-	if errors.Is(err, wal.ErrSealed) && created != nil {
-		err = created
+	if errors.Is(err, wal.ErrSealed) && rotated != nil {
+		err = rotated
 	}
 	if errors.Is(err, unix.ENOSPC) {
 		return j.disk.full(err)

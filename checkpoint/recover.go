@@ -14,6 +14,9 @@ import (
 // journal continues, or from nothing if the journal is whole; the projector then applies the rest. A state that knows more
 // than the journal is never used: the journal lost synced entries, and then only a person can say what is true.
 func recoverState(dir, store string, j *journal, verify bool, log *slog.Logger) (*state, error) {
+	if err := removeLeftovers(dir); err != nil {
+		return nil, err
+	}
 	s, err := openState(stateDir(dir), verify, log)
 	if err == nil {
 		if err = fits(*s.applied.Load(), j); err == nil {
@@ -81,12 +84,25 @@ func rebuildState(dir, store string, j *journal, cause error, log *slog.Logger) 
 		"from a backup and adopt it, or start with an empty one", cause, j.first.Load())
 }
 
+// removeLeftovers removes what a crash left half written.
+func removeLeftovers(dir string) error {
+	err := os.RemoveAll(filepath.Join(dir, "state.new"))
+	for _, pattern := range []string{"snapshots/*.tmp", "backups/*.tmp", "backups/*/*.tmp", "*.tmp"} {
+		names, gerr := filepath.Glob(filepath.Join(dir, pattern))
+		err = errors.Join(err, gerr)
+		for _, name := range names {
+			err = errors.Join(err, removeIfThere(name))
+		}
+	}
+	return err
+}
+
 // candidates lists the snapshots and backups of the state, newest first.
 func candidates(dir string) ([]snapshot, error) {
 	daily, err := listSnapshots(snapshotsDir(dir), "state")
-	backups, berr := listSnapshots(filepath.Join(dir, "backups"), "backup")
+	backups, berr := listBackups(dir)
 	list := slices.Concat(daily, backups)
-	slices.SortFunc(list, func(a, b snapshot) int { return b.taken.Compare(a.taken) })
+	newestFirst(list)
 	return list, errors.Join(err, berr)
 }
 

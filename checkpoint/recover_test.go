@@ -5,8 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -86,6 +88,30 @@ func TestTornTail(t *testing.T) {
 		}
 		if s = open(t, dir); s.Last() != 6 {
 			t.Errorf("cut %d: journal ends at %d, want 6", cut, s.Last())
+		}
+	}
+}
+
+// What a torn write left may look like frames; raft-wal alone would take the first of these for an entry.
+func TestTornFrames(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	appendN(t, s, 5, 3000)
+	end := s.Stats().JournalBytes
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	entry := []byte{frameEntry, 0, 0, 0, 8, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}
+	commit := []byte{frameCommit, 0, 0, 0, 1, 2, 3, 4}
+	overwrite(t, tailFile(t, dir), end, slices.Concat(entry, commit, entry))
+	markCrashed(t, dir, bootID())
+	for _, want := range []uint64{5, 6} {
+		if s = open(t, dir); s.Last() != want {
+			t.Fatalf("journal ends at %d, want %d", s.Last(), want)
+		}
+		appendN(t, s, 1, 10)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -271,6 +297,15 @@ func TestTrim(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, func(o *Options) { o.MaxBytes = 8 << 20 })
 	fill(t, s, 70, 100<<10)
+	if err := os.WriteFile(snapshotsDir(dir), nil, 0o600); err != nil { // in the way of the day's snapshot
+		t.Fatal(err)
+	}
+	if n, err := s.Trim(25); n != 0 || err == nil {
+		t.Fatalf("without a snapshot: removed %d, %v", n, err)
+	}
+	if err := os.Remove(snapshotsDir(dir)); err != nil {
+		t.Fatal(err)
+	}
 	if n, err := s.Trim(0); n != 0 || err != nil {
 		t.Fatalf("with everything wanted: removed %d, %v", n, err)
 	}
@@ -315,6 +350,48 @@ func TestTrim(t *testing.T) {
 	consistent(t, s)
 }
 
+// The last entry stays, even where a file ends with it: the journal would forget its index.
+func TestTrimKeepsLast(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, func(o *Options) { o.MaxBytes = 2 << 20 })
+	fill(t, s, 2, 900<<10) // the second seals the first file
+	if _, err := s.Trim(3); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s = open(t, dir); s.Last() != 2 {
+		t.Errorf("journal ends at %d, want 2", s.Last())
+	}
+}
+
+// One snapshot a day is kept, as long as the journal goes back to it.
+func TestDailySnapshots(t *testing.T) {
+	s := open(t, t.TempDir())
+	fill(t, s, 3, 10)
+	day := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	for _, after := range []time.Duration{0, time.Hour, 24 * time.Hour, 25 * time.Hour, 72 * time.Hour} {
+		if _, err := s.writeSnapshot(snapshotsDir(s.dir), "state", day.Add(after)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Trim(1); err != nil {
+		t.Fatal(err)
+	}
+	list, err := listSnapshots(snapshotsDir(s.dir), "state")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var days []string
+	for _, snap := range list[1:] { // the first is today's
+		days = append(days, snap.taken.Format("02T15"))
+	}
+	if want := []string{"04T09", "02T10", "01T10"}; !slices.Equal(days, want) {
+		t.Errorf("kept %v, want today's and %v", days, want)
+	}
+}
+
 func TestBackupAndRestore(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -336,11 +413,12 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	consistent(t, s)
 	for range 12 {
-		if _, err := s.Backup(""); err != nil {
+		if path, err = s.Backup("reset"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if list, err := listSnapshots(filepath.Join(dir, "backups"), "backup"); len(list) != keptBackups || err != nil {
-		t.Errorf("%d backups kept: %v", len(list), err)
+	list, err := s.Backups()
+	if len(list) != 1+keptBackups || list[0] != path || err != nil {
+		t.Errorf("backups are %v: %v", list, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/metadb"
 	"github.com/hashicorp/raft-wal/types"
 )
 
@@ -23,7 +24,7 @@ type segments struct {
 
 	mu      sync.Mutex
 	sizes   map[string]int64 // by file name; of the last file what is written
-	created error            // why the last Create failed; raft-wal only logs it
+	rotated error            // why the last segment could not be made; raft-wal only logs it
 	failed  error            // a sync failed: what the page cache holds can't be trusted any more
 }
 
@@ -58,7 +59,7 @@ func (s *segments) Create(dir, name string, size uint64) (types.WritableFile, er
 	f, err := s.FS.Create(dir, name, size)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.created = err
+	s.rotated = err
 	if err != nil {
 		if !errors.Is(err, os.ErrExist) {
 			err = errors.Join(err, removeIfThere(filepath.Join(dir, name)))
@@ -130,11 +131,11 @@ func (s *segments) spans() ([]segmentSpan, error) {
 	return spans, nil
 }
 
-// errs returns why the last segment could not be created and which sync failed.
-func (s *segments) errs() (created, failed error) {
+// errs returns why the last segment could not be made, and which sync failed.
+func (s *segments) errs() (rotated, failed error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.created, s.failed
+	return s.rotated, s.failed
 }
 
 // segmentFile is one segment file that is being written.
@@ -171,6 +172,21 @@ func (f *segmentFile) Sync() error {
 	}
 	f.set.synced(time.Since(start))
 	return nil
+}
+
+// metaStore is raft-wal's list of segments, in a bbolt file.
+type metaStore struct {
+	metadb.BoltMetaDB
+	set *segments
+}
+
+// CommitState saves the list.
+func (m *metaStore) CommitState(state types.PersistentState) error {
+	err := m.BoltMetaDB.CommitState(state)
+	m.set.mu.Lock()
+	m.set.rotated = err
+	m.set.mu.Unlock()
+	return err
 }
 
 func removeIfThere(path string) error {

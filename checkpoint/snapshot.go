@@ -106,7 +106,7 @@ func listSnapshots(dir, prefix string) ([]snapshot, error) {
 		}
 		list = append(list, snap)
 	}
-	slices.SortFunc(list, func(a, b snapshot) int { return b.taken.Compare(a.taken) })
+	newestFirst(list)
 	return list, nil
 }
 
@@ -154,23 +154,24 @@ func loadInto(db *badger.DB, r io.Reader) error {
 	return db.Load(z, 16)
 }
 
-// Backup writes a consistent copy of the state, with the journal's place, into dir and returns its path; "" is the store's
-// own backups folder. Of the files that it wrote there the newest ten are kept. Restore reads it.
-func (s *Store) Backup(dir string) (path string, err error) {
+// Backup writes a consistent copy of the state, with the journal's place, and returns its path; Restore reads it. The
+// folder is one of the store's backups folder ("reset", "replay"; "" is that folder itself) unless it is absolute. Of the
+// files that Backup wrote to a folder the newest ten are kept.
+func (s *Store) Backup(folder string) (path string, err error) {
 	if err := s.enter(); err != nil {
 		return "", err
 	}
 	defer s.leave()
-	if dir == "" {
-		dir = filepath.Join(s.dir, "backups")
+	if !filepath.IsAbs(folder) {
+		folder = filepath.Join(backupsDir(s.dir), folder)
 	}
 	s.keeping.Lock()
 	defer s.keeping.Unlock()
-	snap, err := s.writeSnapshot(dir, "backup", time.Now())
+	snap, err := s.writeSnapshot(folder, "backup", time.Now())
 	if err != nil {
 		return "", err
 	}
-	list, err := listSnapshots(dir, "backup")
+	list, err := listSnapshots(folder, "backup")
 	if err != nil {
 		return snap.path, err
 	}
@@ -178,4 +179,37 @@ func (s *Store) Backup(dir string) (path string, err error) {
 		err = errors.Join(err, removeIfThere(old.path))
 	}
 	return snap.path, err
+}
+
+// Backups lists the backups in the store's own folder, newest first.
+func (s *Store) Backups() ([]string, error) {
+	list, err := listBackups(s.dir)
+	paths := make([]string, len(list))
+	for i, snap := range list {
+		paths[i] = snap.path
+	}
+	return paths, err
+}
+
+func backupsDir(dir string) string { return filepath.Join(dir, "backups") }
+
+func listBackups(dir string) ([]snapshot, error) {
+	folders, err := filepath.Glob(filepath.Join(backupsDir(dir), "*"))
+	if err != nil {
+		return nil, err
+	}
+	list, err := listSnapshots(backupsDir(dir), "backup")
+	for _, folder := range folders {
+		if info, serr := os.Stat(folder); serr != nil || !info.IsDir() {
+			continue
+		}
+		more, lerr := listSnapshots(folder, "backup")
+		list, err = append(list, more...), errors.Join(err, lerr)
+	}
+	newestFirst(list)
+	return list, err
+}
+
+func newestFirst(list []snapshot) {
+	slices.SortFunc(list, func(a, b snapshot) int { return b.taken.Compare(a.taken) })
 }

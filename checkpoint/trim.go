@@ -47,7 +47,8 @@ func (s *Store) cutFor(keepFrom uint64, now time.Time) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	limit := min(keepFrom, s.Applied().Index+1)
+	// The last entry stays: raft-wal takes an index from the entries it has.
+	limit := min(keepFrom, s.Applied().Index+1, s.Last())
 	bytes := s.journal.set.bytes()
 	room := min(2*int64(s.options.Segment), s.options.MaxBytes/2)
 	cut := s.First()
