@@ -118,10 +118,14 @@ func storeOptions(c *config.Config, log *slog.Logger, reg prometheus.Registerer)
 	return checkpoint.Options{MaxBytes: int64(c.Journal.MaxBytes), MaxAge: c.Journal.MaxAge, Floor: int64(c.Disk.FreeFloor), Log: log, Metrics: reg}
 }
 
-// hasStore says whether the folder holds a store, without opening it.
+// hasStore says whether the folder holds a store, without opening it: looking must not make one.
 func hasStore(dir string) bool {
-	entries, err := os.ReadDir(dir)
-	return err == nil && len(entries) > 0
+	for _, name := range []string{"identity.json", "journal"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // unfinished keeps what a PostgreSQL source must remember over a crash in the middle of its first snapshot: a file for

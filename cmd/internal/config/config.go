@@ -18,8 +18,9 @@ import (
 type Config struct {
 	File string `yaml:"-"` // path of the file it was loaded from
 	// Folder that holds the journal, the state and the backups. It must be a durable volume. Relative to the file.
+	// Default data.
 	Data string `yaml:"data"`
-	// The carrier's mapping file. Relative to the file.
+	// The carrier's mapping file. Relative to the file. Needed.
 	Mapping string `yaml:"mapping"`
 	// The legacy databases, by the names that the mapping gives them.
 	Sources map[string]Source `yaml:"sources"`
@@ -30,7 +31,7 @@ type Config struct {
 	Admin   Admin           `yaml:"admin"`
 	Alerts  Alerts          `yaml:"alerts"`
 	Log     Log             `yaml:"log"`
-	// How long a stop waits for deliveries that are under way. A second signal ends it at once.
+	// How long a stop waits for deliveries that are under way. A second signal ends it at once. Default 20s.
 	Grace time.Duration `yaml:"grace"`
 
 	lines map[string]int
@@ -39,14 +40,15 @@ type Config struct {
 // Journal bounds what is kept of the captured changes. Nothing undelivered is ever trimmed.
 type Journal struct {
 	// Size at which capture pauses, and says so, until older entries may be trimmed.
+	// Default 20GiB.
 	MaxBytes Size `yaml:"max_bytes"`
-	// Age after which delivered entries are trimmed; replay, trace and reset reach back as far.
+	// Age after which delivered entries are trimmed; replay, trace and reset reach back as far. Default 7d.
 	MaxAge time.Duration `yaml:"max_age"`
 }
 
 // Disk keeps Waybill from filling the volume.
 type Disk struct {
-	// Free space of the volume below which capture pauses.
+	// Free space of the volume below which capture pauses; alerts begin at twice as much. Default 512MiB.
 	FreeFloor Size `yaml:"free_floor"`
 }
 
@@ -58,7 +60,7 @@ type Admin struct {
 	Listen string `yaml:"listen"`
 	// Bearer token of the API over TCP, at least 16 characters. Health pages need none.
 	Token Secret `yaml:"token"`
-	// Whether /metrics on the TCP address is open without the token.
+	// Whether /metrics on the TCP address is open without the token. Default false.
 	Metrics bool `yaml:"metrics"`
 }
 
@@ -68,17 +70,17 @@ type Alerts struct {
 	URL string `yaml:"url"`
 	// Signing secret: whsec_ and base64 of 24 to 64 bytes.
 	Secret Secret `yaml:"secret"`
-	// One cause is repeated at most once in this time.
+	// One cause is repeated at most once in this time. Default 1h.
 	Interval time.Duration `yaml:"interval"`
-	// How long a lane may hold postings of unknown outcome before that is an alert.
+	// How long a lane may hold postings of unknown outcome before that is an alert. Default 10m.
 	UnknownAfter time.Duration `yaml:"unknown_after"`
 }
 
 // Log is what the daemon writes to standard error.
 type Log struct {
-	// debug, info, warn or error.
+	// debug, info (default), warn or error.
 	Level string `yaml:"level"`
-	// text or json.
+	// text (default) or json.
 	Format string `yaml:"format"`
 }
 

@@ -59,7 +59,7 @@ func golden(t *testing.T, file, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s:\n got %s\nwant %s", file, got, want)
+		t.Errorf("%s differs; if that is meant: go test ./cmd/internal/config -update\n got %s\nwant %s", file, got, want)
 	}
 }
 

@@ -42,7 +42,7 @@ type Sink struct {
 type Ledger struct {
 	// Address of the simulator.
 	URL string `yaml:"url"`
-	// For one delivery.
+	// For one delivery. Default 30s.
 	Timeout time.Duration `yaml:"timeout"`
 }
 

@@ -1,0 +1,93 @@
+package config
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// The reference that people read is made of the comments on the fields, so that it cannot drift from them.
+func TestReference(t *testing.T) {
+	sections := []struct {
+		title, file, structure string
+		hidden                 []string
+	}{
+		{"", "config.go", "Config", nil},
+		{"sources.NAME, type postgres", "../../../cdc/postgres/config.go", "Config", nil},
+		{"sources.NAME, type mariadb or mysql", "../../../cdc/mysql/config.go", "Config", []string{"name", "flavor"}},
+		{"tls of mariadb and mysql", "../../../cdc/mysql/config.go", "TLS", nil},
+		{"sinks.NAME, type tryton", "../../../sinks/erp/tryton_config.go", "TrytonConfig", nil},
+		{"sinks.NAME, type ledger (a simulator for tests)", "entry.go", "Ledger", nil},
+		{"sinks.NAME.policy", "../../../sinks/policy.go", "Policy", nil},
+		{"journal", "config.go", "Journal", nil},
+		{"disk", "config.go", "Disk", nil},
+		{"admin", "config.go", "Admin", nil},
+		{"alerts", "config.go", "Alerts", nil},
+		{"log", "config.go", "Log", nil},
+	}
+	var b strings.Builder
+	b.WriteString("# waybill.yaml: reference\n\nMade of the comments in the code by `go test ./cmd/internal/config -update`. " +
+		"A complete example with the defaults is\n[waybill.example.yml](waybill.example.yml). A secret may be given as a file: " +
+		"`password_file` beside `password`.\n")
+	for _, s := range sections {
+		if s.title != "" {
+			fmt.Fprintf(&b, "\n## %s\n", s.title)
+		}
+		b.WriteString("\n| key | meaning |\n|---|---|\n")
+		if strings.HasPrefix(s.title, "sources.") || strings.HasPrefix(s.title, "sinks.NAME, ") {
+			b.WriteString("| `type` | as above |\n")
+		}
+		for _, f := range fieldsIn(t, s.file, s.structure) {
+			if f.comment == "" && f.block {
+				f.comment = "see below"
+			}
+			if !strings.Contains(" "+strings.Join(s.hidden, " ")+" ", " "+f.key+" ") {
+				fmt.Fprintf(&b, "| `%s` | %s |\n", f.key, strings.ReplaceAll(f.comment, "|", `\|`))
+			}
+		}
+		if strings.HasPrefix(s.title, "sources.") {
+			b.WriteString("| `password` | of the user; or `password_file` |\n")
+		}
+	}
+	golden(t, folder+"/REFERENCE.md", b.String())
+}
+
+type field struct {
+	key, comment string
+	block        bool // has keys of its own
+}
+
+func fieldsIn(t *testing.T, file, structure string) []field {
+	t.Helper()
+	tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields []field
+	ast.Inspect(tree, func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok || spec.Name.Name != structure {
+			return true
+		}
+		for _, f := range spec.Type.(*ast.StructType).Fields.List {
+			if f.Tag == nil {
+				continue
+			}
+			key := reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("yaml")
+			if key == "-" || key == "" {
+				continue
+			}
+			name, named := f.Type.(*ast.Ident)
+			fields = append(fields, field{key, strings.Join(strings.Fields(f.Doc.Text()+" "+f.Comment.Text()), " "), named && ast.IsExported(name.Name)})
+		}
+		return false
+	})
+	if len(fields) == 0 {
+		t.Fatalf("no fields of %s in %s", structure, file)
+	}
+	return fields
+}
