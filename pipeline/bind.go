@@ -126,6 +126,9 @@ func (p *Pipeline) identities() (map[string]string, error) {
 			return nil, fmt.Errorf("source %s has not been heard yet", c.name)
 		}
 		out[c.name] = server(id)
+		if place := p.o.Places[c.name]; place != "" {
+			out[c.name] += "/" + place // a staging copy may live on the same server
+		}
 	}
 	return out, nil
 }

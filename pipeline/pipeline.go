@@ -25,6 +25,7 @@ type Options struct {
 	File    string             // its file name and text: activation journals them
 	Text    []byte
 	Sources map[string]cdc.Source
+	Places  map[string]string // source name → its database on the server: part of the binding
 	Codecs  cdc.Codecs
 	Sinks   map[string]sinks.Sink
 	Workers map[string]int   // deliveries in flight per lane and sink; default 4
