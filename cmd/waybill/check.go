@@ -118,6 +118,11 @@ func checkSources(ctx context.Context, r *report, cfg *config.Config, m *transfo
 			complete = false
 		}
 	}
+	for _, name := range cfg.SourceNames() {
+		if !slices.Contains(m.Sources(), name) {
+			r.fail("configuration", "sources."+name, "the mapping reads nothing of it", "remove it, or add it to the mapping", exitUsage)
+		}
+	}
 	if !complete {
 		r.add("mapping", exitOK, cdc.Finding{Check: "catalogs", Level: cdc.LevelWarn, Found: "not compared: a source did not answer"})
 		return nil

@@ -65,6 +65,9 @@ func (r *report) code() int {
 	return code
 }
 
+// maxFound is how much of what was found the table shows; a longer text follows below it.
+const maxFound = 120
+
 // printReport prints the table, then each finding that needs something, in full.
 func (a *app) printReport(r *report, next string) error {
 	if a.json {
@@ -86,12 +89,13 @@ func (a *app) printReport(r *report, next string) error {
 func (a *app) printFindings(r *report, next string) {
 	t := newTable("LEVEL", "WHERE", "CHECK", "FOUND")
 	for _, f := range r.Findings {
-		t.row(string(f.Level), f.Where, oneLine(f.Check, 60), oneLine(f.Found, 160))
+		t.row(string(f.Level), f.Where, oneLine(f.Check, 60), oneLine(f.Found, maxFound))
 	}
 	t.print(a.out)
 	for _, f := range r.Findings {
-		if f.Level == cdc.LevelOK || f.Want == "" && f.Why == "" && f.Fix == "" {
-			continue
+		whole := f.Want == "" && f.Why == "" && f.Fix == "" && f.Found == oneLine(f.Found, maxFound)
+		if f.Level == cdc.LevelOK || whole {
+			continue // the table has said it all
 		}
 		a.printf("\n%s  %s: %s\n", strings.ToUpper(string(f.Level)), f.Where, f.Check)
 		for _, part := range [][2]string{{"found", f.Found}, {"needs", f.Want}, {"why", f.Why}, {"fix", f.Fix}} {

@@ -31,6 +31,10 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	dir := t.TempDir()
+	mapping, err := os.ReadFile("../../testdata/carriers/northstar/mapping.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
 	files := map[string]string{
 		"waybill.yaml": `data: data
 mapping: northstar.yml
@@ -40,7 +44,7 @@ sources:
 sinks:
   erp: { type: ledger, url: "http://127.0.0.1:1", timeout: 1s }
 `,
-		"northstar.yml": "mapping: northstar\nversion: 7\n",
+		"northstar.yml": string(mapping),
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
