@@ -133,6 +133,32 @@ func TestClosed(t *testing.T) {
 	}
 }
 
+// Close waits for what is under way, which may still call the store and is then told.
+func TestCloseWaits(t *testing.T) {
+	s := open(t, t.TempDir())
+	appendN(t, s, 1, 1)
+	inside, closing := make(chan struct{}), make(chan error)
+	updated := make(chan error)
+	go func() {
+		updated <- s.Update(Applied{Index: 1}, func(txn *Txn) error {
+			close(inside)
+			<-s.closed
+			if _, err := s.Read(1); !errors.Is(err, ErrClosed) {
+				t.Errorf("reading while it closes: %v", err)
+			}
+			return txn.Put("b", "k", nil)
+		})
+	}()
+	<-inside
+	go func() { closing <- s.Close() }()
+	if err := <-updated; err != nil {
+		t.Error(err)
+	}
+	if err := <-closing; err != nil {
+		t.Error(err)
+	}
+}
+
 func BenchmarkAppend(b *testing.B) {
 	for _, size := range []int{1 << 10, 50 << 10, 500 << 10, 1 << 20, 2 << 20} {
 		b.Run(fmt.Sprint(size>>10, "KiB"), func(b *testing.B) {

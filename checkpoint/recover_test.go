@@ -355,6 +355,10 @@ func TestTrimKeepsLast(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, func(o *Options) { o.MaxBytes = 2 << 20 })
 	fill(t, s, 2, 900<<10) // the second seals the first file
+	eventually(t, "the next file", func() bool {
+		spans, err := s.journal.set.spans()
+		return err == nil && len(spans) == 2
+	})
 	if _, err := s.Trim(3); err != nil {
 		t.Fatal(err)
 	}

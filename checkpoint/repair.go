@@ -145,6 +145,9 @@ func scanTail(f *os.File) (tailScan, error) {
 
 // keepTorn saves what lies behind end, if anything, so that nothing is cut off unseen.
 func keepTorn(f *os.File, path string, end int64) (torn bool, err error) {
+	if _, err := unix.Seek(int(f.Fd()), end, unix.SEEK_DATA); errors.Is(err, unix.ENXIO) {
+		return false, nil // nothing was ever written there
+	}
 	rest := io.NewSectionReader(f, end, 1<<40)
 	buf := make([]byte, 1<<20)
 	var out *os.File

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -47,8 +48,8 @@ type state struct {
 
 func stateDir(dir string) string { return filepath.Join(dir, "state") }
 
-// openBadger opens the database in dir. A process killed between creating and sizing a memtable's file leaves a file that
-// Badger v4.9.6 reports once ("Create a new file") and accepts the next time.
+// openBadger opens the database in dir. A process killed between creating and sizing a memtable's file leaves an empty file
+// over which Badger v4.9.6 fails ("Create a new file") and leaks its goroutines; the next time it succeeds.
 func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 	o := badger.DefaultOptions(dir).
 		WithLogger(badgerLog{log}).
@@ -65,7 +66,10 @@ func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 		WithValueLogFileSize(valueLog).
 		WithMetricsEnabled(false)
 	o.NumGoroutines = 2
-	var err error
+	err := removeEmptyTables(dir)
+	if err != nil {
+		return nil, err
+	}
 	for range openTries {
 		var db *badger.DB
 		if db, err = badger.Open(o); err == nil {
@@ -76,6 +80,18 @@ func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 		}
 	}
 	return nil, fmt.Errorf("opening the state in %s: %w", dir, err)
+}
+
+func removeEmptyTables(dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	for _, name := range names {
+		if info, serr := os.Stat(name); serr != nil {
+			err = errors.Join(err, serr)
+		} else if info.Size() == 0 {
+			err = errors.Join(err, os.Remove(name))
+		}
+	}
+	return err
 }
 
 // openState opens the state in dir. With verify it also proves that no update is missing below the last one.

@@ -38,8 +38,10 @@ type Store struct {
 
 	keeping sync.Mutex // Trim and Backup, one at a time
 
-	use    sync.RWMutex // held for reading by calls that need Badger
-	closed chan struct{}
+	useMu  sync.Mutex
+	users  int           // calls under way that need the files
+	idle   *sync.Cond    // users fell to 0
+	closed chan struct{} // closed under useMu: later calls are refused
 	once   sync.Once
 	err    error // of Close
 }
@@ -68,6 +70,7 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{dir: dir, options: o, lock: l, disk: &disk{dir: dir, floor: o.Floor}, closed: make(chan struct{})}
+	s.idle = sync.NewCond(&s.useMu)
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.shut(false))
 	}
@@ -103,9 +106,7 @@ func (s *Store) open() (err error) {
 func (s *Store) Close() error {
 	s.once.Do(func() {
 		s.committer.close()
-		close(s.closed)
-		s.use.Lock() // waits for transactions that are under way
-		defer s.use.Unlock()
+		s.quiesce()
 		s.metrics.unregister()
 		s.err = s.shut(true)
 	})
@@ -124,19 +125,37 @@ func (s *Store) shut(clean bool) error {
 	return errors.Join(err, s.lock.release(clean && err == nil))
 }
 
-// enter keeps the store open until leave.
+// enter keeps the store open until leave. A call that is under way may enter again, so this is no lock for readers, which
+// a waiting Close would make them wait for.
 func (s *Store) enter() error {
-	s.use.RLock()
+	s.useMu.Lock()
+	defer s.useMu.Unlock()
 	select {
 	case <-s.closed:
-		s.use.RUnlock()
 		return ErrClosed
 	default:
+		s.users++
 		return nil
 	}
 }
 
-func (s *Store) leave() { s.use.RUnlock() }
+func (s *Store) leave() {
+	s.useMu.Lock()
+	defer s.useMu.Unlock()
+	if s.users--; s.users == 0 {
+		s.idle.Broadcast()
+	}
+}
+
+// quiesce refuses new calls and waits for those under way.
+func (s *Store) quiesce() {
+	s.useMu.Lock()
+	defer s.useMu.Unlock()
+	close(s.closed)
+	for s.users > 0 {
+		s.idle.Wait()
+	}
+}
 
 // Identity returns who this store is.
 func (s *Store) Identity() Identity {
