@@ -131,12 +131,6 @@ func (n *session) begin(ctx context.Context) error {
 func (n *session) next(ctx context.Context) (cdc.Batch, error) {
 	stop := context.AfterFunc(ctx, func() { n.wire.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if err := ctx.Err(); err != nil {
-		return cdc.Batch{}, err
-	}
-	if err := n.wire.conn.SetReadDeadline(n.deadline(time.Now())); err != nil {
-		return cdc.Batch{}, n.source.disconnected(err)
-	}
 	n.heard = time.Now() // silence counts only while we listen
 	for {
 		batch, ok, err := n.drain()
@@ -158,6 +152,17 @@ func (n *session) next(ctx context.Context) (cdc.Batch, error) {
 
 // wait reads once from the server, until the next moment at which something is due.
 func (n *session) wait(ctx context.Context) error {
+	now := time.Now()
+	due := n.deadline(now)
+	if n.whole.Len() > 0 { // so we were behind, and may have caught up with what is to be handed on
+		due = now.Add(3 * cadence)
+	}
+	if err := n.wire.conn.SetReadDeadline(due); err != nil {
+		return n.source.disconnected(err)
+	}
+	if err := ctx.Err(); err != nil { // its end, too, moves the deadline: look behind ours
+		return err
+	}
 	err := n.wire.fill()
 	if err == nil {
 		n.heard = n.wire.last
@@ -166,15 +171,9 @@ func (n *session) wait(ctx context.Context) error {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return n.source.disconnected(err)
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	now := time.Now()
-	if silent := now.Sub(n.heard); silent > n.patience(now) {
+	n.wire.behind = false
+	if silent := time.Since(n.heard); silent > n.patience(now) {
 		return n.source.disconnected(fmt.Errorf("the server has been silent for %s", silent.Round(time.Second)))
-	}
-	if err := n.wire.conn.SetReadDeadline(n.deadline(now)); err != nil {
-		return n.source.disconnected(err)
 	}
 	return nil
 }

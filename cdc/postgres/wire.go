@@ -14,7 +14,8 @@ const (
 	bufferSize = 256 << 10 // the reader's buffer; it grows for a message that needs more, and shrinks again
 	frameMax   = 1<<30 + 1<<20
 	cadence    = time.Millisecond // between two reads while behind
-	bigRead    = 8 << 10          // a paused read that returns less than this means that we have caught up
+	bigRead    = 8 << 10          // a paused read that returns less than this hints that we have caught up
+	smallReads = 4                // so many of them in a row say so; a single one may be a server that got no processor
 	burst      = 16               // reads in quick succession, after which we are taken to be behind
 	quick      = 200 * time.Microsecond
 )
@@ -28,6 +29,7 @@ type wire struct {
 	last   time.Time
 	behind bool // pause between reads, so that the kernel merges the server's small sends
 	hasty  int  // reads in quick succession
+	small  int  // small reads in a row, while behind
 
 	writing sync.Mutex // a status update must not be torn apart by another
 }
@@ -75,13 +77,17 @@ func (w *wire) fill() error {
 func (w *wire) pace(n int, now time.Time) {
 	switch {
 	case w.behind:
-		w.behind = n >= bigRead
+		w.small++
+		if n >= bigRead {
+			w.small = 0
+		}
+		w.behind = w.small < smallReads
 		w.hasty = 0
 	case n >= 2*bigRead:
-		w.behind = true
+		w.behind, w.small = true, 0
 	case now.Sub(w.last) < quick:
 		w.hasty++
-		w.behind = w.hasty >= burst
+		w.behind, w.small = w.hasty >= burst, 0
 	default:
 		w.hasty = 0
 	}

@@ -1,0 +1,199 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"waybill/cdc"
+	"waybill/cdc/cdctest"
+	"waybill/cdc/postgres"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (run with -update)", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs; run with -update and review the difference. Got:\n%s", path, got)
+	}
+}
+
+func script(t *testing.T, p *cdctest.Postgres, name string) {
+	t.Helper()
+	sql, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Exec(t, string(sql))
+}
+
+var typeColumns = strings.Fields("bool small int big num num12 real double text varchar char name bytea date time ts tstz uuid json jsonb enum domain")
+
+// TestTypes captures every supported type from the snapshot and from the stream, on a server whose database, role and
+// settings would give other texts, and expects one golden for both.
+func TestTypes(t *testing.T) {
+	p := cdctest.StartPostgres(t)
+	script(t, p, "types.sql")
+	script(t, p, "types_rows.sql")
+	p.Exec(t, `ALTER DATABASE postgres SET DateStyle = 'German, DMY'; ALTER DATABASE postgres SET TimeZone = 'Asia/Kathmandu';
+		ALTER ROLE postgres SET extra_float_digits = 0; ALTER ROLE postgres SET bytea_output = 'escape'; ALTER ROLE postgres SET IntervalStyle = 'iso_8601'`)
+	s := postgres.New(config(p, "types"), []cdc.Selection{{Table: cdc.Table{Name: "types"}, Columns: typeColumns}}, logger(t))
+	defer s.Close()
+	f := follow(t, s)
+	f.open("")
+	f.until(8)
+	snapshot := f.take()
+	p.Exec(t, "DELETE FROM types")
+	script(t, p, "types_rows.sql")
+	f.until(16)
+	stream := f.take()[8:]
+	if a, b := lines(snapshot), lines(stream); !bytes.Equal(a, b) {
+		t.Errorf("snapshot and stream differ:\n%s\n%s", a, b)
+	}
+	if len(f.schemas) != 1 {
+		t.Errorf("snapshot and stream made %d schemas of one table", len(f.schemas))
+	}
+	var out bytes.Buffer
+	for _, c := range snapshot[0].schema.Columns {
+		if c.Kind == cdc.KindEnum {
+			c.Meta = "(its own)" // the OID of a type that was created here
+		}
+		fmt.Fprintf(&out, "%s %s: %s meta %s key %t not null %t labels %q\n", c.Name, c.Type, c.Kind, c.Meta, c.Key, c.NotNull, c.Labels)
+	}
+	golden(t, "types.golden", append(out.Bytes(), lines(snapshot)...))
+}
+
+// row is a decoded change.
+type row struct {
+	op     cdc.Op
+	schema *cdc.Schema
+	tx     cdc.Tx
+	old    []string
+	new    []string
+}
+
+func lines(rows []row) []byte {
+	var out bytes.Buffer
+	for _, r := range rows {
+		fmt.Fprintln(&out)
+		for i, c := range r.schema.Columns {
+			fmt.Fprintf(&out, "%s: %s\n", c.Name, r.new[i])
+		}
+	}
+	return out.Bytes()
+}
+
+// follower reads a source as a journal's reader would.
+type follower struct {
+	t       *testing.T
+	ctx     context.Context
+	s       *postgres.Source
+	schemas map[uint64]*cdc.Schema
+	reader  *cdc.Reader
+	rows    []row
+	pos     cdc.Position
+	batch   cdc.Batch
+}
+
+func follow(t *testing.T, s *postgres.Source) *follower {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	f := &follower{t: t, ctx: ctx, s: s, schemas: map[uint64]*cdc.Schema{}}
+	f.reader = cdc.NewReader(cdc.Codecs{postgres.CodecName: postgres.Codec()}, func(id uint64) (*cdc.Schema, error) {
+		if s := f.schemas[id]; s != nil {
+			return s, nil
+		}
+		return nil, fmt.Errorf("schema %x is unknown", id)
+	})
+	return f
+}
+
+func (f *follower) open(pos cdc.Position) {
+	f.t.Helper()
+	if err := f.s.Open(f.ctx, pos); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// until reads until n rows are there and the batch has a position; it confirms.
+func (f *follower) until(n int) {
+	f.t.Helper()
+	for len(f.rows) < n || f.pos == "" {
+		f.next()
+	}
+}
+
+func (f *follower) next() {
+	f.t.Helper()
+	b, err := f.s.Next(f.ctx)
+	if err != nil {
+		f.t.Fatalf("Next: %v", err)
+	}
+	f.read(b)
+	f.s.Confirm(b.Position)
+}
+
+func (f *follower) read(b cdc.Batch) {
+	f.t.Helper()
+	f.batch = b
+	for _, s := range b.Schemas {
+		f.schemas[s.ID()] = s
+	}
+	if b.Position != "" {
+		f.pos = b.Position
+	}
+	f.reader.Reset(&b)
+	for f.reader.Next() {
+		c := f.reader.Change()
+		r := row{op: c.Op, schema: c.Schema, tx: c.Tx}
+		for i := range c.Schema.Columns {
+			r.old = append(r.old, text(c.Old(i)))
+			r.new = append(r.new, text(c.New(i)))
+		}
+		f.rows = append(f.rows, r)
+	}
+	if err := f.reader.Err(); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *follower) take() []row {
+	rows := f.rows
+	f.rows = nil
+	return rows
+}
+
+func text(v cdc.Value, err error) string {
+	var decode *cdc.DecodeError
+	switch {
+	case err != nil && errors.As(err, &decode):
+		return "error: " + decode.Err.Error()
+	case err != nil:
+		return "ERROR " + err.Error()
+	case v.IsAbsent():
+		return "absent"
+	case v.IsNull():
+		return "null"
+	}
+	return fmt.Sprintf("%q", v.Text)
+}
