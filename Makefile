@@ -1,7 +1,7 @@
 # Waybill. The two that matter: `make demo` shows it at work, `make test` proves it.
 # Everything runs as root or not, without input; what is missing from the machine is installed by `make deps`.
 
-.PHONY: help demo test deps build lint fmt cover bench soak mutants image image-test clean
+.PHONY: help demo test deps build lint fmt cover bench soak mutants rootfs image image-test clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -53,7 +53,7 @@ test-%: ## one suite: test-cdc, test-pipeline, test-crash, …
 	@timeout --foreground $($*_budget)m go test -race -shuffle=on -p 2 -timeout $($*_budget)m $($*_flags) $($*_packages)
 
 build: ## bin/waybill: static, no cgo
-	@CGO_ENABLED=0 go build -trimpath -buildvcs=$(VCS) -ldflags '-s -w -X main.release=$(VERSION)' -o bin/waybill ./cmd/waybill
+	@CGO_ENABLED=0 go build -tags timetzdata -trimpath -buildvcs=$(VCS) -ldflags '-s -w -X main.release=$(VERSION)' -o bin/waybill ./cmd/waybill
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
@@ -80,7 +80,10 @@ soak: deps ## the crash test for SOAK_KILLS kills (default 1000)
 mutants: deps ## break each promise in a copy of the tree and show that a test turns red
 	@go run ./cmd/internal/mutants
 
-image: build ## the container image, into .cache/image (buildah, no registry needed)
+rootfs: ## what the image holds beside the binary, into bin/rootfs and bin/data
+	@cmd/internal/image/rootfs.sh
+
+image: build rootfs ## the container image, built by buildah from nothing but this machine
 	@cmd/internal/image/build.sh
 
 image-test: image ## the image runs version, check and run of the demo
