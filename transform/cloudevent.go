@@ -1,4 +1,46 @@
 package transform
 
-// CloudEvent returns the event in CloudEvents 1.0 JSON.
-func (e *Event) CloudEvent() ([]byte, error) { return nil, nil }
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// cloudEvent is CloudEvents 1.0 in JSON, with the product's extensions in lower case as the standard wants.
+type cloudEvent struct {
+	SpecVersion     string          `json:"specversion"`
+	ID              string          `json:"id"`
+	Source          string          `json:"source"`
+	Type            string          `json:"type"`
+	Subject         string          `json:"subject"`
+	Time            string          `json:"time"`
+	DataContentType string          `json:"datacontenttype"`
+	Lane            Lane            `json:"lane"`
+	MapVer          string          `json:"mapver"`
+	CorrelationID   string          `json:"correlationid,omitempty"`
+	CausationID     string          `json:"causationid,omitempty"`
+	RecordedAt      string          `json:"recordedat"`
+	ObservedAt      string          `json:"observedat"`
+	Pos             string          `json:"pos"`
+	Historic        bool            `json:"historic,omitempty"`
+	Data            json.RawMessage `json:"data"`
+}
+
+// CloudEvent returns the event in CloudEvents 1.0 JSON: one object on one line, times in RFC 3339 UTC. time is when it happened,
+// recordedat when the source committed it, observedat when Waybill took it. A second cause and further ones are left out:
+// an extension holds one text.
+func (e *Event) CloudEvent() ([]byte, error) {
+	c := cloudEvent{SpecVersion: "1.0", ID: e.ID, Source: e.Source, Type: "io.waybill.freight." + e.Type + ".v1",
+		Subject: e.Entity + "/" + e.Key, Time: wire(e.Occurred), DataContentType: "application/json", Lane: e.Lane, MapVer: e.MapVersion,
+		CorrelationID: e.Correlation, RecordedAt: wire(e.Recorded), ObservedAt: wire(e.Observed), Pos: e.Position, Historic: e.Historic, Data: e.Data}
+	if len(e.Causation) > 0 {
+		c.CausationID = e.Causation[0]
+	}
+	raw, err := canonical(c)
+	if err != nil {
+		return nil, fmt.Errorf("writing event %s as CloudEvent: %w", e.ID, err)
+	}
+	return raw, nil
+}
+
+func wire(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

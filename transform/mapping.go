@@ -1,40 +1,62 @@
 package transform
 
 import (
+	"slices"
+	"sort"
+	"time"
+
 	"waybill/cdc"
 )
 
-// Mapping is a parsed mapping file: everything that is known about one carrier. It is immutable.
+// Mapping is a parsed mapping file: everything that is known about one carrier, on one page. It is immutable.
 type Mapping struct {
+	file    string
+	text    []byte
 	name    string
 	version string
-}
+	cutover time.Time // documents released before it are history
 
-// Parse reads a mapping file. The error is Faults: every mistake at once.
-func Parse(file string, src []byte) (*Mapping, error) { return &Mapping{}, nil }
+	sources   map[string]*source
+	codes     map[string]*codeTable
+	xrefs     map[string]*xref
+	tables    map[string]*table // by source.schema.name
+	order     []*table
+	events    []*eventRule
+	documents []*document
+	posts     []*post
+	tests     []*inlineTest
+}
 
 // Version names the mapping and its version: "northstar/7". It is stamped on every event.
 func (m *Mapping) Version() string { return m.name + "/" + m.version }
 
-// Selections says which tables and columns of the source the rules read.
-func (m *Mapping) Selections(source string) []cdc.Selection { return nil }
+// Selections says which tables and columns of the source the rules read, in the order of the file.
+func (m *Mapping) Selections(source string) []cdc.Selection {
+	var all []cdc.Selection
+	for _, t := range m.order {
+		if t.source.name == source {
+			all = append(all, t.selection())
+		}
+	}
+	return all
+}
 
 // Sources returns the names of the sources, sorted.
-func (m *Mapping) Sources() []string { return nil }
+func (m *Mapping) Sources() []string {
+	var names []string
+	for n := range m.sources {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}
 
 // Targets returns the "<sink>.<entity>" that posts go to, sorted.
-func (m *Mapping) Targets() []string { return nil }
-
-// Check proves the mapping against the live catalogs, by source name.
-func (m *Mapping) Check(catalog map[string][]*cdc.Schema) []Fault { return nil }
-
-// Test runs the inline tests without a database.
-func (m *Mapping) Test() []TestResult { return nil }
-
-// TestResult is the outcome of one inline test.
-type TestResult struct {
-	Name  string
-	Line  int
-	OK    bool
-	Fails []string // what differs, one sentence each
+func (m *Mapping) Targets() []string {
+	var names []string
+	for _, p := range m.posts {
+		names = append(names, p.sink+"."+p.entity)
+	}
+	sort.Strings(names)
+	return slices.Compact(names)
 }

@@ -1,0 +1,356 @@
+package transform
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"waybill/cdc"
+)
+
+func (r *run) frame(c *rowChange) *frame {
+	f := &frame{m: r.m, st: r.st, op: c.op}
+	f.rows[newRow], f.rows[oldRow] = c.now, c.before
+	return f
+}
+
+// refs notes what the change is about, for trace: the entities of the table's rules.
+func (r *run) refs(c *rowChange) error {
+	var all []string
+	add := func(ref string) {
+		if !contains(all, ref) && len(all) < 20 {
+			all = append(all, ref)
+		}
+	}
+	f := r.frame(c)
+	for _, e := range c.table.events {
+		if key := quietText(e.key, f); key != "" {
+			add(e.entity + "/" + key)
+		}
+		for _, x := range e.correlate {
+			if key := quietText(x.e, f); key != "" {
+				add(x.entity + "/" + key)
+			}
+		}
+	}
+	if f.rows[newRow] == nil {
+		f.rows[newRow] = c.before // a document's names mean its header, the deleted one too
+	}
+	for _, d := range c.table.root {
+		if key := quietText(d.key, f); key != "" {
+			add(d.name + "/" + key)
+		}
+		for _, x := range d.correlate {
+			if key := quietText(x.e, f); key != "" {
+				add(x.entity + "/" + key)
+			}
+		}
+	}
+	for _, d := range c.table.lines {
+		if v := f.row(newRow).vals[d.joinLine]; v.State == cdc.Present {
+			add(d.name + "/" + v.Text)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return r.out.Row(all)
+}
+
+// quietText is a value for people; nothing when it cannot be had.
+func quietText(e *expr, f *frame) string {
+	v, err := e.eval(f)
+	if err != nil {
+		return ""
+	}
+	return textOf(v)
+}
+
+// event runs one rule over a change.
+func (r *run) event(e *eventRule, c *rowChange) error {
+	if c.first && e.lane != LaneMaster {
+		return r.seed(e, c)
+	}
+	if c.first {
+		c.cause.Adopt = true
+	}
+	return r.evaluateEvent(e, c, nil)
+}
+
+// seed keeps what has happened before the first snapshot, for gates: it is history, not news.
+func (r *run) seed(e *eventRule, c *rowChange) error {
+	if e.seed == nil {
+		return nil
+	}
+	f := r.frame(c)
+	if yes, err := e.seed.holds(f); err != nil || !yes {
+		return bug(err)
+	}
+	ev, _, err := r.makeEvent(e, f, &c.cause)
+	if err != nil || ev.Key == "" {
+		return err
+	}
+	ev.Historic = true
+	return r.out.Event(ev)
+}
+
+// bug drops trouble about the data and keeps a broken State.
+func bug(err error) error {
+	var t *trouble
+	if errors.As(err, &t) {
+		return nil
+	}
+	return err
+}
+
+// evaluateEvent makes the rule's event, or holds the change. held is the change when it was held before.
+func (r *run) evaluateEvent(e *eventRule, c *rowChange, held *heldChange) error {
+	f := r.frame(c)
+	if e.lane == LaneMaster && c.now == nil && e.when == nil {
+		return r.dropSuperseded(e, c, held)
+	}
+	if e.when != nil {
+		yes, err := e.when.holds(f)
+		var t *trouble
+		if errors.As(err, &t) {
+			return r.hold(e, c, held, []*trouble{t}, f)
+		}
+		if err != nil {
+			return err
+		}
+		if !yes {
+			return r.dropSuperseded(e, c, held)
+		}
+	}
+	ev, troubles, err := r.makeEvent(e, f, &c.cause)
+	if err != nil {
+		return err
+	}
+	posts, more, err := r.makePosts(e.posts, f, &ev, &c.cause)
+	if err != nil {
+		return err
+	}
+	if troubles = union(troubles, more); len(troubles) > 0 {
+		return r.hold(e, c, held, troubles, f)
+	}
+	if err := r.dropSuperseded(e, c, held); err != nil {
+		return err
+	}
+	if e.lane == LaneMaster {
+		known, err := r.sameVersion(&ev)
+		if err != nil || known {
+			return err
+		}
+	}
+	return r.send(ev, posts)
+}
+
+func (r *run) send(ev Event, posts []Post) error {
+	if err := r.out.Event(ev); err != nil {
+		return err
+	}
+	for _, p := range posts {
+		if err := r.out.Post(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sameVersion reports whether the entity's mapped fields are what they were at its last event.
+func (r *run) sameVersion(ev *Event) (bool, error) {
+	version := hash(string(ev.Data))[:16]
+	at := stateKey(ev.Type, ev.Key)
+	known, err := r.st.Get(bucketMaster, at)
+	if err != nil {
+		return false, err
+	}
+	if string(known) == version {
+		return true, nil
+	}
+	return false, r.st.Put(bucketMaster, at, []byte(version))
+}
+
+// makeEvent evaluates a rule's fields.
+func (r *run) makeEvent(e *eventRule, f *frame, by *cause) (Event, []*trouble, error) {
+	ev := r.newEvent(e.typ, e.entity, e.at, e.lane, by)
+	var res result
+	key, err := res.one(f, &setting{name: "key", e: e.key}, e.typ)
+	if err != nil {
+		return ev, nil, err
+	}
+	ev.Key = textOfKey(key)
+	subject := e.entity + "/" + ev.Key
+	set, err := apply(f, e.set, subject)
+	if err != nil {
+		return ev, nil, err
+	}
+	for _, t := range set.troubles {
+		res.add(t)
+	}
+	ev.Refs = []string{subject}
+	for _, x := range e.correlate {
+		if k := quietText(x.e, f); k != "" && !contains(ev.Refs, x.entity+"/"+k) {
+			ev.Refs = append(ev.Refs, x.entity+"/"+k)
+			if ev.Correlation == "" {
+				ev.Correlation = x.entity + "/" + k
+			}
+		}
+	}
+	if ev.Correlation == "" {
+		ev.Correlation = subject
+	}
+	ev.OrderKey = ev.Correlation
+	if e.lane == LaneMaster {
+		ev.OrderKey = subject
+	}
+	if e.orderKey != nil {
+		v, err := res.one(f, &setting{name: "order", e: e.orderKey}, subject)
+		if err != nil {
+			return ev, nil, err
+		}
+		ev.OrderKey = textOfKey(v)
+	}
+	if err := r.occurred(&ev, e, f, subject, &res); err != nil {
+		return ev, nil, err
+	}
+	ev.Data, err = canonical(set.data)
+	return ev, res.troubles, err
+}
+
+// union joins troubles, each cause once.
+func union(a, b []*trouble) []*trouble {
+	r := result{troubles: a}
+	for _, t := range b {
+		r.add(t)
+	}
+	return r.troubles
+}
+
+func textOfKey(v ref.Val) string {
+	if types.IsError(v) {
+		return ""
+	}
+	return textOf(v)
+}
+
+// occurred sets the business time of an event.
+func (r *run) occurred(ev *Event, e *eventRule, f *frame, subject string, res *result) error {
+	if e.time == nil {
+		return nil
+	}
+	v, err := res.one(f, &setting{name: "at", e: e.time}, subject)
+	if err != nil || types.IsError(v) || v == types.NullValue {
+		return err
+	}
+	zone := e.table.source.zone
+	if e.zone != nil {
+		z, err := res.one(f, &setting{name: "zone", e: e.zone}, subject)
+		if err != nil || types.IsError(z) {
+			return err
+		}
+		zone = textOf(z)
+	}
+	t, trouble := r.instant(v, zone, e.table.source, subject)
+	if trouble != nil {
+		res.add(trouble)
+		return nil
+	}
+	ev.Occurred = t
+	return nil
+}
+
+// instant gives a value its place in time.
+func (r *run) instant(v ref.Val, zone string, src *source, subject string) (time.Time, *trouble) {
+	if t, ok := v.(types.Timestamp); ok {
+		return t.Time, nil
+	}
+	c, ok := v.(civil)
+	if !ok {
+		return time.Time{}, brokenRule(textOf(v), subject, fmt.Errorf("it is no time"))
+	}
+	loc, err := time.LoadLocation(zone)
+	if err != nil || zone == "" {
+		return time.Time{}, &trouble{class: "DATA", code: "ZONE_UNKNOWN", cause: zone, title: fmt.Sprintf("The time zone %q of %s is not known.", zone, subject),
+			hint: "Use a name of the IANA time zone database: America/Chicago."}
+	}
+	t, err := c.instant(loc, src.dst)
+	if err != nil {
+		return time.Time{}, &trouble{class: "DATA", code: "TIME_UNCERTAIN", cause: subject + "/" + c.text,
+			title: fmt.Sprintf("The time of %s is uncertain: %v.", subject, err),
+			hint:  "Declare dst: earlier or later for the source " + src.name + ", or correct the time in the source."}
+	}
+	return t, nil
+}
+
+func (r *run) newEvent(typ, entity, rule string, lane Lane, by *cause) Event {
+	return Event{ID: by.event(typ), Type: typ, Rule: typ + " (" + rule + ")", Source: "/" + r.m.name + "/" + by.Source + "/" + by.Table, Entity: entity,
+		Lane: lane, Occurred: by.At, Recorded: by.At, Observed: by.Observed, MapVersion: r.m.Version(), Position: by.Commit, Index: by.Index}
+}
+
+// makePosts evaluates what an event asks of the targets.
+func (r *run) makePosts(all []*post, f *frame, ev *Event, by *cause) ([]Post, []*trouble, error) {
+	var posts []Post
+	var res result
+	res.data = map[string]any{}
+	for _, p := range all {
+		out := Post{ID: hash(ev.ID, p.target()), Event: ev.ID, Sink: p.sink, Entity: p.entity, Lane: ev.Lane, OrderKey: ev.OrderKey,
+			Amount: ev.Amount, Refs: ev.Refs, Adopt: by.Adopt, Company: ev.Company}
+		where := p.target() + " of " + ev.Entity + "/" + ev.Key
+		id, err := res.one(f, &setting{name: "external_id", e: p.external}, where)
+		if err != nil {
+			return nil, nil, err
+		}
+		out.ExternalID = textOfKey(id)
+		body := map[string]any{}
+		if err := res.build(f, p.body, where, body); err != nil {
+			return nil, nil, err
+		}
+		if out.Body, err = canonical(body); err != nil {
+			return nil, nil, err
+		}
+		out.Sort = ev.Occurred.UTC().Format(civilDate)
+		if p.sort != nil {
+			if s := quietText(p.sort, f); s != "" {
+				out.Sort = s
+			}
+		}
+		if out.Gates, err = r.makeGates(p, f, &res, where, by); err != nil {
+			return nil, nil, err
+		}
+		posts = append(posts, out)
+	}
+	return posts, res.troubles, nil
+}
+
+func (r *run) makeGates(p *post, f *frame, res *result, where string, by *cause) ([]Gate, error) {
+	var gates []Gate
+	for _, g := range p.gates {
+		if g.when != nil {
+			yes, err := g.when.holds(f)
+			var t *trouble
+			if errors.As(err, &t) {
+				res.add(t)
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			if !yes {
+				continue
+			}
+		}
+		key, err := res.one(f, &setting{name: "require " + g.name, e: g.key}, where)
+		if err != nil {
+			return nil, err
+		}
+		gate := Gate{Kind: g.kind, Name: g.name, Key: textOfKey(key)}
+		if g.wait > 0 {
+			gate.Deadline = by.At.Add(g.wait)
+		}
+		gates = append(gates, gate)
+	}
+	return gates, nil
+}

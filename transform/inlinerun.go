@@ -1,0 +1,418 @@
+package transform
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/common/types"
+	"gopkg.in/yaml.v3"
+	"waybill/cdc"
+)
+
+// Test runs the inline tests without a database, each with a state of its own. The kinds of columns are told from the values that
+// the tests give them, the keys of rows from the rules.
+func (m *Mapping) Test() []TestResult {
+	shapes := m.testShapes()
+	var all []TestResult
+	for _, t := range m.tests {
+		p, err := NewMapper(m)
+		if err != nil {
+			return []TestResult{{Name: t.name, Line: t.line, Fails: []string{err.Error()}}}
+		}
+		b := &bench{p: p, m: m, shapes: shapes, st: NewMemoryState(), out: newTranscript(), rows: map[*table][]map[string]cdc.Value{},
+			clock: m.cutover.Add(24 * time.Hour).UTC()}
+		res := TestResult{Name: t.name, Line: t.line}
+		for i := range t.steps {
+			if err := b.step(&t.steps[i]); err != nil {
+				res.Fails = append(res.Fails, fmt.Sprintf("line %d: %v", t.steps[i].line, err))
+				break
+			}
+		}
+		if len(res.Fails) == 0 {
+			res.Fails = b.compare(t.expect)
+		}
+		res.OK = len(res.Fails) == 0
+		all = append(all, res)
+	}
+	return all
+}
+
+// bench runs one inline test.
+type bench struct {
+	p      *Mapper
+	m      *Mapping
+	shapes map[*table]*cdc.Schema
+	st     *MemoryState
+	out    *transcript
+	rows   map[*table][]map[string]cdc.Value // as they stand in the imagined source
+	clock  time.Time
+	index  uint64
+}
+
+// testShapes makes a schema for each table.
+func (m *Mapping) testShapes() map[*table]*cdc.Schema {
+	kinds := map[*table]map[string]cdc.Kind{}
+	for _, t := range m.order {
+		kinds[t] = map[string]cdc.Kind{}
+	}
+	note := func(t *table, r map[string]*yaml.Node) {
+		for col, n := range r {
+			v := testValue(n)
+			if v.State == cdc.Present {
+				kinds[t][col] = wider(kinds[t][col], v.Kind)
+			}
+		}
+	}
+	for _, test := range m.tests {
+		for _, s := range test.steps {
+			for _, ch := range s.changes {
+				note(ch.table, ch.old)
+				note(ch.table, ch.new)
+			}
+		}
+	}
+	shapes := map[*table]*cdc.Schema{}
+	for _, t := range m.order {
+		s := &cdc.Schema{Source: t.source.name, Table: t.name, Codec: "inline/1"}
+		keys := t.likelyKeys()
+		for i, c := range t.cols {
+			k := kinds[t][c]
+			if k == 0 {
+				k = cdc.KindText
+			}
+			s.Columns = append(s.Columns, cdc.Column{Name: c, Type: k.String(), Kind: k, Key: keys[i]})
+		}
+		shapes[t] = s
+	}
+	return shapes
+}
+
+// wider is the kind that holds both.
+func wider(a, b cdc.Kind) cdc.Kind {
+	switch {
+	case a == 0 || a == b:
+		return b
+	case a == cdc.KindInt && b == cdc.KindDecimal || a == cdc.KindDecimal && b == cdc.KindInt:
+		return cdc.KindDecimal
+	}
+	return cdc.KindText
+}
+
+// likelyKeys tells the columns by which rules know a row.
+func (t *table) likelyKeys() map[int]bool {
+	keys := map[int]bool{}
+	for _, d := range t.root {
+		columnsOf(d.key, keys)
+	}
+	for _, d := range t.lines {
+		keys[d.joinLine] = true
+		if d.orderBy >= 0 {
+			keys[d.orderBy] = true
+		}
+	}
+	for _, x := range t.xrefs {
+		for _, c := range x.keyCols {
+			keys[c] = true
+		}
+		if x.from >= 0 {
+			keys[x.from] = true
+		}
+	}
+	for _, e := range t.events {
+		if len(keys) == 0 {
+			columnsOf(e.key, keys)
+		}
+	}
+	return keys
+}
+
+func columnsOf(e *expr, into map[int]bool) {
+	for _, n := range e.alts {
+		switch n := n.(type) {
+		case columnNode:
+			into[n.col] = true
+		case templateNode:
+			for _, p := range n.parts {
+				if a, ok := p.(altNode); ok {
+					columnsOf(a.e, into)
+				}
+			}
+		}
+	}
+}
+
+func (b *bench) step(s *testStep) error {
+	b.index++
+	b.clock = b.clock.Add(time.Second)
+	if !s.at.IsZero() {
+		b.clock = s.at.UTC()
+	}
+	if s.wait > 0 {
+		b.clock = b.clock.Add(s.wait)
+		return b.fire()
+	}
+	var enc cdc.Encoder
+	enc.Begin(cdc.Tx{Commit: fmt.Sprintf("0/%X", b.index), CommitAt: b.clock})
+	sources := map[string]bool{}
+	for i := range s.changes {
+		if err := b.write(&enc, &s.changes[i], s.snapshot); err != nil {
+			return fmt.Errorf("line %d: %w", s.changes[i].line, err)
+		}
+		sources[s.changes[i].table.source.name] = true
+	}
+	data, n := enc.Take()
+	if err := b.read(data, n, slices.Sorted(maps.Keys(sources))); err != nil {
+		return err
+	}
+	if s.snapshot {
+		for _, src := range b.m.Sources() {
+			if err := b.snapshotEnd(src); err != nil {
+				return err
+			}
+		}
+	}
+	return b.fire()
+}
+
+func (b *bench) snapshotEnd(src string) error {
+	for next := ""; ; {
+		var err error
+		if next, err = b.p.SnapshotEnd(b.st, b.out, b.entry(), src, next, 100); err != nil || next == "" {
+			return err
+		}
+	}
+}
+
+func (b *bench) entry() Entry { return Entry{Index: b.index, Observed: b.clock, Now: b.clock} }
+
+// write frames one change of a test.
+func (b *bench) write(enc *cdc.Encoder, ch *testChange, snapshot bool) error {
+	shape := b.shapes[ch.table]
+	at, err := b.find(ch, shape)
+	if err != nil {
+		return err
+	}
+	known := b.rows[ch.table]
+	var before map[string]cdc.Value
+	if at >= 0 {
+		before = overlay(known[at], ch.old)
+	} else if ch.old != nil {
+		before = overlay(overlay(nil, ch.new), ch.old)
+	}
+	switch {
+	case ch.new == nil:
+		enc.Change(cdc.Delete, shape)
+		b.row(enc, shape, before)
+		if at >= 0 {
+			b.rows[ch.table] = slices.Delete(known, at, at+1)
+		}
+		return nil
+	case snapshot:
+		enc.Change(cdc.Snapshot, shape)
+	case before != nil:
+		enc.UpdateOld(shape)
+		b.row(enc, shape, before)
+	default:
+		enc.Change(cdc.Insert, shape)
+	}
+	now := overlay(before, ch.new)
+	b.row(enc, shape, now)
+	if at >= 0 {
+		known[at] = now
+	} else {
+		b.rows[ch.table] = append(known, now)
+	}
+	return nil
+}
+
+// find tells which row of the source a change is about: the one with its key, or the only one when no key is given.
+func (b *bench) find(ch *testChange, shape *cdc.Schema) (int, error) {
+	if ch.old == nil && ch.new != nil {
+		return -1, nil
+	}
+	given := 0
+	match := func(r map[string]cdc.Value) bool {
+		given = 0
+		for _, c := range shape.Columns {
+			n := ch.new[c.Name]
+			if o := ch.old[c.Name]; o != nil {
+				n = o
+			}
+			if !c.Key || n == nil {
+				continue
+			}
+			given++
+			if testValue(n).Text != r[c.Name].Text {
+				return false
+			}
+		}
+		return true
+	}
+	var found []int
+	for i, r := range b.rows[ch.table] {
+		if match(r) {
+			found = append(found, i)
+		}
+	}
+	switch {
+	case len(found) > 1:
+		return 0, errors.New("the row is not certain; give its key")
+	case len(found) == 1:
+		return found[0], nil
+	}
+	return -1, nil
+}
+
+func overlay(r map[string]cdc.Value, with map[string]*yaml.Node) map[string]cdc.Value {
+	out := maps.Clone(r)
+	if out == nil {
+		out = map[string]cdc.Value{}
+	}
+	for col, n := range with {
+		out[col] = testValue(n)
+	}
+	return out
+}
+
+func (b *bench) row(enc *cdc.Encoder, shape *cdc.Schema, r map[string]cdc.Value) {
+	for _, c := range shape.Columns {
+		if v, ok := r[c.Name]; ok && v.State == cdc.Present {
+			enc.Value([]byte(v.Text))
+		} else {
+			enc.Null()
+		}
+	}
+}
+
+// inlineCodec reads the canonical text of test rows.
+type inlineCodec struct{}
+
+// Decode implements cdc.Codec.
+func (inlineCodec) Decode(col *cdc.Column, raw []byte) (cdc.Value, error) {
+	return cdc.Of(col.Kind, string(raw)), nil
+}
+
+func (b *bench) read(data []byte, changes int, sources []string) error {
+	byID := map[uint64]*cdc.Schema{}
+	for _, s := range b.shapes {
+		byID[s.ID()] = s
+	}
+	reader := cdc.NewReader(cdc.Codecs{"inline/1": inlineCodec{}}, func(id uint64) (*cdc.Schema, error) { return byID[id], nil })
+	reader.Reset(&cdc.Batch{Source: strings.Join(sources, "+"), Identity: "test", Data: data, Changes: changes})
+	for reader.Next() {
+		ch := reader.Change()
+		ch.Source = ch.Schema.Source
+		if err := b.p.Change(b.st, b.out, b.entry(), ch); err != nil {
+			return err
+		}
+	}
+	return reader.Err()
+}
+
+// fire fires the timers that the clock has passed.
+func (b *bench) fire() error {
+	for range 1000 {
+		t, ok := b.out.due(b.clock)
+		if !ok {
+			return nil
+		}
+		if err := b.p.Fire(b.st, b.out, b.entry(), t); err != nil {
+			return err
+		}
+	}
+	return errors.New("timers without end")
+}
+
+// compare says what differs from what is expected: exactly these events in this order, and exactly these open problems.
+func (b *bench) compare(want []expectation) []string {
+	var fails, types, problems []string
+	for _, e := range want {
+		if e.problem != "" {
+			problems = append(problems, e.problem)
+		} else {
+			types = append(types, e.event)
+		}
+	}
+	var made []string
+	for _, ev := range b.out.events {
+		made = append(made, ev.Type)
+	}
+	if !slices.Equal(types, made) {
+		return []string{fmt.Sprintf("expected the events [%s], got [%s]%s", strings.Join(types, ", "), strings.Join(made, ", "), b.out.openText())}
+	}
+	slices.Sort(problems)
+	if open := b.out.openCodes(); !slices.Equal(problems, open) {
+		fails = append(fails, fmt.Sprintf("expected the problems [%s], got [%s]%s", strings.Join(problems, ", "), strings.Join(open, ", "), b.out.openText()))
+	}
+	i := 0
+	for _, e := range want {
+		if e.problem != "" {
+			continue
+		}
+		for _, f := range e.fields {
+			got := b.fact(&b.out.events[i], f.key)
+			if same := f.value.Value == got; !same {
+				fails = append(fails, fmt.Sprintf("line %d: %s of %s: expected %s, got %s", f.at.Line, f.key, e.event, f.value.Value, got))
+			}
+		}
+		i++
+	}
+	return fails
+}
+
+// fact is a field of an event as a test writes it: lists by their length, money with its currency.
+func (b *bench) fact(ev *Event, name string) string {
+	switch name {
+	case "time":
+		zone := time.UTC
+		for _, s := range b.m.sources {
+			if strings.HasPrefix(ev.Source, "/"+b.m.name+"/"+s.name+"/") {
+				if z, err := time.LoadLocation(s.zone); err == nil {
+					zone = z
+				}
+			}
+		}
+		return ev.Occurred.In(zone).Format(time.RFC3339)
+	case "key":
+		return ev.Key
+	case "order_key":
+		return ev.OrderKey
+	case "correlation":
+		return ev.Correlation
+	case "historic":
+		return fmt.Sprint(ev.Historic)
+	case "posts":
+		return b.out.postsText(ev.ID)
+	case "gates":
+		return b.out.gatesText(ev.ID)
+	case "total":
+		if ev.Amount != nil {
+			return ev.Amount.Amount + " " + ev.Amount.Currency
+		}
+	}
+	var data any
+	if err := json.Unmarshal(ev.Data, &data); err != nil {
+		return err.Error()
+	}
+	for _, part := range strings.Split(name, ".") {
+		m, ok := data.(map[string]any)
+		if !ok {
+			return "nothing"
+		}
+		data = m[part]
+	}
+	switch v := data.(type) {
+	case nil:
+		return "nothing"
+	case []any:
+		return fmt.Sprint(len(v))
+	case float64:
+		return textOf(types.Int(int64(v)))
+	}
+	return fmt.Sprint(data)
+}

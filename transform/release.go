@@ -1,0 +1,368 @@
+package transform
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"cel.dev/cel-go/common/types/ref"
+)
+
+// evaluate looks whether a released document is whole and everything it needs is known. If so it becomes its event and
+// postings; if not, it waits with its problems.
+func (r *run) evaluate(d *document, rec *docRecord) error {
+	subject := d.name + "/" + rec.Key
+	f, tooMany, err := r.assemble(d, rec)
+	if err != nil {
+		return err
+	}
+	if f == nil {
+		return r.cancel(d, rec)
+	}
+	e, err := r.match(d, f, true)
+	if err != nil {
+		return err
+	}
+	if e == nil {
+		return r.cancel(d, rec) // taken back before it could be posted
+	}
+	rootKey, err := r.rootOf(d, rec)
+	if err != nil {
+		return err
+	}
+	past, tr, err := r.historic(d, f, subject)
+	if err != nil {
+		return err
+	}
+	if past {
+		return r.finish(d, rec, rootKey, e, false)
+	}
+	troubles := union(nil, compact(tr, tooMany))
+	if _, err := e.when.holds(f.asInserted()); err != nil {
+		var t *trouble
+		if !errors.As(err, &t) {
+			return err
+		}
+		troubles = union(troubles, []*trouble{t})
+	}
+	waiting, err := r.incomplete(d, e, rec, f, rootKey)
+	if err != nil {
+		return err
+	}
+	set, err := apply(f, d.set, subject)
+	if err != nil {
+		return err
+	}
+	amount, err := r.amountOf(d, f, set.data)
+	if err != nil {
+		return err
+	}
+	if len(waiting) > 0 || len(troubles) > 0 || len(set.troubles) > 0 {
+		return r.wait(d, e, rec, rootKey, waiting, union(troubles, set.troubles), amount)
+	}
+	ev, err := r.documentEvent(d, e, rec, f, rootKey, set.data, amount)
+	if err != nil {
+		return err
+	}
+	posts, more, err := r.makePosts(e.posts, f, &ev, &rec.Pending.Cause)
+	if err != nil {
+		return err
+	}
+	if len(more) > 0 {
+		return r.wait(d, e, rec, rootKey, nil, more, amount)
+	}
+	if err := r.send(ev, posts); err != nil {
+		return err
+	}
+	return r.finish(d, rec, rootKey, e, true)
+}
+
+func compact(all ...*trouble) []*trouble {
+	var some []*trouble
+	for _, t := range all {
+		if t != nil {
+			some = append(some, t)
+		}
+	}
+	return some
+}
+
+// asInserted is the frame as if the row were new.
+func (f *frame) asInserted() *frame {
+	g := *f
+	g.op, g.rows[oldRow] = 'I', nil
+	return &g
+}
+
+// incomplete lists what the document has to wait for: its equations, its original, the event that must come first.
+func (r *run) incomplete(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string) ([]*trouble, error) {
+	all, err := r.unequal(d, rec, f)
+	if err != nil {
+		return nil, err
+	}
+	if rec.Original == "" || rec.Original == rec.Key {
+		return all, nil
+	}
+	up, err := r.record(d, rec.Original)
+	if err != nil {
+		return nil, err
+	}
+	if up != nil && up.Pending != nil {
+		all = append(all, &trouble{class: "WAITING", code: "CORRECTION_PENDING", cause: d.root.source.name + "/" + d.name + "/" + rec.Original, owner: "billing",
+			title: fmt.Sprintf("%s/%s corrects %s/%s, which is itself not ready.", d.name, rec.Key, d.name, rec.Original),
+			hint:  "Settle the problem of the original; its corrections follow by themselves."})
+	}
+	if e.after != "" {
+		g, err := r.group(d, rootKey)
+		if err != nil {
+			return nil, err
+		}
+		if !g.Emitted[e.after+" "+rec.Original] {
+			all = append(all, &trouble{class: "WAITING", code: "CORRECTION_PENDING", cause: d.root.source.name + "/" + d.name + "/" + rec.Key, owner: "billing",
+				title: fmt.Sprintf("%s/%s replaces %s/%s, for which no %s has come.", d.name, rec.Key, d.name, rec.Original, e.after),
+				hint:  "Release the credit of the original; the replacement follows by itself."})
+		}
+	}
+	return all, nil
+}
+
+// unequal evaluates the equations of a whole document.
+func (r *run) unequal(d *document, rec *docRecord, f *frame) ([]*trouble, error) {
+	var all []*trouble
+	for _, k := range d.checks {
+		var sides [2]ref.Val
+		for i, e := range []*expr{k.l, k.r} {
+			v, err := e.eval(f)
+			var t *trouble
+			if errors.As(err, &t) {
+				all = union(all, []*trouble{t})
+			} else if err != nil {
+				return nil, err
+			}
+			sides[i] = v
+		}
+		l, lok := toNumber(sides[0])
+		rt, rok := toNumber(sides[1])
+		if lok && rok && l.Sub(rt.Decimal).Abs().LessThanOrEqual(d.tolerance) {
+			continue
+		}
+		code, hint := "TOTAL_MISMATCH", "Correct the header or the lines in billing; the next change is looked at by itself."
+		if !strings.Contains(textOf(sides[0])+textOf(sides[1]), ".") {
+			code, hint = "INCOMPLETE_DOCUMENT", "Write the missing lines, or correct the header; the next change is looked at by itself."
+		}
+		all = append(all, &trouble{class: "DATA", code: code, cause: d.root.source.name + "/" + d.name + "/" + rec.Key, owner: "billing", hint: hint,
+			title:    fmt.Sprintf("%s/%s does not add up: %s is %s, but %s is %s.", d.name, rec.Key, k.l.text, shown(sides[0]), k.r.text, shown(sides[1])),
+			evidence: map[string]any{"check": k.text, "left": shown(sides[0]), "right": shown(sides[1]), "lines": len(f.lines)}})
+	}
+	return all, nil
+}
+
+func shown(v ref.Val) string {
+	if s := textOf(v); s != "" {
+		return s
+	}
+	return "nothing"
+}
+
+// amountOf is the money that the document is about, when it can be had.
+func (r *run) amountOf(d *document, f *frame, data map[string]any) (*Money, error) {
+	v, err := d.amount.eval(f)
+	if err != nil {
+		return nil, bug(err)
+	}
+	n, ok := toNumber(v)
+	currency, has := data["currency"].(string)
+	if !ok || !has {
+		return nil, nil
+	}
+	return &Money{Amount: round(n, d.scope.places, d.scope.mode).String(), Currency: currency}, nil
+}
+
+// wait keeps the document until what is missing has come. People hear of what is merely incomplete after the declared time only.
+func (r *run) wait(d *document, e *emitRule, rec *docRecord, rootKey string, waiting, troubles []*trouble, amount *Money) error {
+	if len(waiting) > 0 && !rec.Pending.Late {
+		for _, t := range waiting {
+			t.quiet = true
+		}
+		if !rec.Pending.Timer {
+			rec.Pending.Timer = true
+			err := r.out.SetTimer(Timer{ID: d.timer(rec.Key), At: rec.Pending.Cause.At.Add(d.wait), Sources: []string{d.root.source.name},
+				Payload: stateKey(d.name, rec.Key)})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	subject := d.name + "/" + rec.Key
+	w := waiter{"doc", stateKey(d.name, rec.Key), subject}
+	var err error
+	rec.Waits, err = r.settle(w, rec.Waits, union(waiting, troubles), func(t *trouble) Problem {
+		return t.problem(subject, d.name+"/"+rootKey, e.typ+" ("+e.at+")", amount)
+	})
+	if err != nil {
+		return err
+	}
+	return r.saveRecord(d, rec)
+}
+
+func (d *document) timer(key string) string { return "doc/" + d.name + "/" + key }
+
+// deadline tells people about a document that is still not whole.
+func (r *run) deadline(d *document, key string) error {
+	rec, err := r.record(d, key)
+	if err != nil || rec == nil || rec.Pending == nil {
+		return err
+	}
+	rec.Pending.Timer, rec.Pending.Late = false, true
+	return r.evaluate(d, rec)
+}
+
+// documentEvent makes the event of a whole document.
+func (r *run) documentEvent(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string, data map[string]any, amount *Money) (Event, error) {
+	ev := r.newEvent(e.typ, e.entity, e.at, LaneTransactional, &rec.Pending.Cause)
+	ev.Key, ev.OrderKey, ev.Amount = rec.Key, d.name+"/"+rootKey, amount
+	if !f.at.IsZero() {
+		ev.Occurred = f.at
+	}
+	ev.Refs = d.refs(e.entity, rec, f)
+	ev.Correlation = correlationOf(d, rec, f)
+	var err error
+	ev.Data, err = canonical(data)
+	return ev, err
+}
+
+// refs are the references by which trace finds the document's event.
+func (d *document) refs(entity string, rec *docRecord, f *frame) []string {
+	all := []string{d.name + "/" + rec.Key}
+	add := func(ref string) {
+		if !contains(all, ref) {
+			all = append(all, ref)
+		}
+	}
+	add(entity + "/" + rec.Key)
+	if rec.Original != "" {
+		add(d.name + "/" + rec.Original)
+	}
+	for _, x := range d.correlate {
+		if k := quietText(x.e, f); k != "" {
+			add(x.entity + "/" + k)
+		}
+	}
+	return all
+}
+
+func correlationOf(d *document, rec *docRecord, f *frame) string {
+	for _, x := range d.correlate {
+		if k := quietText(x.e, f); k != "" {
+			return x.entity + "/" + k
+		}
+	}
+	return d.name + "/" + rec.Key
+}
+
+// cancel forgets a release that waited.
+func (r *run) cancel(d *document, rec *docRecord) error {
+	rootKey, err := r.rootOf(d, rec)
+	if err != nil {
+		return err
+	}
+	return r.finish(d, rec, rootKey, nil, false)
+}
+
+// finish ends a wait, and looks again at the corrections that waited for this document.
+func (r *run) finish(d *document, rec *docRecord, rootKey string, e *emitRule, made bool) error {
+	w := waiter{"doc", stateKey(d.name, rec.Key), d.name + "/" + rec.Key}
+	for _, fp := range rec.Waits {
+		if err := r.free(w, fp); err != nil {
+			return err
+		}
+	}
+	if rec.Pending.Timer {
+		if err := r.out.ClearTimer(d.timer(rec.Key)); err != nil {
+			return err
+		}
+	}
+	if d.lines != nil {
+		if err := r.index(d, rec.Pending.Join, rec.Key, false); err != nil {
+			return err
+		}
+	}
+	rec.Waits, rec.Pending = nil, nil
+	if made && !contains(rec.Done, e.typ) {
+		rec.Done = append(rec.Done, e.typ)
+	}
+	if err := r.saveRecord(d, rec); err != nil {
+		return err
+	}
+	g, err := r.group(d, rootKey)
+	if err != nil {
+		return err
+	}
+	others := make([]string, 0, len(g.Pending))
+	for _, k := range g.Pending {
+		if k != rec.Key {
+			others = append(others, k)
+		}
+	}
+	g.Pending = others
+	if e != nil && rec.Original != "" {
+		if g.Emitted == nil {
+			g.Emitted = map[string]bool{}
+		}
+		g.Emitted[e.typ+" "+rec.Original] = true
+	}
+	if err := r.saveGroup(d, rootKey, g); err != nil {
+		return err
+	}
+	for _, k := range others {
+		other, err := r.record(d, k)
+		if err != nil {
+			return err
+		}
+		if other != nil && other.Pending != nil {
+			if err := r.evaluate(d, other); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// notice makes an event of the header alone. It waits for nothing: a field that cannot be had is left out and told.
+func (r *run) notice(d *document, e *emitRule, rec *docRecord, f *frame, by *cause) error {
+	subject := d.name + "/" + rec.Key
+	if f.rows[newRow] == nil {
+		f.rows[newRow] = f.rows[oldRow]
+	}
+	set, err := apply(f, e.set, subject)
+	if err != nil {
+		return err
+	}
+	rootKey, err := r.rootOf(d, rec)
+	if err != nil {
+		return err
+	}
+	for _, t := range set.troubles {
+		if err := r.out.Problem(t.problem(subject, "", e.typ+" ("+e.at+")", nil)); err != nil {
+			return err
+		}
+	}
+	ev := r.newEvent(e.typ, e.entity, e.at, LaneTransactional, by)
+	ev.Key, ev.OrderKey = rec.Key, d.name+"/"+rootKey
+	ev.Refs, ev.Correlation = d.refs(e.entity, rec, f), correlationOf(d, rec, f)
+	if ev.Data, err = canonical(set.data); err != nil {
+		return err
+	}
+	if ev.Amount, err = r.amountOf(d, f, set.data); err != nil {
+		return err
+	}
+	if strings.HasSuffix(e.typ, ".voided") && len(rec.Done) > 0 {
+		t := trouble{class: "POLICY", code: "VOID_AFTER_POSTING", cause: d.root.source.name + "/" + subject,
+			title: fmt.Sprintf("%s was voided after its release was sent to the ERP.", subject),
+			hint:  "Release a credit memo for it in billing, then discard this; Waybill never credits on its own."}
+		if err := r.out.Problem(t.problem(subject, ev.OrderKey, e.typ+" ("+e.at+")", ev.Amount)); err != nil {
+			return err
+		}
+	}
+	return r.out.Event(ev)
+}

@@ -1,0 +1,197 @@
+package transform
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"waybill/cdc"
+)
+
+// broken marks a value that could not be decoded; its text says why. Only a rule that reads it is concerned.
+const broken cdc.State = 3
+
+// row is one row of a mapped table: the values of the columns that rules read, in the table's order.
+type row struct {
+	table *table
+	vals  []cdc.Value
+	key   string // of the row, for messages
+}
+
+// value returns column i as a value of the language: null for NULL, an error for a value that is not there.
+func (r *row) value(i int) ref.Val {
+	if r == nil {
+		return types.NullValue
+	}
+	v := r.vals[i]
+	switch v.State {
+	case cdc.Null:
+		return types.NullValue
+	case cdc.Absent:
+		return types.WrapErr(&trouble{class: "DATA", code: "VALUE_MISSING", cause: r.table.key() + "." + r.table.cols[i],
+			title: "The value of " + r.table.key() + "." + r.table.cols[i] + " is neither in the log nor known from before.",
+			hint:  "Take a new snapshot of the source (waybill checkpoint reset), then retry."})
+	case broken:
+		return types.WrapErr(&trouble{class: "DATA", code: "VALUE_NOT_EXACT", cause: r.table.key() + "." + r.table.cols[i],
+			title: "A value of " + r.table.key() + "." + r.table.cols[i] + " cannot be carried exactly: " + v.Text + ".",
+			hint:  "Correct the value in the source; the next change of the row is mapped again."})
+	}
+	return valueOf(v)
+}
+
+// same reports whether column i has the same value in both rows. A missing row has null everywhere.
+func (r *row) same(o *row, i int) bool {
+	if r == nil || o == nil {
+		return (r == nil || r.vals[i].State == cdc.Null) && (o == nil || o.vals[i].State == cdc.Null)
+	}
+	a, b := r.vals[i], o.vals[i]
+	return a.State == b.State && a.Text == b.Text
+}
+
+// valueOf makes a value of the language of a present value.
+func valueOf(v cdc.Value) ref.Val {
+	switch v.Kind {
+	case cdc.KindBool:
+		return types.Bool(v.Text == "true" || v.Text == "t" || v.Text == "1")
+	case cdc.KindInt:
+		if n, ok := parseInt(v.Text); ok {
+			return types.Int(n)
+		}
+		fallthrough
+	case cdc.KindDecimal:
+		n, err := parseNumber(v.Text)
+		if err != nil {
+			return types.WrapErr(&trouble{class: "DATA", code: "VALUE_NOT_EXACT", cause: v.Text, title: err.Error(),
+				hint: "Correct the value in the source."})
+		}
+		return n
+	case cdc.KindDate, cdc.KindTime, cdc.KindTimestamp:
+		return civil{v.Kind, v.Text}
+	case cdc.KindInstant:
+		return instantOf(v.Text)
+	}
+	return types.String(v.Text)
+}
+
+// parseInt reads an integer of at most 18 digits; longer ones are decimals.
+func parseInt(s string) (int64, bool) {
+	digits, neg := s, false
+	if len(s) > 0 && s[0] == '-' {
+		digits, neg = s[1:], true
+	}
+	if len(digits) == 0 || len(digits) > 18 {
+		return 0, false
+	}
+	var n int64
+	for i := 0; i < len(digits); i++ {
+		d := digits[i] - '0'
+		if d > 9 {
+			return 0, false
+		}
+		n = n*10 + int64(d)
+	}
+	if neg {
+		n = -n
+	}
+	return n, true
+}
+
+// Row state, version 1: byte 1, uvarint snapshot generation, uvarint number of columns, then for each its name, a byte
+// (state << 4 | kind) and its text; texts and names with their uvarint length.
+
+func appendRow(buf []byte, generation uint64, r *row) []byte {
+	buf = append(buf, 1)
+	buf = binary.AppendUvarint(buf, generation)
+	return appendColumns(buf, r)
+}
+
+func appendColumns(buf []byte, r *row) []byte {
+	buf = binary.AppendUvarint(buf, uint64(len(r.vals)))
+	for i, v := range r.vals {
+		buf = appendText(buf, r.table.cols[i])
+		buf = append(buf, byte(v.State)<<4|byte(v.Kind))
+		buf = appendText(buf, v.Text)
+	}
+	return buf
+}
+
+func appendText(buf []byte, s string) []byte {
+	buf = binary.AppendUvarint(buf, uint64(len(s)))
+	return append(buf, s...)
+}
+
+var errRowState = errors.New("row state does not follow its form")
+
+// decodeRow reads row state. Columns that the table's rules do not read any more are dropped; new ones are absent.
+func decodeRow(t *table, raw []byte) (generation uint64, r *row, err error) {
+	if len(raw) == 0 || raw[0] != 1 {
+		return 0, nil, errRowState
+	}
+	d := textReader{raw: raw[1:]}
+	generation = d.number()
+	r = &row{table: t, vals: make([]cdc.Value, len(t.cols))}
+	n := d.number()
+	for i := uint64(0); i < n && !d.bad; i++ {
+		name := d.text()
+		tag := d.byte()
+		text := d.text()
+		at := t.place(int(i), name)
+		if at >= 0 {
+			r.vals[at] = cdc.Value{Kind: cdc.Kind(tag & 15), State: cdc.State(tag >> 4), Text: string(text)}
+		}
+	}
+	if d.bad {
+		return 0, nil, errRowState
+	}
+	return generation, r, nil
+}
+
+// place finds a column, first where it most likely is.
+func (t *table) place(guess int, name []byte) int {
+	if guess < len(t.cols) && t.cols[guess] == string(name) {
+		return guess
+	}
+	for i, c := range t.cols {
+		if c == string(name) {
+			return i
+		}
+	}
+	return -1
+}
+
+type textReader struct {
+	raw []byte
+	bad bool
+}
+
+func (d *textReader) number() uint64 {
+	n, k := binary.Uvarint(d.raw)
+	if k <= 0 {
+		d.bad = true
+		return 0
+	}
+	d.raw = d.raw[k:]
+	return n
+}
+
+func (d *textReader) byte() byte {
+	if len(d.raw) == 0 {
+		d.bad = true
+		return 0
+	}
+	b := d.raw[0]
+	d.raw = d.raw[1:]
+	return b
+}
+
+func (d *textReader) text() []byte {
+	n := d.number()
+	if d.bad || n > uint64(len(d.raw)) {
+		d.bad = true
+		return nil
+	}
+	s := d.raw[:n]
+	d.raw = d.raw[n:]
+	return s
+}

@@ -1,0 +1,83 @@
+package transform
+
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	"waybill/cdc"
+)
+
+// source is one database as the mapping knows it.
+type source struct {
+	name     string
+	schema   string // of tables that are named without one
+	zone     string // of times without zone
+	dst      string // earlier, later or refuse: a local time that happens twice or never
+	currency string
+	line     int
+}
+
+// table is one mapped table with the columns that rules read, in the order in which the file first names them.
+type table struct {
+	source *source
+	name   cdc.Table
+	line   int
+	cols   []string
+	old    map[string]bool // columns whose old value a rule reads
+	events []*eventRule
+	root   []*document // documents of which this table is the header
+	lines  []*document
+	xrefs  []*xref
+}
+
+// key names the table within the mapping and in the state.
+func (t *table) key() string { return t.source.name + "." + t.name.String() }
+
+// bucket is where the table's row state lies.
+func (t *table) bucket() string { return "row/" + t.key() }
+
+// col returns the place of a column in the table's rows, and notes that a rule reads it.
+func (t *table) col(name string) int {
+	if i := slices.Index(t.cols, name); i >= 0 {
+		return i
+	}
+	t.cols = append(t.cols, name)
+	return len(t.cols) - 1
+}
+
+// selection is what the source captures of the table.
+func (t *table) selection() cdc.Selection {
+	s := cdc.Selection{Table: t.name, Columns: slices.Clone(t.cols)}
+	for c := range t.old {
+		s.Old = append(s.Old, c)
+	}
+	sort.Strings(s.Columns)
+	sort.Strings(s.Old)
+	return s
+}
+
+// separator keeps the parts of a state key apart. It does not occur in escaped parts.
+const separator = "\x00"
+
+// stateKey joins parts so that no two lists of parts give the same key and keys with the same first parts stand
+// together.
+func stateKey(parts ...string) string {
+	for i, p := range parts {
+		if strings.ContainsAny(p, "\x00\x01") {
+			parts[i] = strings.NewReplacer("\x00", "\x01\x01", "\x01", "\x01\x02").Replace(p)
+		}
+	}
+	return strings.Join(parts, separator)
+}
+
+// stateParts takes a state key apart again.
+func stateParts(key string) []string {
+	parts := strings.Split(key, separator)
+	for i, p := range parts {
+		if strings.Contains(p, "\x01") {
+			parts[i] = strings.NewReplacer("\x01\x01", "\x00", "\x01\x02", "\x01").Replace(p)
+		}
+	}
+	return parts
+}
