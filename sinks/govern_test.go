@@ -183,6 +183,16 @@ func TestBreaker(t *testing.T) {
 				t.Fatal(o)
 			}
 		}
+		for range 5 { // nor are outages that are not in a row
+			for range 2 {
+				answer = Outcome{Class: Unknown, Outage: true}
+				g.Deliver(t.Context(), Intent{})
+			}
+			answer = Outcome{Class: Rejected, Code: "BAD"}
+			if o := g.Deliver(t.Context(), Intent{}); o.Code != "BAD" {
+				t.Fatal(o)
+			}
+		}
 		answer = Outcome{Class: Unknown, Outage: true}
 		for range 3 {
 			g.Deliver(t.Context(), Intent{})

@@ -132,7 +132,7 @@ func (x *exchange) checkPeriods(co company) []cdc.Finding {
 
 func (x *exchange) checkNames(co company) []cdc.Finding {
 	_, o := x.journal()
-	out := []cdc.Finding{outcomeFinding("revenue journal", o, orNone(x.cfg.Journal))}
+	out := []cdc.Finding{outcomeFinding("revenue journal", o, "found")}
 	_, o = x.receivable(record{})
 	out = append(out, outcomeFinding("receivable account", o, "the company has a default"))
 	_, o = x.resolve(lookCurrency, co.currency)

@@ -210,7 +210,7 @@ func (x *exchange) prepareInvoice(op sinks.Operation, now time.Time) (createRequ
 		return req, out
 	}
 	// A closed period would leave a draft that cannot be posted: ask before it is made.
-	if _, out := x.postingDate(d, co, now); out != nil {
+	if _, out := x.openPeriod(d.Date, co); out != nil {
 		return req, out
 	}
 	lines, taxes, out := x.bookLines(d)

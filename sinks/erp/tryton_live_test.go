@@ -17,7 +17,6 @@ type live struct {
 	proxy *sinktest.FaultProxy
 	sink  *Tryton
 	rpc   *sinktest.TrytonRPC
-	zone  *time.Location
 }
 
 func (l *live) config() TrytonConfig {

@@ -118,7 +118,7 @@ func (x *exchange) companyOf() (company, *sinks.Outcome) {
 	if co.id != 0 {
 		return co, nil
 	}
-	domain := []any{}
+	var domain []any
 	if want := x.cfg.Company; want != "" {
 		domain = []any{"OR", []any{"party.name", "=", want}, []any{"party.code", "=", want}}
 	} else {

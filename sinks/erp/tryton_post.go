@@ -64,31 +64,43 @@ func (x *exchange) postingDate(d document, co company, now time.Time) (posting, 
 	return p, out
 }
 
-// numbering asks for the open period of a date, and, as Tryton will, for a later number of its sequence.
-func (x *exchange) numbering(date, kind string, co company) (p posting, later string, out *sinks.Outcome) {
+// openPeriod finds the accounting period of a date, which must be open.
+func (x *exchange) openPeriod(date string, co company) (record, *sinks.Outcome) {
 	day, err := wireDate(date)
 	if err != nil {
-		return p, "", rejected("DATE", "date", err.Error(), "")
+		return nil, rejected("DATE", "date", err.Error(), "Map it to a date without a time.")
 	}
 	rows, out := x.find("account.period", []any{[]any{"start_date", "<=", day}, []any{"end_date", ">=", day},
 		[]any{"company", "=", co.id}, []any{"type", "=", "standard"}}, 1, []string{"name", "state", "fiscalyear.state", "fiscalyear.name"}, nil)
 	if out != nil {
-		return p, "", out
+		return nil, out
 	}
 	const hint = "Open or create the period in Tryton (Financial / Fiscal Years), or change the document's date."
 	if len(rows) == 0 {
-		return p, "", setup(codePeriod, "date", fmt.Sprintf("Tryton has no period for %s.", date), hint)
+		return nil, setup(codePeriod, "date", fmt.Sprintf("Tryton has no period for %s.", date), hint)
 	}
-	period, year := rows[0], rows[0].sub("fiscalyear")
-	if period.text("state") != "open" || year.text("state") != "open" {
-		return p, "", setup(codePeriod, "date", fmt.Sprintf("The period %s of %s is closed.", period.text("name"), date), hint)
+	if p := rows[0]; p.text("state") != "open" || p.sub("fiscalyear").text("state") != "open" {
+		return nil, setup(codePeriod, "date", fmt.Sprintf("The period %s of %s is closed.", p.text("name"), date), hint)
 	}
-	seq, out := x.sequence(period.id("id"), year, kind)
+	return rows[0], nil
+}
+
+// numbering finds the number sequence of a date, and asks, as Tryton will, for a later number of it.
+func (x *exchange) numbering(date, kind string, co company) (p posting, later string, out *sinks.Outcome) {
+	period, out := x.openPeriod(date, co)
 	if out != nil {
 		return p, "", out
 	}
+	seq, out := x.sequence(period.id("id"), period.sub("fiscalyear"), kind)
+	if out != nil {
+		return p, "", out
+	}
+	day, err := wireDate(date)
+	if err != nil {
+		return p, "", rejected("DATE", "date", err.Error(), "Map it to a date without a time.")
+	}
 	p = posting{date: date, sequence: fmt.Sprintf("%s/%s/%d", co.name, strings.TrimSuffix(kind, "_sequence"), seq)}
-	rows, out = x.find("account.invoice", []any{[]any{"sequence", "=", seq}, []any{"company", "=", co.id}, []any{"OR",
+	rows, out := x.find("account.invoice", []any{[]any{"sequence", "=", seq}, []any{"company", "=", co.id}, []any{"OR",
 		[]any{"accounting_date", ">", day}, []any{[]any{"accounting_date", "=", nil}, []any{"invoice_date", ">", day}}}},
 		1, []string{"number"}, nil)
 	if out != nil || len(rows) == 0 {
@@ -124,15 +136,18 @@ func (x *exchange) postInvoice(in sinks.Intent) sinks.Outcome {
 	if err := json.Unmarshal(in.Request, &req); err != nil {
 		return *rejected("BODY", "", "reading the frozen request: "+err.Error(), "")
 	}
-	if o := x.verifyPost(in); o.Class != sinks.Absent {
-		return o
-	}
 	day, err := wireDate(req.Date)
 	if err != nil {
 		return *rejected("DATE", "date", err.Error(), "")
 	}
-	// The write makes Tryton compute the taxes again, so that what is compared next is what will be posted.
+	// The write makes Tryton compute the taxes again, so that what is compared next is what will be posted. It fails for a
+	// document that is no longer a draft: then that is what counts.
 	if _, out := x.write(nil, "account.invoice", "write", nil, []int64{req.ID}, record{"accounting_date": day}); out != nil {
+		if out.Class == sinks.Conflict {
+			if o := x.verifyPost(in); o.Class != sinks.Absent {
+				return o
+			}
+		}
 		return notPosted(*out)
 	}
 	row, out := x.readDocument(req.ID)
