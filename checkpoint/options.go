@@ -15,8 +15,9 @@ type Options struct {
 	// MaxAge is how long applied entries are kept for replay, diff and reset; 0 means 7 days.
 	MaxAge time.Duration
 	// Floor is the disk space that must stay free; 0 means 512 MiB. Below it entries of kind Rows are refused with
-	// *FloorError, below half of it intents and mappings too, so that outcomes and decisions can still be recorded.
-	// Below an eighth nothing is written at all.
+	// *FloorError, below half of it intents and mappings too, so that outcomes and decisions can still be recorded;
+	// below a quarter the state is not changed, below an eighth nothing is written at all. It should be eight Segments or
+	// more, because files are allocated whole.
 	Floor int64
 	// Segment is the size of a journal file in bytes; 0 means 64 MiB. Files are allocated whole and unlinked whole.
 	Segment int

@@ -24,12 +24,20 @@ const (
 	maxFrame    = 64 << 20
 )
 
-// tailScan is what a walk over the last segment file found.
+// tailScan is a walk over the last segment file.
 type tailScan struct {
-	good     int64  // end of the last commit whose checksum fits
-	index    int64  // offset of the index frame of that commit, 0 if it has none
-	indexSum uint32 // checksum up to that index frame
-	size     int64  // of the file
+	size   int64
+	offset int64 // of the next frame
+	good   int64 // end of the last commit whose checksum fits
+	index  int64 // offset of the index frame of that commit, 0 if it has none
+	// checksum of what the file held before that index frame and since the commit before
+	indexSum uint32
+
+	sum        uint32 // since the last commit
+	pending    int64  // offset of an index frame since then
+	pendingSum uint32
+	bad        bool // a commit did not fit
+	buf        []byte
 }
 
 // repairTail makes the last segment file one that raft-wal v0.4.0 recovers rightly, and returns the end of its data.
@@ -84,63 +92,73 @@ func repairTail(path string, clean bool) (end int64, err error) {
 	return end, f.Sync()
 }
 
-func scanTail(f *os.File) (tailScan, error) {
+// scanTail walks the frames to the first that is none.
+func scanTail(f *os.File) (*tailScan, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return tailScan{}, err
+		return nil, err
 	}
-	scan := tailScan{size: info.Size()}
+	scan := &tailScan{size: info.Size(), offset: fileHead}
 	r := bufio.NewReaderSize(f, 1<<20)
 	head := make([]byte, fileHead)
 	if _, err := io.ReadFull(r, head); err != nil {
 		return scan, ignoreEOF(err)
 	}
-	var (
-		offset   = int64(fileHead)
-		sum      = crc32.Checksum(head, castagnoli)
-		index    int64
-		indexSum uint32
-		bad      bool // a commit did not fit
-		buf      []byte
-	)
+	scan.sum = crc32.Checksum(head, castagnoli)
+	head = head[:frameHead]
 	for {
-		if _, err := io.ReadFull(r, head[:frameHead]); err != nil {
+		if _, err := io.ReadFull(r, head); err != nil {
 			return scan, ignoreEOF(err)
 		}
-		n := binary.LittleEndian.Uint32(head[4:])
+		more := false
 		switch head[0] {
 		case frameEntry, frameIndex:
-			size := (int(n) + 7) &^ 7
-			if n > maxFrame || offset+frameHead+int64(size) > scan.size {
-				return scan, nil
-			}
-			if head[0] == frameIndex {
-				index, indexSum = offset, sum
-			}
-			if cap(buf) < size {
-				buf = make([]byte, size)
-			}
-			if _, err := io.ReadFull(r, buf[:size]); err != nil {
-				return scan, ignoreEOF(err)
-			}
-			sum = crc32.Update(crc32.Update(sum, castagnoli, head[:frameHead]), castagnoli, buf[:size])
-			offset += frameHead + int64(size)
+			more, err = scan.payload(r, head)
 		case frameCommit:
-			offset += frameHead
-			switch {
-			case n != sum:
-				bad = true
-			case bad:
-				return scan, fmt.Errorf("%w: the checksum of a write that ends before byte %d does not fit, but later ones do; "+
-					"restore the file from the disk's redundancy or a backup", ErrCorrupt, offset)
-			default:
-				scan.good, scan.index, scan.indexSum = offset, index, indexSum
-			}
-			sum, index = 0, 0
-		default:
-			return scan, nil
+			more, err = true, scan.commit(binary.LittleEndian.Uint32(head[4:]))
+		}
+		if err != nil || !more {
+			return scan, ignoreEOF(err)
 		}
 	}
+}
+
+// payload passes over an entry or an index; false when no such frame can be there.
+func (scan *tailScan) payload(r io.Reader, head []byte) (bool, error) {
+	n := int64(binary.LittleEndian.Uint32(head[4:]))
+	size := (n + 7) &^ 7
+	if n > maxFrame || scan.offset+frameHead+size > scan.size {
+		return false, nil
+	}
+	if head[0] == frameIndex {
+		scan.pending, scan.pendingSum = scan.offset, scan.sum
+	}
+	if int64(cap(scan.buf)) < size {
+		scan.buf = make([]byte, size)
+	}
+	if _, err := io.ReadFull(r, scan.buf[:size]); err != nil {
+		return false, err
+	}
+	scan.sum = crc32.Update(crc32.Update(scan.sum, castagnoli, head), castagnoli, scan.buf[:size])
+	scan.offset += frameHead + size
+	return true, nil
+}
+
+// commit checks the checksum of a commit frame. One that does not fit may be the last write, torn; a good one behind it
+// says that it is not.
+func (scan *tailScan) commit(sum uint32) error {
+	scan.offset += frameHead
+	switch {
+	case sum != scan.sum:
+		scan.bad = true
+	case scan.bad:
+		return fmt.Errorf("%w: the checksum of a write that ends before byte %d does not fit, but later ones do; "+
+			"restore the file from the disk's redundancy or a backup", ErrCorrupt, scan.offset)
+	default:
+		scan.good, scan.index, scan.indexSum = scan.offset, scan.pending, scan.pendingSum
+	}
+	scan.sum, scan.pending = 0, 0
+	return nil
 }
 
 // keepTorn saves what lies behind end, if anything, so that nothing is cut off unseen.
