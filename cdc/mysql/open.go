@@ -66,6 +66,9 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 	} else {
 		s.resume.gtids = ""
 	}
+	if byGTID {
+		s.resume.file, s.resume.pos = "", 0 // the server will say where it found them
+	}
 	s.place, s.located = s.resume, !byGTID
 	return s.startDump(ctx, server, byGTID)
 }
@@ -160,10 +163,7 @@ func (s *session) find(ctx context.Context, pos *position, files []logFile, know
 		if pos.pos > f.size {
 			return false, s.lost(fmt.Sprintf("the stored position %s lies behind the end of its file (%d bytes): the server was restored, or its log was reset", place, f.size), hint)
 		}
-		if !known {
-			return false, nil
-		}
-		if err := s.sameGTIDs(ctx, pos, hint); err != nil {
+		if err := s.sameHistory(ctx, pos, known, hint); err != nil {
 			return false, err
 		}
 		return pos.pos > 0xffffffff, nil // the command to start by place has 32 bits
@@ -171,16 +171,21 @@ func (s *session) find(ctx context.Context, pos *position, files []logFile, know
 	return false, s.lost(fmt.Sprintf("the log file of the stored position %s is not among the server's", place), hint)
 }
 
-// sameGTIDs compares the GTIDs at our place with ours: a restored server may have written other transactions there.
-func (s *session) sameGTIDs(ctx context.Context, pos *position, hint string) error {
+// sameHistory looks at what the server has at our place: a restored server may have written something else there.
+func (s *session) sameHistory(ctx context.Context, pos *position, known bool, hint string) error {
 	if s.cfg.Flavor != MariaDB {
 		return nil
 	}
-	found, err := s.side.gtidsAt(ctx, pos.file, pos.pos)
-	if err != nil || found == "" {
+	theirs, ok, err := s.side.gtidsAt(ctx, pos.file, pos.pos)
+	switch {
+	case err != nil:
 		return err
+	case !ok:
+		return s.lost(fmt.Sprintf("no event ends at %s:%d in the server's log: it is another history", pos.file, pos.pos), hint)
+	case !known:
+		return nil
 	}
-	theirs, err := parseGTIDSet(MariaDB, found)
+	set, err := parseGTIDSet(MariaDB, theirs)
 	if err != nil {
 		return err
 	}
@@ -188,8 +193,8 @@ func (s *session) sameGTIDs(ctx context.Context, pos *position, hint string) err
 	if err != nil {
 		return err
 	}
-	if theirs.String() != ours.String() {
-		return s.lost(fmt.Sprintf("the server's log has GTID %s at %s:%d, and the stored position has %s: it is another history", theirs, pos.file, pos.pos, ours), hint)
+	if set.String() != ours.String() {
+		return s.lost(fmt.Sprintf("the server's log has GTID %q at %s:%d, and the stored position has %q: it is another history", set, pos.file, pos.pos, ours), hint)
 	}
 	return nil
 }

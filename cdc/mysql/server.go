@@ -106,10 +106,13 @@ func (c *conn) logEnd(ctx context.Context, flavor string) (file string, pos uint
 	return status[0][0], pos, err
 }
 
-// gtidsAt returns the GTIDs before a place in MariaDB's log; empty when there are none or the place is not known.
-func (c *conn) gtidsAt(ctx context.Context, file string, pos uint64) (string, error) {
-	out, err := c.query(ctx, fmt.Sprintf("SELECT IFNULL(BINLOG_GTID_POS(%s, %d), '')", quote(file), pos))
-	return out.one(), err
+// gtidsAt returns the GTIDs before a place in MariaDB's log. ok is false when no event begins or ends there.
+func (c *conn) gtidsAt(ctx context.Context, file string, pos uint64) (gtids string, ok bool, err error) {
+	out, err := c.query(ctx, fmt.Sprintf("SELECT IFNULL(BINLOG_GTID_POS(%s, %d), '-')", quote(file), pos))
+	if err != nil || out.one() == "-" {
+		return "", false, err
+	}
+	return out.one(), true, nil
 }
 
 // behind sums the bytes of log after a place; -1 when its file is not there.

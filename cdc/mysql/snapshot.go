@@ -97,7 +97,11 @@ func (s *snapshot) beginMariaDB(ctx context.Context, server *serverInfo) error {
 	if s.place.file == "" {
 		return errors.New("the server does not tell binlog_snapshot_file: is its binary log on?")
 	}
-	s.place.gtids, err = s.conn.gtidsAt(ctx, s.place.file, s.place.pos)
+	gtids, ok, err := s.conn.gtidsAt(ctx, s.place.file, s.place.pos)
+	if err == nil && !ok {
+		err = fmt.Errorf("the server does not know its own place %s:%d", s.place.file, s.place.pos)
+	}
+	s.place.gtids = gtids
 	return err
 }
 
