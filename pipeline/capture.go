@@ -32,6 +32,7 @@ type capture struct {
 	store *checkpoint.Store
 	log   *slog.Logger
 	meter *metrics
+	full  func() // asks for the journal to be trimmed
 
 	mu       sync.Mutex
 	state    string // connecting, snapshot, streaming, backing off, stopped, paused
@@ -49,7 +50,7 @@ type capture struct {
 func newCapture(name string, src cdc.Source, store *checkpoint.Store, m *metrics, log *slog.Logger) *capture {
 	idle := make(chan struct{})
 	close(idle)
-	return &capture{name: name, src: src, store: store, meter: m, log: log.With("source", name), state: "connecting", idle: idle,
+	return &capture{name: name, src: src, store: store, meter: m, full: func() {}, log: log.With("source", name), state: "connecting", idle: idle,
 		resume: make(chan struct{}, 1)}
 }
 
@@ -225,6 +226,9 @@ func (c *capture) journal(ctx context.Context, group []cdc.Batch) error {
 			return fmt.Errorf("journalling changes of %s: %w", c.name, err)
 		}
 		c.set("paused", err)
+		if errors.Is(err, checkpoint.ErrJournalFull) {
+			c.full()
+		}
 		select {
 		case <-time.After(pauseCheck):
 		case <-ctx.Done():

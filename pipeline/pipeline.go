@@ -49,6 +49,7 @@ type Pipeline struct {
 	metrics  *metrics
 	started  time.Time
 	changed  string // mapping active before this start
+	trim     chan struct{}
 }
 
 // Bounds and defaults.
@@ -66,10 +67,13 @@ func New(o Options) (*Pipeline, error) {
 	if o.Grace == 0 {
 		o.Grace = defaultGrace
 	}
-	p := &Pipeline{o: o, store: o.Store, log: o.Log, started: time.Now(), metrics: newMetrics(o.Metrics)}
+	p := &Pipeline{o: o, store: o.Store, log: o.Log, started: time.Now(), metrics: newMetrics(o.Metrics),
+		trim: make(chan struct{}, 1)}
 	p.project = newProjector(o.Store, o.Codecs, o.Log, p.wake)
 	for _, name := range names(o.Sources) {
-		p.captures = append(p.captures, newCapture(name, o.Sources[name], o.Store, p.metrics, o.Log))
+		c := newCapture(name, o.Sources[name], o.Store, p.metrics, o.Log)
+		c.full = p.trimNow
+		p.captures = append(p.captures, c)
 	}
 	for _, name := range names(o.Sinks) {
 		workers := o.Workers[name]
@@ -292,6 +296,14 @@ func (p *Pipeline) deliverAll(ctx, hard context.Context) error {
 	return group.Wait()
 }
 
+// trimNow asks tend to trim before its time: the journal is full.
+func (p *Pipeline) trimNow() {
+	select {
+	case p.trim <- struct{}{}:
+	default:
+	}
+}
+
 // tend trims the journal and ends verify-first when its reason is gone.
 func (p *Pipeline) tend(ctx context.Context) error {
 	tick := time.NewTicker(trimEvery)
@@ -301,6 +313,7 @@ func (p *Pipeline) tend(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-p.trim:
 		}
 		keep, settled, err := p.needed()
 		if err != nil {

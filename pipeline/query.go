@@ -249,13 +249,18 @@ func CheckpointOf(store *checkpoint.Store) (CheckpointView, error) { return chec
 func checkpointView(store *checkpoint.Store, sources []string) (CheckpointView, error) {
 	id := store.Identity()
 	v := CheckpointView{Store: id.ID, Epoch: id.Epoch, Applied: store.Applied().Index, Last: store.Last(), Bindings: map[string]string{}}
-	err := store.View(func(tx *checkpoint.Txn) error {
+	backups, err := store.Backups()
+	if err != nil {
+		return v, err
+	}
+	err = store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
 		var m mappingEntry
 		if _, err := s.load(bucketSystem, "mapping", &m); err != nil {
 			return err
 		}
 		v.Mapping = m.Version
+		v.Backups = backups
 		err := s.Scan(bucketSource, "", "", func(k string, raw []byte) (bool, error) {
 			var src sourceState
 			if err := json.Unmarshal(raw, &src); err != nil {
