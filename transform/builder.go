@@ -21,7 +21,8 @@ type builder struct {
 	*compiler
 	at     *yaml.Node
 	sc     *scope
-	text   string
+	text   string // in CEL
+	shown  string // as the author wrote it
 	inSum  bool
 	failed bool
 }
@@ -31,7 +32,7 @@ var factory = ast.NewExprFactory()
 func (b *builder) build() (node, *cel.Type) {
 	parsed, issues := b.env.Parse(b.text)
 	if issues.Err() != nil {
-		b.fault(b.at, fmt.Sprintf("`%s`: %s", b.text, firstLine(issues)), "an expression", "")
+		b.fault(b.at, fmt.Sprintf("`%s`: %s", clip(b.shown, 120), firstLine(issues)), "an expression", "")
 		return nil, nil
 	}
 	n, t := b.node(parsed.NativeRep().Expr())
@@ -50,7 +51,7 @@ func firstLine(issues *cel.Issues) string {
 
 func (b *builder) bad(found, expected, fix string) (node, *cel.Type) {
 	b.failed = true
-	b.fault(b.at, fmt.Sprintf("`%s`: %s", clip(b.text, 120), found), expected, fix)
+	b.fault(b.at, fmt.Sprintf("`%s`: %s", clip(b.shown, 120), found), expected, fix)
 	return constNode{types.NullValue}, cel.DynType
 }
 

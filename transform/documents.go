@@ -66,6 +66,11 @@ var documentKeys = []string{"root", "lines", "original", "key", "released_at", "
 func (c *compiler) documentRules(f field) {
 	for _, df := range c.fields(f.value, "documents") {
 		got := c.record(df.value, "document "+df.key, documentKeys, nil)
+		if e, ok := got["emit"]; ok && e.value.Kind == yaml.MappingNode {
+			for i := 0; i < len(e.value.Content); i += 2 {
+				c.emits[e.value.Content[i].Value] = true
+			}
+		}
 		if !c.need(df.at, got, "document "+df.key, "root", "key", "released_at", "emit", "set", "amount", "total") {
 			continue
 		}
@@ -212,7 +217,7 @@ func (c *compiler) complete(d *document, f field, sc *scope) {
 		k := check{n.Value, c.compile(n, strings.TrimSpace(m[1]), sc), c.compile(n, strings.TrimSpace(m[2]), sc)}
 		for _, side := range []*expr{k.l, k.r} {
 			if !isDyn(side.typ) && bare(side.typ) != "int" && bare(side.typ) != "decimal" {
-				c.fault(n, fmt.Sprintf("`%s`, which is a %s", side.text, typeName(side.typ)), "a number on both sides", "")
+				c.fault(n, fmt.Sprintf("`%s`, which is %s", side.text, article(side.typ)), "a number on both sides", "")
 			}
 		}
 		d.checks = append(d.checks, k)

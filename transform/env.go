@@ -199,6 +199,15 @@ func typeName(t *cel.Type) string {
 	return bare(t)
 }
 
+// article is the type with its article, for sentences.
+func article(t *cel.Type) string {
+	name := typeName(t)
+	if strings.ContainsRune("aeiou", rune(name[0])) {
+		return "an " + name
+	}
+	return "a " + name
+}
+
 // bare is a type's name without its wrapper for null.
 func bare(t *cel.Type) string {
 	s := strings.TrimSuffix(strings.TrimPrefix(t.String(), "wrapper("), ")")

@@ -55,6 +55,7 @@ func (c *compiler) eventRules(f field) {
 }
 
 func (c *compiler) inCatalogue(f field) bool {
+	c.emits[f.key] = true
 	if _, ok := catalogue[f.key]; ok {
 		return true
 	}
@@ -109,7 +110,7 @@ func (c *compiler) eventRule(ef field, got map[string]field, t *table) {
 func (c *compiler) moment(f field, sc *scope) *expr {
 	e := c.expression(f.value, sc)
 	if !isDyn(e.typ) && !slices.Contains([]string{"date", "timestamp_without_zone", "google.protobuf.Timestamp"}, bare(e.typ)) {
-		c.fault(f.value, fmt.Sprintf("`%s`, which is a %s", e.text, typeName(e.typ)), "a date, a timestamp or an instant", "")
+		c.fault(f.value, fmt.Sprintf("`%s`, which is %s", e.text, article(e.typ)), "a date, a timestamp or an instant", "")
 	}
 	return e
 }

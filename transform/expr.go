@@ -126,7 +126,7 @@ type compiler struct {
 	m       *Mapping
 	env     *cel.Env
 	catalog map[string][]*cdc.Schema // nil: kinds of columns are not known
-	told    map[string]bool          // columns already reported missing
+	emits   map[string]bool          // events that the file declares, faulty ones too
 }
 
 // value compiles a right-hand side: quoted text stands for itself, with {expressions} in it; anything else is an
@@ -157,7 +157,7 @@ func (c *compiler) compile(n *yaml.Node, text string, sc *scope) *expr {
 	alts, optional := desugar(text)
 	e := &expr{text: text, at: c.where(n), optional: optional, typ: cel.DynType}
 	for i, alt := range alts {
-		b := builder{compiler: c, at: n, sc: sc, text: alt}
+		b := builder{compiler: c, at: n, sc: sc, text: alt, shown: text}
 		nd, typ := b.build()
 		if nd == nil {
 			nd, typ = constNode{types.NullValue}, cel.DynType
@@ -177,7 +177,7 @@ func (c *compiler) compile(n *yaml.Node, text string, sc *scope) *expr {
 func (c *compiler) condition(n *yaml.Node, sc *scope) *expr {
 	e := c.expression(n, sc)
 	if !isDyn(e.typ) && bare(e.typ) != "bool" {
-		c.fault(n, fmt.Sprintf("`%s`, which is a %s", e.text, typeName(e.typ)), "a condition that is true or false", "")
+		c.fault(n, fmt.Sprintf("`%s`, which is %s", e.text, article(e.typ)), "a condition that is true or false", "")
 	}
 	return e
 }

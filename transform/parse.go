@@ -29,7 +29,7 @@ func Parse(file string, src []byte) (*Mapping, error) {
 
 // parse compiles the file, with the kinds of the catalog's columns if there is one.
 func parse(file string, src []byte, catalog map[string][]*cdc.Schema) (*Mapping, Faults) {
-	c := &compiler{reader: reader{file: file}, catalog: catalog, m: &Mapping{file: file, text: src,
+	c := &compiler{reader: reader{file: file}, catalog: catalog, emits: map[string]bool{}, m: &Mapping{file: file, text: src,
 		sources: map[string]*source{}, codes: map[string]*codeTable{}, xrefs: map[string]*xref{}, tables: map[string]*table{}}}
 	doc, err := readDocument(src)
 	if err != nil {
@@ -143,12 +143,20 @@ func (c *compiler) sources(f field) {
 			case "currency":
 				s.currency = text
 				if len(text) != 3 || strings.ToUpper(text) != text {
-					c.fault(v.value, fmt.Sprintf("the currency %q", text), "an ISO 4217 code", strings.ToUpper(text))
+					c.fault(v.value, fmt.Sprintf("the currency %q", text), "an ISO 4217 code", isoLike(text))
 				}
 			}
 		}
 		c.m.sources[s.name] = s
 	}
+}
+
+// isoLike is the currency code that was perhaps meant.
+func isoLike(text string) string {
+	if len(text) == 3 {
+		return strings.ToUpper(text)
+	}
+	return "USD"
 }
 
 // tableOf finds "<source>.<table>" or "<source>.<schema>.<table>".

@@ -58,6 +58,9 @@ func (c *compiler) postRules(f field) {
 func (c *compiler) post(pf field, event string, p *post, got map[string]field) {
 	p.event = event
 	sc, add := c.emitter(event)
+	if sc == nil && c.emits[event] && len(c.faults) > 0 {
+		return // its own fault is told
+	}
 	if sc == nil {
 		c.fault(pf.at, fmt.Sprintf("a post of %q", event), "an event that this mapping makes with all its fields", suggest(event, c.made()))
 		return

@@ -82,7 +82,7 @@ func (b *builder) amount(fn string, args []ast.Expr) (node, *cel.Type) {
 	}
 	n, t := b.node(args[0])
 	if !isDyn(t) && bare(t) != "decimal" && bare(t) != "int" {
-		return b.bad(fmt.Sprintf("%s of a %s", fn, typeName(t)), "a decimal", "")
+		return b.bad(fmt.Sprintf("%s of %s", fn, article(t)), "a decimal", "")
 	}
 	if fn == "sum" {
 		return sumNode{n}, decimalType
@@ -100,7 +100,7 @@ func (b *builder) lineName() string {
 func (b *builder) boolean(e ast.Expr) node {
 	n, t := b.node(e)
 	if !b.failed && !isDyn(t) && bare(t) != "bool" {
-		b.bad("a "+typeName(t)+" where true or false is needed", "a condition", "")
+		b.bad(article(t)+" where true or false is needed", "a condition", "")
 	}
 	return n
 }
@@ -188,7 +188,7 @@ func (b *builder) verb(fn string, args []ast.Expr) (node, *cel.Type) {
 	}
 	value, vt := b.node(args[1])
 	if !b.failed && !isDyn(vt) && !isDyn(typ) && bare(vt) != bare(typ) {
-		return b.bad(fmt.Sprintf("%s that becomes a %s", typeName(typ), typeName(vt)), "a value of the column's type", "")
+		return b.bad(fmt.Sprintf("%s that becomes %s", typeName(typ), article(vt)), "a value of the column's type", "")
 	}
 	became.value = value
 	b.label(col, value)
@@ -247,7 +247,7 @@ func (b *builder) firstOf(args []ast.Expr) (node, *cel.Type) {
 	for _, a := range args {
 		x, t := b.node(a)
 		if !b.failed && !isDyn(typ) && !isDyn(t) && bare(typ) != bare(t) {
-			return b.bad(fmt.Sprintf("first of a %s and a %s", typeName(typ), typeName(t)), "values of one type", "")
+			return b.bad(fmt.Sprintf("first of %s and %s", article(typ), article(t)), "values of one type", "")
 		}
 		if isDyn(typ) {
 			typ = t
@@ -306,7 +306,7 @@ func (b *builder) lookup(name string, args []ast.Expr) (node, *cel.Type) {
 			continue
 		}
 		if !isDyn(t) && !slices.Contains([]string{"date", "timestamp_without_zone", "google.protobuf.Timestamp"}, bare(t)) {
-			return b.bad("as_of a "+typeName(t), "a date", "")
+			return b.bad("as_of "+article(t), "a date", "")
 		}
 		n.asOf = v
 	}

@@ -275,7 +275,7 @@ func (c *compiler) xrefTable(x *xref, got map[string]field) {
 
 // plainColumn resolves a column named outside an expression.
 func (c *compiler) plainColumn(n *yaml.Node, t *table, name string) int {
-	b := builder{compiler: c, at: n, text: name, sc: &scope{}}
+	b := builder{compiler: c, at: n, text: name, shown: name, sc: &scope{}}
 	if col, ok := first(b.column(root{t, newRow}, name)).(columnNode); ok {
 		return col.col
 	}
