@@ -58,7 +58,8 @@ type rule struct {
 }
 
 // trytonRules is the classification of Tryton 6.0, English texts (the language is pinned in every call). Whether a write
-// that failed was rolled back decides between RetryLater and Unknown; a kind that is not listed is Unknown.
+// that failed was rolled back decides between RetryLater and Unknown; a kind that is not listed is Unknown. Setup is what
+// stops every document; what stops only those of one date, account or tax is Rejected, and the others go on.
 var trytonRules = []rule{
 	{kindDial, "", sinks.RetryLater, codeOutage, true, "Is the Tryton server running and reachable?"},
 	{kindCut, "", sinks.Unknown, codeOutage, true, hintCut},
@@ -90,13 +91,13 @@ var trytonRules = []rule{
 
 	{"UserError", "must be unique", sinks.RetryLater, codeExists, false, hintExists},
 	{"UserError", "must set an accounting date after", sinks.RetryLater, codeNumberOrder, false, "A later document of this number sequence is already posted."},
-	{"UserError", "must create a period", sinks.Setup, codePeriod, false, "Open or create the period in Tryton (Financial / Fiscal Years), or change the document's date."},
-	{"UserError", "must create a fiscal year", sinks.Setup, codePeriod, false, "Create the fiscal year in Tryton, or change the document's date."},
-	{"UserError", "closed period", sinks.Setup, codePeriod, false, "Reopen the period in Tryton, or change the document's date."},
-	{"UserError", "closed journal-period", sinks.Setup, codePeriod, false, "Reopen the journal's period in Tryton."},
+	{"UserError", "must create a period", sinks.Rejected, codePeriod, false, "Open or create the period in Tryton (Financial / Fiscal Years), or change the document's date."},
+	{"UserError", "must create a fiscal year", sinks.Rejected, codePeriod, false, "Create the fiscal year in Tryton, or change the document's date."},
+	{"UserError", "closed period", sinks.Rejected, codePeriod, false, "Reopen the period in Tryton, or change the document's date."},
+	{"UserError", "closed journal-period", sinks.Rejected, codePeriod, false, "Reopen the journal's period in Tryton."},
 	{"UserError", "must define a sequence on fiscal year", sinks.Setup, "NUMBERING", false, "Set the invoice sequences of the fiscal year in Tryton."},
-	{"UserError", "no rate found for currency", sinks.Setup, "CURRENCY_RATE", false, "Enter the currency's rate in Tryton."},
-	{"UserError", "you must append a remainder line", sinks.Setup, "PAYMENT_TERM", false, "The payment term needs a last line of type Remainder in Tryton."},
+	{"UserError", "no rate found for currency", sinks.Rejected, "CURRENCY_RATE", false, "Enter the currency's rate in Tryton."},
+	{"UserError", "you must append a remainder line", sinks.Rejected, "PAYMENT_TERM", false, "The payment term needs a last line of type Remainder in Tryton."},
 	{"UserError", "because it is posted, paid or cancelled", sinks.Conflict, "IMMUTABLE", false, "A posted document is corrected by a credit memo, never changed."},
 	{"UserError", "is posted, paid or cancelled", sinks.Conflict, "IMMUTABLE", false, "A posted document is corrected by a credit memo, never changed."},
 	{"UserError", "you are not allowed to read records", sinks.Conflict, codeNotFound, false, "The record is gone, or the user may not see its company."},

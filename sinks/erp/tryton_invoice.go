@@ -137,7 +137,7 @@ func (d document) check() *sinks.Outcome {
 		sum = sum.Add(l.net)
 		tax, amounts = tax.Add(l.taxAmount), amounts || l.hasAmount
 		if l.hasAmount && !l.taxAmount.IsZero() && l.taxName == "" {
-			return setup("UNKNOWN_TAX", fmt.Sprintf("lines[%d].tax", i), "The line bears tax, and no tax is configured.",
+			return rejected("UNKNOWN_TAX", fmt.Sprintf("lines[%d].tax", i), "The line bears tax, and no tax is configured.",
 				"Set tax in the sink's configuration, or map the line's tax to the name of a tax in Tryton.")
 		}
 	}
@@ -264,7 +264,7 @@ func (x *exchange) header(d document, co company, p record) (record, *sinks.Outc
 	case term == "" && fallback != 0:
 		v["payment_term"] = fallback
 	case term == "" && x.cfg.PaymentTerm == "":
-		return nil, setup("UNKNOWN_TERM", "payment_term", fmt.Sprintf("Neither the document, nor party %q, nor the configuration names a payment term.", d.Party),
+		return nil, rejected("UNKNOWN_TERM", "payment_term", fmt.Sprintf("Neither the document, nor party %q, nor the configuration names a payment term.", d.Party),
 			"Set payment_term of the customer in Tryton, of the document in the mapping, or of the sink.")
 	default:
 		if term == "" {

@@ -49,6 +49,7 @@ func TestTryton(t *testing.T) {
 		{"the source's cents win", (*live).cents},
 		{"credit memo", (*live).creditMemo},
 		{"back-dated documents", (*live).backDated},
+		{"closed period", (*live).closedPeriod},
 		{"refused before anything is sent", (*live).refusals},
 		{"a draft created twice", (*live).createdTwice},
 		{"somebody else's hands", (*live).otherHands},
@@ -266,6 +267,24 @@ func (l *live) backDated(t *testing.T) {
 	wantFacts(t, o, map[string]string{"date": old.Format(dateForm), "posting_date": posting})
 }
 
+// closedPeriod holds up the documents of its dates and no others, until somebody opens it.
+func (l *live) closedPeriod(t *testing.T) {
+	l.addCustomer(t, "C-11")
+	at := time.Now().UTC().AddDate(0, 0, -100)
+	day := sinktest.WireDate(at.Year(), int(at.Month()), at.Day())
+	period := l.rpc.Rows("account.period", []any{[]any{"start_date", "<=", day}, []any{"end_date", ">=", day}}, "id")[0]["id"]
+	op := invoiceOp("A-1100", "C-11", at.Format(dateForm), "11.00")
+	l.rpc.Must(nil, "account.period.close", []any{period})
+	_, out := l.sink.Prepare(t.Context(), op, "create", nil, time.Now())
+	if out == nil {
+		t.Fatal("a closed period is taken")
+	}
+	want(t, *out, sinks.Rejected, codePeriod)
+	l.post(t, invoiceOp("A-1101", "C-11", today(), "11.00"))
+	l.rpc.Must(nil, "account.period.reopen", []any{period})
+	l.post(t, op)
+}
+
 func (l *live) refusals(t *testing.T) {
 	l.addCustomer(t, "C-5")
 	for _, c := range []struct {
@@ -275,12 +294,12 @@ func (l *live) refusals(t *testing.T) {
 		code  string
 	}{
 		{"future", invoiceOp("A-500", "C-5", time.Now().AddDate(0, 0, 3).Format(dateForm), "1.00"), sinks.Rejected, "FUTURE_DATE"},
-		{"no period", invoiceOp("A-501", "C-5", "2019-05-01", "1.00"), sinks.Setup, codePeriod},
+		{"no period", invoiceOp("A-501", "C-5", "2019-05-01", "1.00"), sinks.Rejected, codePeriod},
 		{"no party", invoiceOp("A-502", "C-5x", today(), "1.00"), sinks.Rejected, "UNKNOWN_CUSTOMER"},
 		{"sum", operation("sales_invoice", "A-503", `{"reference":"A-503","party":"C-5","date":"2026-01-02","currency":"USD","net":"2.00","tax":"0","total":"2.00","lines":[{"account":"4000","net":"1.00"}]}`), sinks.Rejected, codeTotal},
-		{"account", operation("sales_invoice", "A-504", `{"reference":"A-504","party":"C-5","date":"2026-01-02","currency":"USD","net":"2.00","tax":"0","total":"2.00","lines":[{"account":"4999","net":"2.00"}]}`), sinks.Setup, "UNKNOWN_ACCOUNT"},
+		{"account", operation("sales_invoice", "A-504", `{"reference":"A-504","party":"C-5","date":"2026-01-02","currency":"USD","net":"2.00","tax":"0","total":"2.00","lines":[{"account":"4999","net":"2.00"}]}`), sinks.Rejected, "UNKNOWN_ACCOUNT"},
 		{"tax rate", operation("sales_invoice", "A-505", `{"reference":"A-505","party":"C-5","date":"2026-01-02","currency":"USD","net":"100.00","tax":"10.00","total":"110.00","lines":[{"account":"4000","net":"100.00","tax":"Sales tax 8.25%"}]}`), sinks.Rejected, "TAX_MISMATCH"},
-		{"currency", operation("sales_invoice", "A-506", `{"reference":"A-506","party":"C-5","date":"2026-01-02","currency":"XXX","net":"2.00","tax":"0","total":"2.00","lines":[{"account":"4000","net":"2.00"}]}`), sinks.Setup, "UNKNOWN_CURRENCY"},
+		{"currency", operation("sales_invoice", "A-506", `{"reference":"A-506","party":"C-5","date":"2026-01-02","currency":"XXX","net":"2.00","tax":"0","total":"2.00","lines":[{"account":"4000","net":"2.00"}]}`), sinks.Rejected, "UNKNOWN_CURRENCY"},
 		{"field", operation("sales_invoice", "A-507", `{"reference":"A-507","customer":"C-5"}`), sinks.Rejected, "BODY"},
 		{"state", operation("customer", "C-5", `{"code":"C-5","name":"x","state":"ZZ","country":"US"}`), sinks.Rejected, "UNKNOWN_STATE"},
 	} {

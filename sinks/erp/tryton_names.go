@@ -61,7 +61,7 @@ func (n *names) forget() {
 	n.co = company{}
 }
 
-// lookup resolves a name to its row. A name that Tryton does not know blocks every document that uses it: setup.
+// lookup resolves a name of a document to its row.
 type lookup struct {
 	model  string
 	by     string // the field that holds the name
@@ -100,10 +100,10 @@ func (x *exchange) resolve(l lookup, name string) (record, *sinks.Outcome) {
 	}
 	switch len(rows) {
 	case 0:
-		return nil, setup(l.code, l.field, fmt.Sprintf("Tryton has no %s %q in company %s.", l.what, name, co.name),
+		return nil, rejected(l.code, l.field, fmt.Sprintf("Tryton has no %s %q in company %s.", l.what, name, co.name),
 			fmt.Sprintf("Create the %s in Tryton, or correct the name in the mapping.", l.what))
 	case 2:
-		return nil, setup(l.code, l.field, fmt.Sprintf("Tryton has more than one %s %q.", l.what, name),
+		return nil, rejected(l.code, l.field, fmt.Sprintf("Tryton has more than one %s %q.", l.what, name),
 			fmt.Sprintf("Rename or archive all but one %s in Tryton.", l.what))
 	}
 	x.names.put(key, rows[0])

@@ -53,10 +53,13 @@ func (x *exchange) postingDate(d document, co company, now time.Time) (posting, 
 		return p, out
 	}
 	if x.cfg.PostingDate == PostDocument {
-		return p, setup(codeNumberOrder, "date", fmt.Sprintf("The document is dated %s, and number %s is already out.", d.Date, later),
+		return p, rejected(codeNumberOrder, "date", fmt.Sprintf("The document is dated %s, and number %s is already out.", d.Date, later),
 			"Set posting_date: document_or_today, or number by period in Tryton.")
 	}
 	p, later, out = x.numbering(now.In(co.zone).Format(dateForm), kind, co)
+	if out != nil && out.Code == codePeriod {
+		out.Class = sinks.Setup // nothing can be posted today
+	}
 	if out == nil && later != "" {
 		return p, setup(codeNumberOrder, "date", fmt.Sprintf("Number %s is posted after today, so none can be given today.", later),
 			"Somebody posted a document in the future; correct it in Tryton.")
@@ -77,10 +80,10 @@ func (x *exchange) openPeriod(date string, co company) (record, *sinks.Outcome) 
 	}
 	const hint = "Open or create the period in Tryton (Financial / Fiscal Years), or change the document's date."
 	if len(rows) == 0 {
-		return nil, setup(codePeriod, "date", fmt.Sprintf("Tryton has no period for %s.", date), hint)
+		return nil, rejected(codePeriod, "date", fmt.Sprintf("Tryton has no period for %s.", date), hint)
 	}
 	if p := rows[0]; p.text("state") != "open" || p.sub("fiscalyear").text("state") != "open" {
-		return nil, setup(codePeriod, "date", fmt.Sprintf("The period %s of %s is closed.", p.text("name"), date), hint)
+		return nil, rejected(codePeriod, "date", fmt.Sprintf("The period %s of %s is closed.", p.text("name"), date), hint)
 	}
 	return rows[0], nil
 }

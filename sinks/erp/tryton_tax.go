@@ -27,7 +27,7 @@ type taxGroup struct {
 // add puts a line's net amount under its tax.
 func (b *taxBook) add(tax record, net decimal.Decimal) *sinks.Outcome {
 	if tax.text("type") != "percentage" || len(toIDs(tax["childs"])) > 0 {
-		return setup("UNSUPPORTED_TAX", "lines.tax", fmt.Sprintf("The tax %q is not a plain percentage.", tax.text("name")),
+		return rejected("UNSUPPORTED_TAX", "lines.tax", fmt.Sprintf("The tax %q is not a plain percentage.", tax.text("name")),
 			"Use a tax of type Percentage without children, one for each rate.")
 	}
 	for _, g := range b.groups {
@@ -48,7 +48,7 @@ func (b *taxBook) lines(want decimal.Decimal) ([]record, *sinks.Outcome) {
 	for _, g := range b.groups {
 		rate, err := decimal.NewFromString(g.tax.amount("rate"))
 		if err != nil {
-			return nil, setup("UNSUPPORTED_TAX", "lines.tax", fmt.Sprintf("The tax %q has no rate.", g.tax.text("name")), "")
+			return nil, rejected("UNSUPPORTED_TAX", "lines.tax", fmt.Sprintf("The tax %q has no rate.", g.tax.text("name")), "Set its rate in Tryton.")
 		}
 		g.natural = g.base.Mul(rate).RoundBank(b.digits)
 		sum = sum.Add(g.natural)
