@@ -18,6 +18,7 @@ type relation struct {
 	unlogged  bool
 	identity  string // pg_class.relreplident: d default, n nothing, f full, i index
 	usable    bool   // an UPDATE of a published row would find an identity
+	mayUse    bool   // the role may use the schema
 	mayRead   bool
 	owned     bool // the role may alter the table, and so publish it
 	columns   []attribute
@@ -41,7 +42,7 @@ SELECT c.oid, c.relkind::text, c.relpersistence <> 'p', c.relreplident::text,
          AND NOT (l.relreplident = 'f' OR EXISTS (
            SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid
            AND (l.relreplident = 'd' AND i.indisprimary OR l.relreplident = 'i' AND i.indisreplident)))),
-       has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT'),
+       has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT'),
        pg_has_role(c.relowner, 'USAGE')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2`
@@ -60,7 +61,7 @@ WHERE c.oid = $1 ORDER BY a.attnum`
 func lookUp(ctx context.Context, conn *pgx.Conn, table cdc.Table) (*relation, error) {
 	r := &relation{table: table}
 	err := conn.QueryRow(ctx, relationSQL, table.Schema, table.Name).
-		Scan(&r.oid, &r.kind, &r.unlogged, &r.identity, &r.usable, &r.mayRead, &r.owned)
+		Scan(&r.oid, &r.kind, &r.unlogged, &r.identity, &r.usable, &r.mayUse, &r.mayRead, &r.owned)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -101,6 +102,9 @@ func lookUp(ctx context.Context, conn *pgx.Conn, table cdc.Table) (*relation, er
 	return r, nil
 }
 
+// publishable reports whether a publication may contain the relation.
+func (r *relation) publishable() bool { return (r.kind == "r" || r.kind == "p") && !r.unlogged }
+
 // column returns the named column, or nil.
 func (r *relation) column(name string) *attribute {
 	for i := range r.columns {
@@ -135,7 +139,7 @@ func (s *Source) Catalog(ctx context.Context, want []cdc.Table) ([]*cdc.Schema, 
 		if err != nil {
 			return nil, err
 		}
-		if r != nil && r.mayRead {
+		if r != nil && r.mayUse && r.mayRead {
 			list = append(list, r.schema(s.cfg.Name, func(name string, _ bool) bool { return !s.masked(r.table, name) }))
 		}
 	}

@@ -85,7 +85,7 @@ func (s *Source) Check(ctx context.Context) ([]cdc.Finding, error) {
 			return nil, err
 		}
 		list = append(list, s.checkTable(t, r)...)
-		if r == nil {
+		if r == nil || !r.publishable() {
 			continue
 		}
 		list = append(list, checkIdentity(r))

@@ -24,6 +24,10 @@ func (s *Source) checkTable(t cdc.Table, r *relation) []cdc.Finding {
 			fmt.Sprintf("ALTER TABLE %s SET LOGGED;", tableName(t)))}
 	}
 	list := s.checkColumns(r)
+	if !r.mayUse {
+		list = append(list, fail("USAGE on schema "+t.Schema, "no privilege", "USAGE", "The snapshot reads the table.",
+			fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s;", identifier(t.Schema), identifier(s.cfg.User))))
+	}
 	if len(list) == 0 {
 		list = append(list, good(check, fmt.Sprintf("a %s of %d columns", kind, len(r.columns))))
 	}

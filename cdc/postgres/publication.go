@@ -100,15 +100,24 @@ func (s *Source) publish(ctx context.Context, conn *pgx.Conn, version int) error
 		return nil
 	}
 	var findings []cdc.Finding
+	var there []cdc.Table
 	for _, t := range missing {
 		r, err := lookUp(ctx, conn, t)
 		if err != nil {
 			return err
 		}
+		if r == nil { // dropped since: the rest of the stream goes on, and check says so
+			s.log.Warn("a selected table does not exist", "source", s.cfg.Name, "table", t.String())
+			continue
+		}
+		there = append(there, t)
 		findings = append(findings, s.checkTable(t, r)...)
-		if r != nil {
+		if r.publishable() {
 			findings = append(findings, checkIdentity(r))
 		}
+	}
+	if missing = there; p.exists && len(missing) == 0 {
+		return nil
 	}
 	if slices.ContainsFunc(findings, failed) {
 		return &cdc.RefusedError{Source: s.cfg.Name, Findings: findings}

@@ -1,0 +1,229 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"waybill/cdc"
+	"waybill/cdc/cdctest"
+	"waybill/cdc/postgres"
+)
+
+// TestRefusals covers Invariants 11 and 13: where the source cannot begin exactly where it must, or would hurt the
+// database, it says what it found and what to do, and leaves the server as it was.
+func TestRefusals(t *testing.T) {
+	p := cdctest.StartPostgres(t, "max_slot_wal_keep_size=32MB", "min_wal_size=32MB", "max_wal_size=48MB")
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Second)
+	defer cancel()
+	p.Exec(t, `CREATE TABLE loads (id int PRIMARY KEY, n int); INSERT INTO loads VALUES (1, 1)`)
+	source := func(t *testing.T, name string, sel ...cdc.Selection) *postgres.Source {
+		if sel == nil {
+			sel = []cdc.Selection{selection("loads", "n")}
+		}
+		s := postgres.New(config(p, name), sel, logger(t))
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	// snapshot runs a source to the end of its snapshot and closes it.
+	snapshot := func(t *testing.T, name string) cdc.Position {
+		t.Helper()
+		s := source(t, name)
+		f := follow(t, s)
+		f.open("")
+		f.until(1)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return f.pos
+	}
+	lost := func(t *testing.T, s *postgres.Source, pos cdc.Position, reason, hint string) {
+		t.Helper()
+		err := s.Open(ctx, pos)
+		var l *cdc.LostError
+		if !errors.As(err, &l) || !strings.Contains(l.Reason, reason) || !strings.Contains(l.Hint, hint) {
+			t.Fatalf("Open(%q) returned %v; want a LostError with %q and %q", pos, err, reason, hint)
+		}
+	}
+	const reset = "waybill checkpoint reset %s --to snapshot"
+
+	t.Run("slot does not exist", func(t *testing.T) {
+		pos := snapshot(t, "missing")
+		p.Exec(t, `SELECT pg_drop_replication_slot('waybill_missing')`)
+		lost(t, source(t, "missing"), pos, `slot "waybill_missing" does not exist`, fmt.Sprintf(reset, "missing"))
+	})
+
+	t.Run("slot is ahead of the store", func(t *testing.T) {
+		pos := snapshot(t, "ahead")
+		p.Exec(t, `INSERT INTO loads VALUES (2, 2); SELECT pg_switch_wal()`)
+		p.Exec(t, `SELECT pg_replication_slot_advance('waybill_ahead', pg_current_wal_lsn())`)
+		lost(t, source(t, "ahead"), pos, "ahead of the stored position", fmt.Sprintf(reset, "ahead"))
+	})
+
+	t.Run("another server, timeline or an earlier time", func(t *testing.T) {
+		pos := string(snapshot(t, "history"))
+		parts := strings.SplitN(pos, "/", 4)
+		s := source(t, "history")
+		lost(t, s, cdc.Position("pg/1234567890/"+parts[2]+"/"+parts[3]), "another server", "reset")
+		lost(t, s, cdc.Position("pg/"+parts[1]+"/2/"+parts[3]), "is on timeline 1, the stored position", "reset")
+		lost(t, s, cdc.Position("pg/"+parts[1]+"/1/7F/0"), "restored to an earlier time", "reset")
+		if err := s.Open(ctx, "nonsense"); err == nil || !strings.Contains(err.Error(), `reading position "nonsense"`) {
+			t.Errorf("Open returned %v", err)
+		}
+		f := follow(t, s) // and the true one still works
+		f.open(cdc.Position(pos))
+		f.next()
+	})
+
+	t.Run("slot of somebody else", func(t *testing.T) {
+		pos := snapshot(t, "foreign")
+		p.Exec(t, `SELECT pg_drop_replication_slot('waybill_foreign')`)
+		p.Exec(t, `SELECT pg_create_logical_replication_slot('waybill_foreign', 'test_decoding')`)
+		lost(t, source(t, "foreign"), pos, `with plugin "test_decoding"`, "reset")
+		if err := source(t, "foreign").Release(ctx); err == nil || !strings.Contains(err.Error(), "not ours") {
+			t.Errorf("Release returned %v", err)
+		}
+		p.Exec(t, `SELECT pg_drop_replication_slot('waybill_foreign')`)
+	})
+
+	t.Run("empty store beside a slot", func(t *testing.T) {
+		pos := snapshot(t, "empty")
+		lost(t, source(t, "empty"), "", "this store has no position for it", fmt.Sprintf(reset, "empty"))
+		running := source(t, "empty")
+		f := follow(t, running)
+		f.open(pos)
+		lost(t, source(t, "empty"), "", "in use by process", "another slot name")
+		if err := source(t, "empty").Release(ctx); err == nil || !strings.Contains(err.Error(), "uses it") {
+			t.Errorf("Release of a slot in use returned %v", err)
+		}
+		running.Close()
+		for range 2 { // Release may be repeated
+			if err := source(t, "empty").Release(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var left int
+		if err := p.DB.QueryRow(`SELECT (SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'waybill_empty') +
+			(SELECT count(*) FROM pg_publication WHERE pubname = 'waybill_empty')`).Scan(&left); err != nil || left != 0 {
+			t.Errorf("Release left %d things, %v", left, err)
+		}
+		snapshot(t, "empty")
+	})
+
+	t.Run("a crash in the snapshot leaves nothing", func(t *testing.T) {
+		p.Exec(t, `CREATE TABLE big (id int PRIMARY KEY, doc text); INSERT INTO big SELECT i, repeat('x', 1000) FROM generate_series(1, 5000) i`)
+		s := source(t, "crash", selection("big", "doc"))
+		f := follow(t, s)
+		f.open("")
+		if b, err := s.Next(ctx); err != nil || !b.More || b.Position != "" {
+			t.Fatalf("first part %+v, %v", b, err)
+		}
+		s.Close() // as the kernel closes the sockets of a process that was killed
+		if n := slots(t, p, "waybill_crash%"); n != 0 {
+			t.Errorf("%d slots are left", n)
+		}
+		f.open("")
+		f.until(5000)
+	})
+
+	t.Run("a crash before the snapshot's end is stored", func(t *testing.T) {
+		memory := &memory{}
+		cfg := config(p, "unfinished")
+		cfg.Unfinished = memory
+		sel := []cdc.Selection{selection("loads", "n")}
+		first := postgres.New(cfg, sel, logger(t))
+		if err := first.Open(ctx, ""); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := first.Next(ctx); err != nil || b.More {
+			t.Fatalf("%+v, %v", b, err)
+		}
+		first.Close()
+		second := postgres.New(cfg, sel, logger(t)) // a new process, whose store has no position
+		defer second.Close()
+		f := follow(t, second)
+		f.open("")
+		f.until(1)
+		p.Exec(t, `UPDATE loads SET n = n + 1`)
+		f.until(len(f.rows) + 1)
+		second.Close()
+		lost(t, postgres.New(cfg, sel, logger(t)), "", "this store has no position for it", "reset") // the slot has moved on
+	})
+
+	t.Run("a table without identity is not published", func(t *testing.T) {
+		p.Exec(t, `CREATE TABLE bare (id int, n int)`)
+		err := source(t, "bare", selection("loads", "n"), selection("bare", "n")).Open(ctx, "")
+		var refused *cdc.RefusedError
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), `ALTER TABLE "public"."bare" REPLICA IDENTITY`) {
+			t.Fatalf("Open returned %v", err)
+		}
+		p.Exec(t, `INSERT INTO bare VALUES (1, 1); UPDATE bare SET n = 2`) // the database's own UPDATE still works
+		if n := slots(t, p, "waybill_bare%"); n != 0 {
+			t.Errorf("%d slots are left", n)
+		}
+	})
+
+	t.Run("a selected table joins the publication later", func(t *testing.T) {
+		pos := snapshot(t, "later")
+		p.Exec(t, `CREATE TABLE later (id int PRIMARY KEY)`)
+		s := source(t, "later", selection("loads", "n"), selection("later"))
+		f := follow(t, s)
+		f.open(pos)
+		p.Exec(t, `INSERT INTO later VALUES (7)`)
+		f.until(1)
+		expect(t, f.rows, `insert later id="7"`)
+		s.Close()
+		p.Exec(t, `CREATE TABLE bare2 (id int)`)
+		if err := source(t, "later", selection("bare2")).Open(ctx, f.pos); err == nil || !strings.Contains(err.Error(), "REPLICA IDENTITY") {
+			t.Errorf("Open returned %v", err)
+		}
+	})
+
+	t.Run("slot in use by a dead session", func(t *testing.T) {
+		pos := snapshot(t, "held")
+		holder := source(t, "held")
+		f := follow(t, holder)
+		f.open(pos)
+		s := source(t, "held")
+		if err := s.Open(ctx, pos); !errors.Is(err, cdc.ErrDisconnected) || !strings.Contains(err.Error(), "pg_terminate_backend") {
+			t.Fatalf("Open returned %v", err)
+		}
+	})
+
+	t.Run("log was removed", func(t *testing.T) {
+		pos := snapshot(t, "removed")
+		for range 8 {
+			p.Exec(t, `SELECT pg_logical_emit_message(false, 'fill', repeat('x', 9000000)); SELECT pg_switch_wal()`)
+		}
+		p.Exec(t, `CHECKPOINT`)
+		lost(t, source(t, "removed"), pos, "was invalidated", fmt.Sprintf(reset, "removed"))
+	})
+}
+
+// memory is a store's memory of unfinished snapshots.
+type memory struct{ slot, point string }
+
+func (m *memory) Remember(slot, point string) error { m.slot, m.point = slot, point; return nil }
+
+func (m *memory) Recall(slot string) (string, error) {
+	if slot != m.slot {
+		return "", nil
+	}
+	return m.point, nil
+}
+
+func slots(t *testing.T, p *cdctest.Postgres, like string) int {
+	t.Helper()
+	var n int
+	for until := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if err := p.DB.QueryRow(`SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE $1`, like).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 || time.Now().After(until) {
+			return n
+		}
+	}
+}
