@@ -68,7 +68,7 @@ func (c *compiler) documentRules(f field) {
 		got := c.record(df.value, "document "+df.key, documentKeys, nil)
 		if e, ok := got["emit"]; ok && e.value.Kind == yaml.MappingNode {
 			for i := 0; i < len(e.value.Content); i += 2 {
-				c.emits[e.value.Content[i].Value] = true
+				c.declared[e.value.Content[i].Value] = true
 			}
 		}
 		if !c.need(df.at, got, "document "+df.key, "root", "key", "released_at", "emit", "set", "amount", "total") {

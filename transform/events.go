@@ -55,7 +55,7 @@ func (c *compiler) eventRules(f field) {
 }
 
 func (c *compiler) inCatalogue(f field) bool {
-	c.emits[f.key] = true
+	c.declared[f.key] = true
 	if _, ok := catalogue[f.key]; ok {
 		return true
 	}

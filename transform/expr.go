@@ -123,10 +123,10 @@ type root struct {
 // compiler compiles the expressions of one file, with the live catalogs or without.
 type compiler struct {
 	reader
-	m       *Mapping
-	env     *cel.Env
-	catalog map[string][]*cdc.Schema // nil: kinds of columns are not known
-	emits   map[string]bool          // events that the file declares, faulty ones too
+	m        *Mapping
+	env      *cel.Env
+	catalog  map[string][]*cdc.Schema // nil: kinds of columns are not known
+	declared map[string]bool          // events that the file declares, faulty ones too
 }
 
 // value compiles a right-hand side: quoted text stands for itself, with {expressions} in it; anything else is an

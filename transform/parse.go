@@ -29,7 +29,7 @@ func Parse(file string, src []byte) (*Mapping, error) {
 
 // parse compiles the file, with the kinds of the catalog's columns if there is one.
 func parse(file string, src []byte, catalog map[string][]*cdc.Schema) (*Mapping, Faults) {
-	c := &compiler{reader: reader{file: file}, catalog: catalog, emits: map[string]bool{}, m: &Mapping{file: file, text: src,
+	c := &compiler{reader: reader{file: file}, catalog: catalog, declared: map[string]bool{}, m: &Mapping{file: file, text: src,
 		sources: map[string]*source{}, codes: map[string]*codeTable{}, xrefs: map[string]*xref{}, tables: map[string]*table{}}}
 	doc, err := readDocument(src)
 	if err != nil {

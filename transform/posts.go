@@ -58,7 +58,7 @@ func (c *compiler) postRules(f field) {
 func (c *compiler) post(pf field, event string, p *post, got map[string]field) {
 	p.event = event
 	sc, add := c.emitter(event)
-	if sc == nil && c.emits[event] && len(c.faults) > 0 {
+	if sc == nil && c.declared[event] && len(c.faults) > 0 {
 		return // its own fault is told
 	}
 	if sc == nil {
