@@ -79,17 +79,33 @@ sinks:
 }
 
 var (
-	cutoverLine = regexp.MustCompile(`(?m)^cutover:.*$`)
-	versionLine = regexp.MustCompile(`(?m)^version: *(\d+) *$`)
-	detCode     = regexp.MustCompile(`(?m)^( +)DET:.*$`)
+	cutoverLine  = regexp.MustCompile(`(?m)^cutover:.*$`)
+	testsSection = regexp.MustCompile(`(?ms)^tests:\n.*\z`)
+	versionLine  = regexp.MustCompile(`(?m)^version: *1 *$`)
 )
 
+// withCutover moves the cut-over. The inline tests at the end go: their documents are dated for the carrier's own cut-over.
 func withCutover(mapping string, at time.Time) (string, error) {
+	mapping = testsSection.ReplaceAllString(mapping, "")
 	if len(cutoverLine.FindAllString(mapping, -1)) != 1 {
 		return "", fmt.Errorf("writing the mapping: want one line that begins with \"cutover:\" in the carrier's mapping.yaml")
 	}
-	return cutoverLine.ReplaceAllString(mapping, "cutover: "+at.Format(time.RFC3339)), nil
+	return cutoverLine.ReplaceAllString(mapping, fmt.Sprintf("cutover: %q", at.Format(time.RFC3339))), nil
 }
 
 // withNewCharge is the next version of the mapping, which knows newChargeCode.
-func withNewCharge(mapping string) (string, error) { return mapping, nil }
+func withNewCharge(mapping string) (string, error) {
+	for _, table := range []struct{ name, entry string }{
+		{"charge", newChargeCode + ": TARPING"}, {"item", "TARPING: ACC"}, {"revenue_account", `TARPING: "4020"`},
+	} {
+		line := regexp.MustCompile(`(?m)^  ` + table.name + `: \{ `)
+		if len(line.FindAllString(mapping, -1)) != 1 {
+			return "", fmt.Errorf("writing version 2 of the mapping: want the code table %s on one line in the carrier's mapping.yaml", table.name)
+		}
+		mapping = line.ReplaceAllString(mapping, "${0}"+table.entry+", ")
+	}
+	if !versionLine.MatchString(mapping) {
+		return "", fmt.Errorf("writing version 2 of the mapping: want \"version: 1\" in the carrier's mapping.yaml")
+	}
+	return versionLine.ReplaceAllString(mapping, "version: 2"), nil
+}

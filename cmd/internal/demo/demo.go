@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"waybill/cmd/internal/books"
@@ -206,15 +207,23 @@ func (s *show) seed(ctx context.Context) error {
 
 // preview runs the two commands that people run before they go live.
 func (s *show) preview(ctx context.Context) error {
-	for _, name := range []string{"check", "plan"} {
-		s.console.say("$ waybill %s", name)
-		text, err := s.daemon.command(ctx, name)
-		if err != nil {
-			return err
-		}
-		s.console.say("%s", text)
+	s.console.say("$ waybill check")
+	text, err := s.daemon.command(ctx, "check")
+	if err != nil {
+		return err
 	}
+	s.console.say("%s (all of it: commands.log)", lastLine(text))
+	s.console.say("$ waybill plan")
+	if text, err = s.daemon.command(ctx, "plan"); err != nil {
+		return err
+	}
+	s.console.say("%s", text)
 	return nil
+}
+
+func lastLine(text string) string {
+	text = strings.TrimSpace(text)
+	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
 // terms are the terms of the books, with what waits by number.
@@ -225,9 +234,14 @@ func (s *show) terms(ctx context.Context, waiting []string) (books.Terms, error)
 	}
 	exceptions := map[string]bool{}
 	for _, number := range waiting {
-		exceptions[number] = true
+		exceptions[reference(number, 0)] = true
 	}
-	return books.Terms{Cutover: s.cutover, Zone: s.zone, Names: names, Exceptions: exceptions}, nil
+	return books.Terms{Cutover: s.cutover, Zone: s.zone, Names: names, Key: reference, Exceptions: exceptions}, nil
+}
+
+// reference is the key of a document in the ERP, as the carrier's mapping writes it.
+func reference(number string, revision int) string {
+	return fmt.Sprintf("nstar:%s:%d", number, revision)
 }
 
 // check compares the books.

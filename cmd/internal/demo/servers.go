@@ -20,7 +20,7 @@ import (
 // The legacy databases' names, and the role that reads them for Waybill. The servers listen on 127.0.0.1 and die with the demo.
 const (
 	dispatchDatabase = "nstar_tms"
-	billingDatabase  = "nstar_billing"
+	billingDatabase  = "billing" // as the mapping calls it
 	captureUser      = "waybill_capture"
 	capturePassword  = "capture-demo"
 )
