@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+
+	"golang.org/x/sync/errgroup"
+
+	"waybill/cdc"
+	"waybill/cdc/mysql"
+	"waybill/cdc/postgres"
+	"waybill/checkpoint"
+)
+
+// job is what a child process does. It travels as its argument, the sample comes back on standard output.
+type job struct {
+	Kind     string // position, stream, snapshot, raw, latency, seed, engine
+	Driver   string // postgres or mariadb
+	Host     string
+	Port     int
+	User     string
+	Password string
+	Database string
+	Slot     string
+	Table    string
+	Position string
+	EndPos   string // file:position where a raw drain of MariaDB ends; LSN of PostgreSQL
+	Dir      string // of the store
+	Changes  int
+	Adopt    bool
+}
+
+func child(text string) error {
+	var j job
+	if err := json.Unmarshal([]byte(text), &j); err != nil {
+		return fmt.Errorf("reading the job: %w", err)
+	}
+	work := map[string]func(context.Context, job) (sample, error){"position": position, "stream": stream, "snapshot": stream,
+		"raw": raw, "latency": latency, "seed": seedEngine, "engine": engine}[j.Kind]
+	if work == nil {
+		return fmt.Errorf("no job %q", j.Kind)
+	}
+	s, err := work(context.Background(), j)
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w", j.Kind, j.Driver, err)
+	}
+	return json.NewEncoder(os.Stdout).Encode(s)
+}
+
+// do runs the job in a child process.
+func (j job) do() (s sample, err error) {
+	text, err := json.Marshal(j)
+	if err != nil {
+		return s, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return s, err
+	}
+	cmd := exec.Command(self, "child", string(text))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return s, fmt.Errorf("measuring %s %s: %w", j.Driver, j.Kind, err)
+	}
+	return s, json.Unmarshal(out, &s)
+}
+
+func (j job) selection() []cdc.Selection {
+	if j.Driver == "postgres" {
+		return []cdc.Selection{{Table: cdc.Table{Schema: "public", Name: j.Table}, Columns: pgColumns}}
+	}
+	return []cdc.Selection{{Table: cdc.Table{Schema: j.Database, Name: j.Table}, Columns: myColumns}}
+}
+
+type database interface {
+	cdc.Source
+	cdc.Inspector
+}
+
+func (j job) source() database {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if j.Driver == "postgres" {
+		return postgres.New(j.postgres(), j.selection(), log)
+	}
+	return mysql.New(mysql.Config{Name: "bench", Flavor: mysql.MariaDB, Host: j.Host, Port: j.Port, User: j.User, Password: j.Password,
+		Database: j.Database}, j.selection(), log)
+}
+
+func (j job) postgres() postgres.Config {
+	return postgres.Config{Name: "bench", Host: j.Host, Port: j.Port, User: j.User, Password: j.Password, Database: j.Database,
+		SSLMode: "disable", Slot: j.Slot, Publication: "waybill_bench"}
+}
+
+// position opens the source afresh and returns where its stream begins.
+func position(ctx context.Context, j job) (sample, error) {
+	src := j.source()
+	if err := src.Open(ctx, ""); err != nil {
+		return sample{}, err
+	}
+	for {
+		b, err := src.Next(ctx)
+		if err != nil {
+			return sample{}, errors.Join(err, src.Close())
+		}
+		if b.Position != "" && !b.More {
+			src.Confirm(b.Position)
+			return sample{Pos: string(b.Position)}, src.Close()
+		}
+	}
+}
+
+// stream drains the source into a synced journal with the calls of the pipeline's capture: batches that queue up share a sync,
+// and only after it the source is confirmed.
+func stream(ctx context.Context, j job) (sample, error) {
+	store, err := checkpoint.Open(j.Dir, checkpoint.Options{Adopt: j.Adopt})
+	if err != nil {
+		return sample{}, err
+	}
+	src := j.source()
+	m := begin()
+	if err := src.Open(ctx, cdc.Position(j.Position)); err != nil {
+		return sample{}, errors.Join(err, store.Close())
+	}
+	done, err := drain(ctx, src, store, j.Changes, func(cdc.Batch) error { return nil })
+	if err != nil {
+		return sample{}, errors.Join(err, src.Close(), store.Close())
+	}
+	s, err := m.end(done)
+	return s, errors.Join(err, src.Close(), store.Close())
+}
+
+// drain carries batches from the source into the journal until so many changes, whole transactions, are synced.
+func drain(ctx context.Context, src cdc.Source, store *checkpoint.Store, changes int, journalled func(cdc.Batch) error) (done int, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	batches := make(chan cdc.Batch, 4)
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(batches)
+		for read := 0; ; {
+			b, err := src.Next(gctx)
+			if err != nil {
+				return err
+			}
+			read += b.Changes
+			select {
+			case batches <- b:
+			case <-gctx.Done():
+				return gctx.Err()
+			}
+			if read >= changes && !b.More {
+				return nil
+			}
+		}
+	})
+	group.Go(func() error {
+		for b := range batches {
+			waiting, bytes := []cdc.Batch{b}, len(b.Data)
+			for more := true; more && bytes < 4<<20; {
+				select {
+				case next, ok := <-batches:
+					if more = ok; ok {
+						waiting, bytes = append(waiting, next), bytes+len(next.Data)
+					}
+				default:
+					more = false
+				}
+			}
+			n, err := journal(gctx, store, waiting)
+			if err != nil {
+				return err
+			}
+			done += n
+			last := waiting[len(waiting)-1]
+			if last.Position != "" {
+				src.Confirm(last.Position)
+			}
+			for _, b := range waiting {
+				if err := journalled(b); err != nil {
+					return err
+				}
+			}
+		}
+		return gctx.Err()
+	})
+	if err := group.Wait(); err != nil && !(errors.Is(err, context.Canceled) && done >= changes) {
+		return done, err
+	}
+	return done, nil
+}
+
+func journal(ctx context.Context, store *checkpoint.Store, group []cdc.Batch) (changes int, err error) {
+	entries := make([]checkpoint.Entry, len(group))
+	for i := range group {
+		payload, err := group[i].AppendBinary(make([]byte, 0, len(group[i].Data)+512))
+		if err != nil {
+			return 0, err
+		}
+		entries[i] = checkpoint.Entry{Kind: checkpoint.Rows, Payload: payload}
+		changes += group[i].Changes
+	}
+	_, err = store.Append(ctx, entries...)
+	return changes, err
+}
+
+// raw reads the stream with a bare reader that looks at nothing but the frames: the best that the server can send.
+func raw(ctx context.Context, j job) (sample, error) {
+	m := begin()
+	read := rawPostgres
+	if j.Driver != "postgres" {
+		read = rawMariaDB
+	}
+	if err := read(ctx, j); err != nil && !errors.Is(err, io.EOF) {
+		return sample{}, err
+	}
+	return m.end(j.Changes)
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"waybill/cdc/cdctest"
+)
+
+// myBench is the MariaDB server with the backlog.
+type myBench struct {
+	*cdctest.MariaDB
+	s     settings
+	dir   string
+	base  job
+	begin string // file:position where the backlog begins
+}
+
+func measureMariaDB(s settings, dir string, r *report) error {
+	m, err := cdctest.NewMariaDB(filepath.Join(dir, "maria"), cdctest.MariaDBOptions{Args: []string{"--max-binlog-size=1G", "--sync-binlog=0",
+		"--innodb-buffer-pool-size=1G", "--innodb-log-file-size=1G", "--innodb-flush-log-at-trx-commit=2"}})
+	if err != nil {
+		return err
+	}
+	defer m.Stop()
+	defer m.DB.Close()
+	b := &myBench{MariaDB: m, s: s, dir: dir}
+	b.base = job{Kind: "stream", Driver: "mariadb", Host: m.Host, Port: m.Port, User: m.User, Password: m.Password, Database: "bench",
+		Table: "bench_changes", Changes: s.Rows}
+	if err := b.load(); err != nil {
+		return fmt.Errorf("loading the backlog of MariaDB: %w", err)
+	}
+	if s.wants("mariadb") {
+		if err := b.stream(r); err != nil {
+			return fmt.Errorf("measuring mariadb-stream: %w", err)
+		}
+		if err := b.snapshot(r); err != nil {
+			return fmt.Errorf("measuring mariadb-snapshot: %w", err)
+		}
+	}
+	if s.wants("latency") {
+		return b.latency(r)
+	}
+	return nil
+}
+
+func (b *myBench) load() error {
+	ctx := context.Background()
+	conn, err := b.DB.Conn(ctx) // one session: USE holds
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	exec := func(statements ...string) error {
+		for _, text := range statements {
+			if _, err := conn.ExecContext(ctx, text); err != nil {
+				return fmt.Errorf("%w in %.60s", err, text)
+			}
+		}
+		return nil
+	}
+	if err := exec("CREATE DATABASE bench", "USE bench", fmt.Sprintf(myTable, "bench_changes"), fmt.Sprintf(myTable, "bench_rows"),
+		"CREATE TABLE bench_numbers (n INT PRIMARY KEY)", "INSERT INTO bench_numbers SELECT seq FROM seq_0_to_999", myProcedure); err != nil {
+		return err
+	}
+	if b.s.wants("mariadb") {
+		if err := exec(fmt.Sprintf("SET SESSION sql_log_bin = 0"), "INSERT INTO bench_rows SELECT "+myRow2+" FROM (SELECT seq FROM seq_1_to_"+
+			strconv.Itoa(b.s.Rows/2)+") s", "SET SESSION sql_log_bin = 1", "ANALYZE TABLE bench_rows"); err != nil {
+			return err
+		}
+	}
+	if err := exec("FLUSH BINARY LOGS"); err != nil {
+		return err
+	}
+	prepare := b.base
+	prepare.Kind = "position"
+	at, err := prepare.do()
+	if err != nil {
+		return err
+	}
+	b.base.Position = at.Pos
+	if b.begin, err = b.masterStatus(conn); err != nil {
+		return err
+	}
+	if !b.s.wants("mariadb") {
+		return nil
+	}
+	began := time.Now()
+	if err := exec(fmt.Sprintf("CALL bench_load(%d)", b.s.Rows)); err != nil {
+		return err
+	}
+	progress("MariaDB: %d changes written in %.0f s", b.s.Rows, time.Since(began).Seconds())
+	return nil
+}
+
+// myRow2 is myRow without the escaping of a format.
+var myRow2 = fmt.Sprintf(myRow)
+
+func (b *myBench) masterStatus(conn *sql.Conn) (string, error) {
+	var file, pos, do, ignore string
+	err := conn.QueryRowContext(context.Background(), "SHOW MASTER STATUS").Scan(&file, &pos, &do, &ignore)
+	return file + ":" + pos, err
+}
+
+func (b *myBench) stream(r *report) error {
+	var ours, tools, bare []sample
+	for range b.s.Runs {
+		s, err := b.binlog()
+		if err != nil {
+			return err
+		}
+		tools = append(tools, s)
+		j := b.base
+		j.Kind, j.Position = "raw", b.begin
+		if s, err = j.do(); err != nil {
+			return err
+		}
+		bare = append(bare, s)
+		if s, err = b.base.inStore(b.dir); err != nil {
+			return err
+		}
+		ours = append(ours, s)
+		progress("mariadb-stream: mariadb-binlog %.0f k, raw %.0f k, waybill %.0f k changes/s", last(tools).rate()/1e3, last(bare).rate()/1e3, last(ours).rate()/1e3)
+	}
+	r.compared("mariadb-stream", "changes/s", "≥ 0.3 of the best, anon < 200 MB", ours,
+		map[string][]sample{"mariadb-binlog --raw": tools, "raw framing drain": bare}, []string{"mariadb-binlog --raw", "raw framing drain"})
+	return nil
+}
+
+// binlog has mariadb-binlog copy the log, into memory where there is a folder for it.
+func (b *myBench) binlog() (sample, error) {
+	into, err := os.MkdirTemp("/dev/shm", "waybill-bench-")
+	if err != nil {
+		if into, err = os.MkdirTemp(b.dir, "binlog-"); err != nil {
+			return sample{}, err
+		}
+	}
+	defer os.RemoveAll(into)
+	file, pos, _ := strings.Cut(b.begin, ":")
+	return tool(b.s.Rows, "mariadb-binlog", "--no-defaults", "--read-from-remote-server", "--raw", "--host="+b.Host, "--port="+strconv.Itoa(b.Port),
+		"--user="+b.User, "--password="+b.Password, "--result-file="+into+"/", "--start-position="+pos, "--to-last-log", file)
+}
+
+func (b *myBench) snapshot(r *report) error {
+	rows := b.s.Rows / 2
+	var ours, tools []sample
+	for range b.s.Runs {
+		s, err := tool(rows, "mariadb", "--no-defaults", "--host="+b.Host, "--port="+strconv.Itoa(b.Port), "--user="+b.User, "--password="+b.Password,
+			"--quick", "--skip-column-names", "--execute=SELECT * FROM bench.bench_rows")
+		if err != nil {
+			return err
+		}
+		tools = append(tools, s)
+		j := b.base
+		j.Kind, j.Table, j.Position, j.Changes = "snapshot", "bench_rows", "", rows
+		if s, err = j.inStore(b.dir); err != nil {
+			return err
+		}
+		ours = append(ours, s)
+	}
+	r.compared("mariadb-snapshot", "rows/s", "", ours, map[string][]sample{"mariadb -q": tools}, []string{"mariadb -q"})
+	return nil
+}
