@@ -29,7 +29,11 @@ func (p *Mapper) bind(s *cdc.Schema) *binding {
 	if len(p.bindings) >= maxBindings {
 		clear(p.bindings)
 	}
-	b := newBinding(p.m.tables[s.Source+"."+s.Table.String()], s)
+	t := p.m.tables[s.Source+"."+s.Table.String()]
+	if t == nil { // named without schema: the source's own is meant, whatever it is called there
+		t = p.m.tables[s.Source+"."+s.Table.Name]
+	}
+	b := newBinding(t, s)
 	p.bindings[s] = b
 	return b
 }

@@ -213,7 +213,7 @@ func (b *builder) column(r root, name string) (node, *cel.Type) {
 // shape returns the live shape of a table, or nil when it is not known.
 func (c *compiler) shape(t *table) *cdc.Schema {
 	for _, s := range c.catalog[t.source.name] {
-		if s.Table == t.name {
+		if s.Table == t.name || t.name.Schema == "" && s.Table.Name == t.name.Name {
 			return s
 		}
 	}

@@ -198,6 +198,6 @@ func (c *compiler) known(n *yaml.Node, t *table) {
 	for _, s := range c.catalog[t.source.name] {
 		names = append(names, t.source.name+"."+s.Table.Name)
 	}
-	c.fault(n, fmt.Sprintf("the table %s, which the source %s does not have or the role may not see", t.name, t.source.name),
+	c.fault(n, fmt.Sprintf("the table %s, which the source %s does not have or the role may not see", t.key(), t.source.name),
 		"a table of "+t.source.name, suggest(t.source.name+"."+t.name.Name, names))
 }
