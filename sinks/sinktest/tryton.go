@@ -160,9 +160,9 @@ func (t *Tryton) layOut() error {
 	if err := os.MkdirAll(filepath.Join(t.dir, "db"), 0o755); err != nil {
 		return err
 	}
-	for at := t.dir; unprivileged() != nil && at != "/"; at = filepath.Dir(at) {
-		if info, err := os.Stat(at); err != nil || info.Mode().Perm()&0o001 == 0 {
-			return fmt.Errorf("the server runs as nobody, who cannot enter %s; use a directory with mode 0755 all the way (%v)", at, err)
+	for _, dir := range []string{t.dir, t.prefix.dir} {
+		if err := enterable(dir); err != nil {
+			return err
 		}
 	}
 	for name, text := range map[string]string{
@@ -175,6 +175,16 @@ func (t *Tryton) layOut() error {
 		}
 	}
 	return t.own()
+}
+
+// enterable says whether the user that the server runs as can enter a directory.
+func enterable(dir string) error {
+	for at := dir; unprivileged() != nil && at != "/"; at = filepath.Dir(at) {
+		if info, err := os.Stat(at); err != nil || info.Mode().Perm()&0o001 == 0 {
+			return fmt.Errorf("the server runs as nobody, who cannot enter %s; use a directory with mode 0755 all the way (%v)", at, err)
+		}
+	}
+	return nil
 }
 
 // own gives the directory to the user that the server runs as.
