@@ -14,4 +14,9 @@
 // The history is named by the server id and the GTID domain of the server on which the source first opened,
 // "mariadb/1-0"; MySQL's by its server_uuid. The name stays in the Position when the source moves on to a replica of that
 // server, which it does only by GTID.
+//
+// # Time
+//
+// MariaDB's log has whole seconds, taken when the committing statement began. A watermark's time is the server's clock at a
+// moment whose log has been read to its end; a transaction whose commit took long may follow it with an earlier time.
 package mysql

@@ -335,3 +335,46 @@ func TestPeekLeavesNothing(t *testing.T) {
 		t.Fatalf("%+v %v", catalog, err)
 	}
 }
+
+func TestGeneratedColumns(t *testing.T) {
+	db := database(t, server)
+	server.Exec(t, "USE "+db+`; CREATE TABLE t(id INT PRIMARY KEY, a INT, v INT AS (a+1) VIRTUAL, p INT AS (a*2) PERSISTENT, i INT INVISIBLE DEFAULT 5, u TEXT UNIQUE);
+		INSERT INTO t(id, a, u) VALUES (1, 10, 'x')`)
+	f := follow(t, config(server, db), pick("t", "a", "v", "p", "i", "u")).open()
+	f.until(1)
+	server.Exec(t, "DELETE FROM "+db+".t; INSERT INTO "+db+".t(id, a, u) VALUES (1, 10, 'x')")
+	const row = " id=1 a=10 v=11 p=20 i=5 u=x"
+	equalRows(t, f.until(3), "snapshot t new"+row, "delete t old"+row, "insert t new"+row)
+}
+
+// TestSameServerID runs two sources under one id: the server ends the older, which must say why and not fight.
+func TestSameServerID(t *testing.T) {
+	db := database(t, server)
+	server.Exec(t, "CREATE TABLE "+db+".t(id INT PRIMARY KEY)")
+	a := follow(t, config(server, db), pick("t")).open()
+	a.settled()
+	b := follow(t, config(server, db), pick("t")).open()
+	b.settled()
+	var err error
+	for i := 0; err == nil && i < 20; i++ {
+		_, err = a.next()
+	}
+	if err == nil || errors.Is(err, cdc.ErrDisconnected) || !strings.Contains(err.Error(), "another replica uses server_id") {
+		t.Errorf("the older session got %v", err)
+	}
+}
+
+// TestLargeValues carries rows of more than one packet.
+func TestLargeValues(t *testing.T) {
+	m := cdctest.StartMariaDB(t, "--max-allowed-packet=64M")
+	m.Exec(t, "CREATE DATABASE d; CREATE TABLE d.t(id INT PRIMARY KEY, b LONGBLOB); INSERT INTO d.t VALUES (1, REPEAT('a', 20000000))")
+	f := follow(t, config(m, "d"), pick("t", "b")).open()
+	f.until(1)
+	m.Exec(t, "INSERT INTO d.t VALUES (2, REPEAT('b', 17000000)); UPDATE d.t SET b = 'c' WHERE id = 1")
+	f.until(3)
+	for i, want := range []string{" new id=1 b=" + strings.Repeat("a", 20000000), " new id=2 b=" + strings.Repeat("b", 17000000), " new id=1 b=c"} {
+		if !strings.HasSuffix(f.rows[i], want) {
+			t.Errorf("row %d has %d bytes, want %d", i, len(f.rows[i]), len(want))
+		}
+	}
+}

@@ -76,7 +76,6 @@ type follower struct {
 	batches []cdc.Batch
 	rows    []string // of every change, in order
 	commits []string // of every change, its Tx.Commit
-	batch   cdc.Batch
 }
 
 func follow(t testing.TB, cfg Config, selection ...cdc.Selection) *follower {

@@ -247,3 +247,14 @@ func (s *selected) wants(name string) bool {
 func (s *selected) keeps(c *cdc.Column) bool {
 	return !slices.Contains(s.masked, c.Name) && (c.Key || s.wants(c.Name))
 }
+
+// schema returns the selected columns of a table as it is now.
+func (s *selected) schema(source, codec string, info *tableInfo) *cdc.Schema {
+	out := &cdc.Schema{Source: source, Table: info.table, Codec: codec}
+	for i := range info.columns {
+		if c := info.columns[i].captured(); s.keeps(&c) {
+			out.Columns = append(out.Columns, c)
+		}
+	}
+	return out
+}

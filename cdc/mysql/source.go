@@ -121,13 +121,13 @@ func (s *Source) Close() error {
 		s.session.close()
 		s.session = nil
 	}
+	s.mu.Lock()
+	s.lag.Connected = false // from now on Lag asks nobody
+	s.mu.Unlock()
 	s.sampling.Lock()
+	defer s.sampling.Unlock()
 	s.sampler.close()
 	s.sampler = nil
-	s.sampling.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lag.Connected = false
 	return nil
 }
 
@@ -136,11 +136,8 @@ const sampleTimeout = 2 * time.Second
 
 // Lag implements cdc.Source. It asks the server once a second at most, and keeps the last answer when it gets none.
 func (s *Source) Lag() cdc.Lag {
-	s.mu.Lock()
-	connected := s.lag.Connected
-	s.mu.Unlock()
-	if connected && s.sampling.TryLock() {
-		if time.Since(s.sampled) > time.Second {
+	if s.sampling.TryLock() {
+		if s.connected() && time.Since(s.sampled) > time.Second {
 			s.sampled = time.Now()
 			s.sample()
 		}
@@ -149,6 +146,12 @@ func (s *Source) Lag() cdc.Lag {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lag
+}
+
+func (s *Source) connected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lag.Connected
 }
 
 func (s *Source) sample() {

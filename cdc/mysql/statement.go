@@ -2,6 +2,8 @@ package mysql
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -132,4 +134,83 @@ func mentions(statement []byte, name string) bool {
 		}
 		at = start + 1
 	}
+}
+
+// query takes a statement: the bounds of transactions, DDL, and changes that were not written as rows.
+func (s *session) query(ctx context.Context, e *event, start uint64) error {
+	database, statement, err := parseQuery(e.body, e.kind == evExecuteLoad)
+	if err == nil && e.kind == evMariaQuery {
+		statement, err = unzip(statement)
+	}
+	if err != nil {
+		return fmt.Errorf("reading a statement: %w", err)
+	}
+	v, table := classify(database, statement)
+	if !s.group.open {
+		s.begin(e, gtidEvent{}, start)
+	}
+	switch v {
+	case verbBegin:
+		s.group.trx = true
+		return nil
+	case verbCommit:
+		s.commit()
+		return nil
+	case verbRollback:
+		s.enc.Undo(s.mark)
+		s.group.begun, s.group.part = false, 0
+		s.commit()
+		return nil
+	case verbRollbackTo:
+		if s.group.begun || s.group.part > 0 {
+			return s.stop("a transaction that changed selected tables was rolled back in part (ROLLBACK TO SAVEPOINT with a table that has no transactions)", "Give every table that the application changes ENGINE=InnoDB")
+		}
+	case verbDDL, verbTruncate:
+		clear(s.plans)
+		clear(s.catalog)
+		if err := s.truncate(ctx, v, table); err != nil {
+			return err
+		}
+	case verbDML, verbOther:
+		if name := s.changedByStatement(v, statement); name != "" {
+			return s.stop("a change of "+name+" is in the log as a statement, without its rows (binlog_format was not ROW)",
+				"Run: SET GLOBAL binlog_format='ROW', and connect the applications anew")
+		}
+	}
+	if !s.group.trx {
+		s.commit()
+	}
+	return nil
+}
+
+// changedByStatement returns the selected table that a statement seems to change.
+func (s *session) changedByStatement(v verb, statement []byte) string {
+	if v != verbDML {
+		return ""
+	}
+	for table := range s.tables {
+		if mentions(statement, table.Name) {
+			return table.String()
+		}
+	}
+	return ""
+}
+
+func (s *session) truncate(ctx context.Context, v verb, table cdc.Table) error {
+	sel := s.tables[table]
+	if v != verbTruncate || sel == nil {
+		return nil
+	}
+	schema := &cdc.Schema{Source: s.cfg.Name, Table: table, Codec: CodecBinlog}
+	info, err := s.describe(ctx, table)
+	if err != nil {
+		return err
+	}
+	if info != nil {
+		schema = sel.schema(s.cfg.Name, CodecBinlog, info)
+	}
+	s.use(schema)
+	s.beginTx()
+	s.enc.Change(cdc.Truncate, schema)
+	return nil
 }

@@ -47,6 +47,7 @@ var typeRows = []struct{ column, values string }{
 	{"varchar(20) charset ascii", "'ascii'"},
 	{"varchar(20) charset latin2", "'Łódź'"},
 	{"varchar(20) charset cp1251", "'Москва'"},
+	{"varchar(20) collate utf8mb4_uca1400_as_cs", "'ü'"},
 	{"tinytext", "'ü'"},
 	{"text", "'ü'|''"},
 	{"mediumtext", "'ü'"},
