@@ -64,6 +64,7 @@ func exitCode(err error) int {
 	case is[*environmentError](err), is[*admin.NotRunningError](err), is[*pipeline.BindingError](err),
 		is[*cdc.RefusedError](err), is[*cdc.LostError](err), errors.Is(err, cdc.ErrDisconnected),
 		is[*checkpoint.LockedError](err), is[*checkpoint.CopyError](err), is[*checkpoint.VersionError](err), is[*checkpoint.FloorError](err),
+		is[*pipeline.StartError](err), is[*pipeline.BindingError](err),
 		is[*net.OpError](err), is[*net.DNSError](err):
 		return exitEnvironment
 	}

@@ -54,6 +54,18 @@ sinks:
 	return &desk{t, dir, filepath.Join(dir, "waybill.yaml")}
 }
 
+// edit changes the configuration.
+func (d *desk) edit(old, with string) {
+	d.t.Helper()
+	text, err := os.ReadFile(d.config)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := os.WriteFile(d.config, []byte(strings.Replace(string(text), old, with, 1)), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // daemon runs the admin server on the desk's socket, before a fake.
 func (d *desk) daemon(f *fakeDaemon) {
 	d.t.Helper()

@@ -60,13 +60,7 @@ func TestAdoptCopy(t *testing.T) {
 	if err := os.CopyFS(copied, os.DirFS(original)); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(d.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(d.config, []byte(strings.Replace(string(text), "data: data", "data: copied", 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	d.edit("data: data", "data: copied")
 	_, stderr, code := d.run(context.Background(), "", "checkpoint", "show")
 	if code != 3 || !strings.Contains(stderr, "waybill checkpoint adopt") {
 		t.Errorf("show of a copy: %d %s", code, stderr)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -94,7 +95,9 @@ func (a *app) decide(ctx context.Context, x decision) error {
 	}
 	a.printf("Done: %s.\n", done.Action)
 	for _, n := range done.Notes {
-		a.printf("  %s\n", n)
+		if !slices.Contains(shown.Notes, n) {
+			a.printf("  %s\n", n)
+		}
 	}
 	if done.Backup != "" {
 		a.printf("Backup: %s\n", done.Backup)

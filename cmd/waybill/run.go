@@ -64,20 +64,51 @@ func (a *app) run(ctx context.Context, cfg *config.Config) (err error) {
 	if err := connect(&options, cfg, mapping, reg, log); err != nil {
 		return err
 	}
+	var p *pipeline.Pipeline
 	options.Ready = func() {
-		log.Info("streaming", "mapping", mapping.Version(), "sources", cfg.SourceNames(), "sinks", cfg.SinkNames(),
+		msg, away := "streaming", away(ctx, p)
+		if len(away) > 0 {
+			msg = "running while sources are away"
+		}
+		log.Info(msg, "mapping", mapping.Version(), "sources", cfg.SourceNames(), "away", away, "sinks", cfg.SinkNames(),
 			"socket", cfg.Admin.Socket, "after", a.now().Sub(began).Round(time.Millisecond))
 	}
-	p, err := pipeline.New(options)
-	if err != nil {
+	if p, err = pipeline.New(options); err != nil {
 		return fmt.Errorf("setting up: %w", err)
 	}
 	return a.serve(ctx, cfg, p, reg, log)
 }
 
+// away names the sources that could not be reached at the first attempt; they are tried again. A source says what came
+// of its attempt a moment after it has made it, so a state that is still "connecting" is asked for again.
+func away(ctx context.Context, p *pipeline.Pipeline) []string {
+	for deadline := time.Now().Add(time.Second); ; {
+		names, settled := []string{}, true
+		s, err := p.Status(ctx)
+		if err != nil {
+			return names // status itself says so to whoever asks
+		}
+		for _, src := range s.Sources {
+			settled = settled && src.State != "connecting"
+			if src.State == "backing off" {
+				names = append(names, src.Name)
+			}
+		}
+		if settled || time.Now().After(deadline) {
+			return names
+		}
+		select {
+		case <-ctx.Done():
+			return names
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
 // connect makes the adapters.
 func connect(o *pipeline.Options, cfg *config.Config, mapping *transform.Mapping, reg prometheus.Registerer, log *slog.Logger) error {
 	o.Sources, o.Sinks = map[string]cdc.Source{}, map[string]sinks.Sink{}
+	o.Places = map[string]string{}
 	o.Workers, o.Retry = map[string]int{}, map[string]pipeline.Retry{}
 	for _, name := range cfg.SourceNames() {
 		src, err := newSource(name, cfg.Sources[name], mapping, cfg.Data, log)
@@ -85,6 +116,7 @@ func connect(o *pipeline.Options, cfg *config.Config, mapping *transform.Mapping
 			return err
 		}
 		o.Sources[name] = src
+		o.Places[name] = databaseOf(cfg.Sources[name])
 	}
 	for _, name := range cfg.SinkNames() {
 		sink, err := newSink(name, cfg.Sinks[name], log)

@@ -3,18 +3,30 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"waybill/cmd/internal/alert"
+	"waybill/cmd/internal/config"
 	"waybill/pipeline"
 )
 
 // The daemon starts while both databases and the target are away, says so, refuses a second one, and stops when told.
 func TestRunWhileEverythingIsAway(t *testing.T) {
 	d := newDesk(t)
+	d.edit("type: postgres", "type: mariadb") // PostgreSQL's very first start asks the server before it starts
+	alerts := d.alerts()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var log lines
@@ -49,6 +61,14 @@ func TestRunWhileEverythingIsAway(t *testing.T) {
 	if code != 3 || !strings.Contains(stderr, "is in use by process") {
 		t.Errorf("a second daemon: %d %s", code, stderr)
 	}
+	select {
+	case cause := <-alerts:
+		if cause != "disk/floor" {
+			t.Errorf("alert of %s", cause)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("no alert")
+	}
 	cancel()
 	select {
 	case code := <-done:
@@ -58,12 +78,51 @@ func TestRunWhileEverythingIsAway(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatalf("run does not stop: %s", log.buf.String())
 	}
-	if text := log.buf.String(); !strings.Contains(text, "msg=stopped") || strings.Contains(text, "msg=streaming") {
+	if text := log.buf.String(); !strings.Contains(text, "msg=stopped") || strings.Contains(text, "msg=streaming") ||
+		!strings.Contains(text, `away="[billing dispatch]"`) {
 		t.Errorf("log: %s", text)
 	}
 	if _, err := os.Stat(filepath.Join(d.dir, "data", "waybill.sock")); err == nil {
 		t.Error("the socket was left behind")
 	}
+}
+
+// alerts gives the desk a webhook, and a disk that is near its floor, and returns the causes that come.
+func (d *desk) alerts() <-chan string {
+	d.t.Helper()
+	const secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+	key, err := config.SigningKey(secret)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	causes := make(chan string, 10)
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		var m struct{ Data struct{ Cause string } }
+		seconds, serr := strconv.ParseInt(r.Header.Get("webhook-timestamp"), 10, 64)
+		if err := errors.Join(err, serr, json.Unmarshal(body, &m)); err != nil {
+			d.t.Error(err)
+		}
+		if alert.Sign(key, r.Header.Get("webhook-id"), time.Unix(seconds, 0), body) != r.Header.Get("webhook-signature") {
+			d.t.Error("an alert has a wrong signature")
+		}
+		causes <- m.Data.Cause
+	}))
+	d.t.Cleanup(hook.Close)
+	var disk unix.Statfs_t
+	if err := unix.Statfs(d.dir, &disk); err != nil {
+		d.t.Fatal(err)
+	}
+	floor := disk.Bavail * uint64(disk.Bsize) * 6 / 10
+	f, err := os.OpenFile(d.config, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := fmt.Fprintf(f, "disk: { free_floor: %d }\nalerts: { url: %s, secret: %s }\n", floor, hook.URL, secret); err != nil {
+		d.t.Fatal(err)
+	}
+	return causes
 }
 
 func TestCheckWhileEverythingIsAway(t *testing.T) {

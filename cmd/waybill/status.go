@@ -100,8 +100,8 @@ func (a *app) printLanes(lanes []pipeline.LaneStatus) {
 	t.print(a.out)
 	for _, l := range lanes {
 		text := l.Error
-		if text == "" {
-			text = l.LastError
+		if busy := l.Ready + l.Waiting + l.InFlight + l.Unknown + l.Parked; text == "" && l.LastError != "" && busy > 0 {
+			text = "last error: " + l.LastError
 		}
 		if text != "" {
 			a.printf("  %s to %s: %s\n", l.Lane, l.Sink, oneLine(text, 300))

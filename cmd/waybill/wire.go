@@ -78,7 +78,6 @@ func newSource(name string, s config.Source, m *transform.Mapping, data string, 
 	if m != nil {
 		selection = m.Selections(name)
 	}
-	log = log.With("source", name)
 	switch settings := s.Settings.(type) {
 	case *postgres.Config:
 		c := *settings
@@ -90,6 +89,17 @@ func newSource(name string, s config.Source, m *transform.Mapping, data string, 
 		return mysql.New(*settings, selection, log), nil
 	}
 	return nil, fmt.Errorf("source %s: no adapter for type %q", name, s.Type)
+}
+
+// databaseOf names the database on the source's server.
+func databaseOf(s config.Source) string {
+	switch settings := s.Settings.(type) {
+	case *postgres.Config:
+		return settings.Database
+	case *mysql.Config:
+		return settings.Database
+	}
+	return ""
 }
 
 // codecs are those of every release that wrote a journal.
