@@ -261,7 +261,7 @@ func (p *Pipeline) ready(ctx context.Context, started []chan error) error {
 		select {
 		case err := <-ch:
 			if err != nil && final(err) {
-				return fmt.Errorf("starting source %s: %w", p.captures[i].name, err)
+				return &StartError{p.captures[i].name, err}
 			}
 			if err != nil {
 				p.log.Warn("source is not reachable yet", "source", p.captures[i].name, "error", err)
@@ -275,6 +275,16 @@ func (p *Pipeline) ready(ctx context.Context, started []chan error) error {
 	}
 	return nil
 }
+
+// StartError says that a source cannot start: something outside of Waybill must be set right first.
+type StartError struct {
+	Source string
+	Err    error
+}
+
+func (e *StartError) Error() string { return fmt.Sprintf("starting source %s: %v", e.Source, e.Err) }
+
+func (e *StartError) Unwrap() error { return e.Err }
 
 // deliverAll binds each target and runs its lanes.
 func (p *Pipeline) deliverAll(ctx, hard context.Context) error {

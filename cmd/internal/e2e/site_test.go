@@ -223,6 +223,7 @@ func (s *site) refused() (text string, code int) {
 	select {
 	case <-s.exited:
 	case <-time.After(30 * time.Second):
+		s.kill()
 		s.t.Fatalf("the daemon did not refuse to run:\n%s", s.log.String())
 	}
 	code = s.daemon.ProcessState.ExitCode()
