@@ -28,7 +28,7 @@ type Options struct {
 }
 
 // DefaultOptions are the options of `make demo`.
-func DefaultOptions() Options { return Options{Seed: 1, Invoices: 240, History: 2000, Out: os.Stdout} }
+func DefaultOptions() Options { return Options{Seed: 1, Invoices: 232, History: 2000, Out: os.Stdout} }
 
 // ErrBooksDiffer says that the demo ran to its end, and that the ERP does not hold what billing released.
 var ErrBooksDiffer = errors.New("the books differ")
@@ -70,6 +70,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		s.console.say("the folder is kept: %s", s.Dir)
 	default:
 		s.console.say("failed; the logs are in %s", s.Dir)
+		s.console.say("%s", s.lastExceptions(ctx))
 		s.console.say("--- log of waybill\n%s", s.daemon.logTail())
 		if s.servers != nil {
 			s.console.say("%s", s.servers.tail())
@@ -79,6 +80,18 @@ func Run(ctx context.Context, o Options) (err error) {
 		return errors.Join(err, ctx.Err())
 	}
 	return err
+}
+
+// lastExceptions is what a person would have to settle when the demo fails, or why Waybill does not say.
+func (s *show) lastExceptions(ctx context.Context) string {
+	if s.daemon.ended() {
+		return "waybill ended by itself"
+	}
+	text, err := s.daemon.command(ctx, "exceptions", "list")
+	if err != nil {
+		return err.Error()
+	}
+	return text
 }
 
 // acts runs the steps in order.

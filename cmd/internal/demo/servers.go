@@ -37,6 +37,8 @@ type servers struct {
 // startServers starts all three under dir, at the same time. What it returns must be stopped even when there is an error.
 func startServers(ctx context.Context, dir string, say func(string, ...any)) (*servers, error) {
 	s := &servers{}
+	slow := time.AfterFunc(8*time.Second, func() { say("the first time on a machine Tryton is fetched and set up, which takes half a minute") })
+	defer slow.Stop()
 	var group errgroup.Group
 	start := func(name string, begin func(dir string) error) {
 		group.Go(func() error {

@@ -11,8 +11,8 @@ import (
 	"waybill/pipeline"
 )
 
-// patience is the longest wait for Waybill to get somewhere; a slow machine posts two documents a second.
-const patience = 5 * time.Minute
+// patience is the longest wait for Waybill to get somewhere; a slow machine posts one document a second.
+const patience = 10 * time.Minute
 
 // poll asks for the status twice a second until done says so. A daemon that has just been killed may not answer yet; one that ended
 // by itself is an error. doing says for what, in an error.
