@@ -40,17 +40,22 @@ func (e *Encoder) Cut(m Mark) (data []byte, changes int) {
 		}
 		return data, changes
 	}
-	rest := make([]byte, 0, min(cap(e.buf), bufferMax))
-	// The rest numbers its schemas as the whole did, so it begins with the relations that the part before it brought.
-	for _, s := range e.first(m.schemas) {
-		rest = append(rest, 'R')
-		rest = binary.BigEndian.AppendUint64(rest, s.ID())
-	}
 	data = slices.Clone(e.buf[:m.size])
-	e.buf = append(rest, e.buf[m.size:]...)
+	// The rest numbers its schemas as the whole did, so it begins with the relations that the part before it brought. They
+	// take less room than what is handed over: each was written there, before at least one change.
+	tail, head := e.buf[m.size:], e.buf[:0]
+	known := e.first(m.schemas)
+	e.buf = e.buf[:relationSize*len(known)+copy(e.buf[relationSize*len(known):], tail)]
+	for _, s := range known {
+		head = append(head, 'R')
+		head = binary.BigEndian.AppendUint64(head, s.ID())
+	}
 	e.changes -= m.changes
 	return data, changes
 }
+
+// relationSize is the size of an 'R' record.
+const relationSize = 9
 
 // first returns the first n schemas by their local number.
 func (e *Encoder) first(n int) []*Schema {

@@ -193,8 +193,7 @@ func (p *Postgres) start() error {
 	defer log.Close()
 	p.cmd = exec.Command(filepath.Join(p.bin, "postgres"), p.args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.Dir, log, log
-	// A group of its own, so that a SIGKILL reaches every process of the server at once, as a power cut does.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Setpgid: true}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
 	if err := p.cmd.Start(); err != nil {
 		return fmt.Errorf("starting postgres: %w", err)
 	}
@@ -234,13 +233,39 @@ func (p *Postgres) Exec(tb testing.TB, statements string, args ...any) {
 	}
 }
 
-// Kill ends the server as a crash would (SIGKILL for all its processes) and waits for it.
+// Kill ends the server as a crash would (SIGKILL for all its processes at once) and waits for it. The server's children
+// live in sessions of their own and would outlast their parent for a moment, in which no new server can start.
 func (p *Postgres) Kill() {
-	if p.cmd != nil {
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // fails only if it has ended already
-		<-p.done
-		p.cmd = nil
+	if p.cmd == nil {
+		return
 	}
+	pid := p.cmd.Process.Pid
+	_ = syscall.Kill(pid, syscall.SIGSTOP) // so that it starts no more; fails only if it has ended already
+	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	children := strings.Fields(string(raw))
+	for _, child := range children {
+		if n, err := strconv.Atoi(child); err == nil {
+			_ = syscall.Kill(n, syscall.SIGKILL)
+		}
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	<-p.done
+	p.cmd = nil
+	for _, child := range children {
+		for until := time.Now().Add(5 * time.Second); alive(child) && time.Now().Before(until); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// alive reports whether a process runs; one that has ended and was not collected yet does not.
+func alive(pid string) bool {
+	raw, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		return false
+	}
+	_, state, _ := strings.Cut(string(raw), ") ")
+	return !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
 }
 
 // Stop shuts the server down as an administrator would (fast), and gives up after 30 s with SIGKILL.

@@ -155,7 +155,7 @@ func (n *session) wait(ctx context.Context) error {
 	now := time.Now()
 	due := n.deadline(now)
 	if n.whole.Len() > 0 { // so we were behind, and may have caught up with what is to be handed on
-		due = now.Add(3 * cadence)
+		due = now.Add(2 * longest)
 	}
 	if err := n.wire.conn.SetReadDeadline(due); err != nil {
 		return n.source.disconnected(err)

@@ -14,6 +14,7 @@ const (
 	bufferSize = 256 << 10 // the reader's buffer; it grows for a message that needs more, and shrinks again
 	frameMax   = 1<<30 + 1<<20
 	cadence    = time.Millisecond // between two reads while behind
+	longest    = 4 * cadence      // the same, when the server is too slow to fill the window meanwhile
 	bigRead    = 8 << 10          // a paused read that returns less than this hints that we have caught up
 	smallReads = 4                // so many of them in a row say so; a single one may be a server that got no processor
 	burst      = 16               // reads in quick succession, after which we are taken to be behind
@@ -27,9 +28,10 @@ type wire struct {
 	buf    []byte
 	r, w   int // unread bytes are buf[r:w]
 	last   time.Time
-	behind bool // pause between reads, so that the kernel merges the server's small sends
-	hasty  int  // reads in quick succession
-	small  int  // small reads in a row, while behind
+	behind bool          // pause between reads, so that the kernel merges the server's small sends
+	hasty  int           // reads in quick succession
+	rest   time.Duration // from one read to the next, while behind
+	small  int           // small reads in a row, while behind
 
 	writing sync.Mutex // a status update must not be torn apart by another
 }
@@ -59,7 +61,7 @@ func (w *wire) frame() (kind byte, body []byte, ok bool, err error) {
 func (w *wire) fill() error {
 	w.makeRoom()
 	if w.behind {
-		if wait := cadence - time.Since(w.last); wait > 0 {
+		if wait := w.rest - time.Since(w.last); wait > 0 {
 			time.Sleep(wait)
 		}
 	}
@@ -82,12 +84,16 @@ func (w *wire) pace(n int, now time.Time) {
 			w.small = 0
 		}
 		w.behind = w.small < smallReads
+		w.rest = min(2*w.rest, longest)
+		if n >= 3*bigRead { // the window was nearly closed: soon enough
+			w.rest = cadence
+		}
 		w.hasty = 0
 	case n >= 2*bigRead:
-		w.behind, w.small = true, 0
+		w.behind, w.small, w.rest = true, 0, cadence
 	case now.Sub(w.last) < quick:
 		w.hasty++
-		w.behind, w.small = w.hasty >= burst, 0
+		w.behind, w.small, w.rest = w.hasty >= burst, 0, cadence
 	default:
 		w.hasty = 0
 	}
