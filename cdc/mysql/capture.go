@@ -19,7 +19,7 @@ func (s *session) tableMap(ctx context.Context, e *event) error {
 		return nil
 	}
 	if len(s.plans) >= tablesMax {
-		clear(s.plans)
+		s.forget()
 	}
 	entry := tablePlan{raw: bytes.Clone(e.body)}
 	if entry.plan, err = s.resolve(ctx, e); err != nil {

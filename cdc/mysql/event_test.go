@@ -47,7 +47,7 @@ func TestMySQLEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := cdc.Table{Schema: "d", Name: "t"}
-	s := &session{cfg: &cfg, log: quiet(), gtids: gtids, announced: map[uint64]bool{}, plans: map[uint64]tablePlan{},
+	s := &session{cfg: &cfg, log: quiet(), gtids: gtids, announced: map[uint64]bool{}, used: map[*cdc.Schema]bool{}, plans: map[uint64]tablePlan{},
 		tables:  map[cdc.Table]*selected{table: {table: table, columns: []string{"id", "v"}}},
 		catalog: map[cdc.Table]*tableInfo{table: nil}, resolver: resolver{source: "billing", flavor: MySQL, charsets: map[uint32]string{255: "utf8mb4"}}}
 	s.resume = position{flavor: MySQL, server: "s", history: "mysql/s", file: "b.000009", pos: 0xffffff00}

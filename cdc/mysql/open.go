@@ -20,7 +20,7 @@ func (s *Source) open(ctx context.Context, pos cdc.Position) (*session, error) {
 		return nil, err
 	}
 	out := &session{cfg: &s.cfg, log: s.log, side: side, tables: map[cdc.Table]*selected{}, plans: map[uint64]tablePlan{},
-		catalog: map[cdc.Table]*tableInfo{}, announced: map[uint64]bool{}, emitted: time.Now()}
+		catalog: map[cdc.Table]*tableInfo{}, announced: map[uint64]bool{}, used: map[*cdc.Schema]bool{}, emitted: time.Now()}
 	for _, sel := range s.tables {
 		out.tables[sel.table] = sel
 	}

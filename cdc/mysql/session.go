@@ -46,8 +46,9 @@ type session struct {
 	plans     map[uint64]tablePlan
 	catalog   map[cdc.Table]*tableInfo
 	announced map[uint64]bool
-	fresh     []*cdc.Schema // used for the first time, for the next batch
-	ready     []cdc.Batch   // never more than two
+	used      map[*cdc.Schema]bool // those of plans, so that a schema's id is made once and not for each event
+	fresh     []*cdc.Schema        // used for the first time, for the next batch
+	ready     []cdc.Batch          // never more than two
 	emitted   time.Time
 	goal      *goal
 }
@@ -211,8 +212,18 @@ func (s *session) position() cdc.Position {
 	return s.resume.text()
 }
 
+// forget drops what is known of table ids.
+func (s *session) forget() {
+	clear(s.plans)
+	clear(s.used)
+}
+
 // use remembers that a schema is used, so that the first batch with it brings it.
 func (s *session) use(schema *cdc.Schema) {
+	if s.used[schema] {
+		return
+	}
+	s.used[schema] = true
 	if id := schema.ID(); !s.announced[id] {
 		s.announced[id] = true
 		s.fresh = append(s.fresh, schema)

@@ -229,7 +229,7 @@ func (s *Source) Peek(ctx context.Context, yield func(cdc.Batch) error) error {
 	if err != nil {
 		return err
 	}
-	peek := &session{cfg: &s.cfg, log: s.log, side: side, announced: map[uint64]bool{}}
+	peek := &session{cfg: &s.cfg, log: s.log, side: side, announced: map[uint64]bool{}, used: map[*cdc.Schema]bool{}}
 	defer peek.close()
 	server, err := s.cfg.inspect(ctx, side)
 	if err != nil {

@@ -166,7 +166,7 @@ func (s *session) query(ctx context.Context, e *event, start uint64) error {
 			return s.stop("a transaction that changed selected tables was rolled back in part (ROLLBACK TO SAVEPOINT with a table that has no transactions)", "Give every table that the application changes ENGINE=InnoDB")
 		}
 	case verbDDL, verbTruncate:
-		clear(s.plans)
+		s.forget()
 		clear(s.catalog)
 		if err := s.truncate(ctx, v, table); err != nil {
 			return err

@@ -114,7 +114,7 @@ func (s *session) rotate(e *event) error {
 		s.place.file, s.place.pos = file, pos
 		s.resume.file, s.resume.pos = file, pos
 	}
-	clear(s.plans) // table ids are given anew after a restart
+	s.forget() // table ids are given anew after a restart
 	return nil
 }
 
