@@ -26,30 +26,32 @@ version: 1
 cutover: "2020-01-01T00:00:00Z"
 sources:
   bench: { schema: public, zone: America/Chicago, currency: USD }
+codes:
+  charge: { Kansas City: LUMPER, _unknown: hold }
 events:
-  stop.priced:
+  accessorial.approved:
     from: bench.bench_changes
     when: changed(amt)
     key: id
     at: planned
     correlate: { shipment: load_no }
     set:
+      charge: code.charge(city)
       load: load_no
+      quantity: load_no
       amount: money(amt)
-      city: trim(city)
       description: descr?
-  stop.flagged:
+  customer.changed:
     from: bench.bench_changes
     when: inserted() and load_no < 90
     lane: master
     key: id
     at: planned
     set:
-      code: id
+      code: "{id}"
       name: trim(city)
-      load: load_no
 posts:
-  stop.flagged -> null.customer:
+  customer.changed -> null.customer:
     external_id: code
     body:
       code: code
