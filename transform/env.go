@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -149,6 +150,8 @@ func textOf(v ref.Val) string {
 	switch v := v.(type) {
 	case types.String:
 		return string(v)
+	case types.Int:
+		return strconv.FormatInt(int64(v), 10)
 	case number:
 		return v.String()
 	case civil:

@@ -39,7 +39,7 @@ func evaluate(t *testing.T, text, rowText string) string {
 			case "true", "false":
 				n.Tag = "!!bool"
 			}
-			if at := tab.place(-1+len(tab.cols), []byte(name)); at >= 0 {
+			if at := tab.place(0, name); at >= 0 {
 				r.vals[at] = testValue(n)
 			}
 		}

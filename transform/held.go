@@ -93,11 +93,11 @@ func (t *trouble) locate(c *rowChange) {
 
 // dropSuperseded forgets a held change that was mapped now, or that a newer state of the same entity replaces.
 func (r *run) dropSuperseded(e *eventRule, c *rowChange, held *heldChange) error {
+	if held == nil && e.lane != LaneMaster {
+		return nil
+	}
 	id := heldID(e, c)
 	if held == nil {
-		if e.lane != LaneMaster {
-			return nil
-		}
 		var err error
 		if held, err = r.held(id); err != nil || held == nil {
 			return err

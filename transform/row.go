@@ -128,17 +128,17 @@ func decodeRow(t *table, raw []byte) (generation uint64, r *row, err error) {
 	if len(raw) == 0 || raw[0] != 1 {
 		return 0, nil, errRowState
 	}
-	d := textReader{raw: raw[1:]}
+	d := textReader{text: string(raw[1:])} // one copy; the values are parts of it
 	generation = d.number()
 	r = &row{table: t, vals: make([]cdc.Value, len(t.cols))}
 	n := d.number()
 	for i := uint64(0); i < n && !d.bad; i++ {
-		name := d.text()
+		name := d.part()
 		tag := d.byte()
-		text := d.text()
+		text := d.part()
 		at := t.place(int(i), name)
 		if at >= 0 {
-			r.vals[at] = cdc.Value{Kind: cdc.Kind(tag & 15), State: cdc.State(tag >> 4), Text: string(text)}
+			r.vals[at] = cdc.Value{Kind: cdc.Kind(tag & 15), State: cdc.State(tag >> 4), Text: text}
 		}
 	}
 	if d.bad {
@@ -148,50 +148,55 @@ func decodeRow(t *table, raw []byte) (generation uint64, r *row, err error) {
 }
 
 // place finds a column, first where it most likely is.
-func (t *table) place(guess int, name []byte) int {
-	if guess < len(t.cols) && t.cols[guess] == string(name) {
+func (t *table) place(guess int, name string) int {
+	if guess < len(t.cols) && t.cols[guess] == name {
 		return guess
 	}
 	for i, c := range t.cols {
-		if c == string(name) {
+		if c == name {
 			return i
 		}
 	}
 	return -1
 }
 
+// textReader walks stored bytes. After bad everything it returns is empty.
 type textReader struct {
-	raw []byte
-	bad bool
+	text string
+	bad  bool
 }
 
 func (d *textReader) number() uint64 {
-	n, k := binary.Uvarint(d.raw)
-	if k <= 0 {
-		d.bad = true
-		return 0
+	var n uint64
+	for i := 0; i < len(d.text) && i < binary.MaxVarintLen64; i++ {
+		b := d.text[i]
+		n |= uint64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			d.text = d.text[i+1:]
+			return n
+		}
 	}
-	d.raw = d.raw[k:]
-	return n
+	d.bad = true
+	return 0
 }
 
 func (d *textReader) byte() byte {
-	if len(d.raw) == 0 {
+	if len(d.text) == 0 {
 		d.bad = true
 		return 0
 	}
-	b := d.raw[0]
-	d.raw = d.raw[1:]
+	b := d.text[0]
+	d.text = d.text[1:]
 	return b
 }
 
-func (d *textReader) text() []byte {
+func (d *textReader) part() string {
 	n := d.number()
-	if d.bad || n > uint64(len(d.raw)) {
+	if d.bad || n > uint64(len(d.text)) {
 		d.bad = true
-		return nil
+		return ""
 	}
-	s := d.raw[:n]
-	d.raw = d.raw[n:]
+	s := d.text[:n]
+	d.text = d.text[n:]
 	return s
 }
