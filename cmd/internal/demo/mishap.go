@@ -8,11 +8,15 @@ import (
 // newChargeCode is a charge that the second version of the mapping knows, and the first does not.
 const newChargeCode = "TRP"
 
-// mishaps plays what goes wrong, and says how people mend it: five documents, four repairs. Every one of them is released.
+// missingState is a state that the ERP's table lacks.
+const missingState = "PR"
+
+// mishaps plays what goes wrong, and says how people mend it: five documents, which are all released, and a customer.
 func (d *days) mishaps() {
 	d.unknownCustomer()
 	d.unmappedCodes()
 	d.wrongTotal()
+	d.missingState()
 }
 
 // troubled is a draft on a past load that can still be spoilt before it is written.
@@ -30,11 +34,11 @@ func (d *days) publish(i invoice) {
 // unknownCustomer bills a code that bill_cust does not have, twice.
 func (d *days) unknownCustomer() {
 	c := d.carrier.customers[len(d.carrier.customers)-1]
-	repair := Repair{Code: "UNKNOWN_CUSTOMER", Story: fmt.Sprintf("billing used the code %s, which nobody had entered into bill_cust: it is account %s", c.code, c.account)}
+	repair := Repair{Code: "UNKNOWN_CUSTOMER", Where: InBilling, Story: fmt.Sprintf("billing used the code %s, which nobody had entered into bill_cust: it is account %s", c.code, c.account)}
 	for range 2 {
 		i := d.troubled(c, 0.2, 0.5)
 		d.publish(i)
-		repair.Invoices = append(repair.Invoices, i.number)
+		repair.Waiting = append(repair.Waiting, i.number)
 	}
 	repair.Transactions = []Transaction{{Database: Billing, What: "code " + c.code + " entered", Statements: []Statement{insertCode(c.code, c.account, "2019-01-01", "")}}}
 	d.script.Repairs = append(d.script.Repairs, repair)
@@ -45,7 +49,7 @@ func (d *days) unmappedCodes() {
 	slip := d.troubled(d.carrier.customers[7], 0.25, 0.45)
 	slip.lines = append(slip.lines, line{"DTN", "Detention", 1500, 65_0000, false})
 	d.publish(slip)
-	d.script.Repairs = append(d.script.Repairs, Repair{Code: "UNMAPPED_CODE", Invoices: []string{slip.number},
+	d.script.Repairs = append(d.script.Repairs, Repair{Code: "UNMAPPED_CODE", Waiting: []string{slip.number}, Where: InBilling,
 		Story: fmt.Sprintf("a line of invoice %s says DTN where DET was meant", slip.number),
 		Transactions: []Transaction{{Database: Billing, What: "DTN on " + slip.number + " becomes DET", Statements: []Statement{
 			{"UPDATE inv_line SET chg_cd = 'DET' WHERE inv_no = ? AND chg_cd = 'DTN'", []any{slip.number}}}}}})
@@ -53,7 +57,7 @@ func (d *days) unmappedCodes() {
 	fresh := d.troubled(d.carrier.customers[9], 0.25, 0.45)
 	fresh.lines = append(fresh.lines, line{newChargeCode, "Tarping", 1000, 85_0000, false})
 	d.publish(fresh)
-	d.script.Repairs = append(d.script.Repairs, Repair{Code: "UNMAPPED_CODE", Invoices: []string{fresh.number},
+	d.script.Repairs = append(d.script.Repairs, Repair{Code: "UNMAPPED_CODE", Waiting: []string{fresh.number}, Where: InMapping,
 		Story: fmt.Sprintf("invoice %s has the new charge %s, which the mapping's next version knows", fresh.number, newChargeCode)})
 }
 
@@ -62,8 +66,18 @@ func (d *days) wrongTotal() {
 	i := d.troubled(d.carrier.customers[5], 0.2, 0.4)
 	i.off = 1000
 	d.publish(i)
-	d.script.Repairs = append(d.script.Repairs, Repair{Code: "TOTAL_MISMATCH", Invoices: []string{i.number},
+	d.script.Repairs = append(d.script.Repairs, Repair{Code: "TOTAL_MISMATCH", Waiting: []string{i.number}, Where: InBilling,
 		Story: fmt.Sprintf("the total of invoice %s is 10.00 more than its lines and its tax", i.number),
 		Transactions: []Transaction{{Database: Billing, What: "total of " + i.number + " corrected", Statements: []Statement{
 			{"UPDATE inv_hdr SET inv_amt = ? WHERE inv_no = ?", []any{i.total().String(), i.number}}}}}})
+}
+
+// missingState enters a customer in a state that the ERP does not know.
+func (d *days) missingState() {
+	c := newCustomer(d.rng, 104420, "Isla Verde Imports")
+	c.city, c.state, c.zip = "San Juan", missingState, "00901"
+	t := d.between(0.1, 0.3)
+	d.do(t, Dispatch, "customer "+c.account+" entered", insertCustomer(c, d.local(t)))
+	d.script.Repairs = append(d.script.Repairs, Repair{Code: "UNKNOWN_STATE", Waiting: []string{c.account}, Where: InERP,
+		Story: fmt.Sprintf("customer %s is in the state %s, which the accountant has now entered in the ERP", c.account, missingState)})
 }

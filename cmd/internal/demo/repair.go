@@ -9,7 +9,7 @@ import (
 	"waybill/pipeline"
 )
 
-// repair mends each mishap where it belongs, in billing or in the mapping, and asks Waybill to try again.
+// repair mends each mishap where it belongs, in billing, in the mapping or in the ERP, and asks Waybill to try again.
 func (s *show) repair(ctx context.Context) error {
 	s.console.say("$ waybill exceptions list")
 	text, err := s.daemon.command(ctx, "exceptions", "list")
@@ -19,9 +19,12 @@ func (s *show) repair(ctx context.Context) error {
 	s.console.say("%s", text)
 	for _, r := range s.script.Repairs {
 		s.console.say("repair: %s", r.Story)
-		if len(r.Transactions) == 0 {
+		switch r.Where {
+		case InMapping:
 			err = s.upgrade(ctx)
-		} else {
+		case InERP:
+			err = s.addSubdivision(ctx)
+		case InBilling:
 			err = s.stores.apply(ctx, r.Transactions)
 		}
 		if err != nil {
@@ -58,7 +61,7 @@ func (s *show) retry(ctx context.Context) error {
 	for _, x := range open {
 		why := x.Code
 		for _, r := range s.script.Repairs {
-			if slices.ContainsFunc(subjects(x), func(n string) bool { return slices.Contains(r.Invoices, n) }) {
+			if slices.ContainsFunc(subjects(x), func(n string) bool { return slices.Contains(r.Waiting, n) }) {
 				why = r.Story
 			}
 		}

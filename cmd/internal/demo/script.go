@@ -29,12 +29,23 @@ type Transaction struct {
 	Statements []Statement
 }
 
+// Place is where a mishap is mended.
+type Place string
+
+// The places.
+const (
+	InBilling Place = "billing"
+	InMapping Place = "mapping" // by its second version
+	InERP     Place = "erp"     // by the accountant; then a person asks Waybill to try again
+)
+
 // Repair is what people do about one mishap.
 type Repair struct {
-	Code     string   // the exception that the mishap makes: UNKNOWN_CUSTOMER
-	Story    string   // one sentence
-	Invoices []string // the documents that wait for it
-	// Transactions mend the source. A repair without any is one of the mapping: it needs its second version.
+	Code    string   // the exception that the mishap makes: UNKNOWN_CUSTOMER
+	Story   string   // one sentence
+	Waiting []string // the documents, or the customer, that wait for it
+	Where   Place
+	// Transactions mend the source when that is the place.
 	Transactions []Transaction
 }
 

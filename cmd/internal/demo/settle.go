@@ -127,11 +127,11 @@ func subjects(x pipeline.ExceptionView) []string {
 	return numbers
 }
 
-// stuck is the numbers of the documents that the mishaps hold.
+// stuck is the numbers of the documents and customers that the mishaps hold.
 func (s *show) stuck() []string {
 	var numbers []string
 	for _, r := range s.script.Repairs {
-		numbers = append(numbers, r.Invoices...)
+		numbers = append(numbers, r.Waiting...)
 	}
 	return numbers
 }
