@@ -83,13 +83,6 @@ func (a *app) time(t time.Time) string {
 	return t.In(a.zone).Format("2006-01-02 15:04:05 MST")
 }
 
-func (a *app) timeOf(t *time.Time) string {
-	if t == nil {
-		return "-"
-	}
-	return a.time(*t)
-}
-
 // ago shows how long something has lasted.
 func (a *app) ago(t time.Time) string {
 	if t.IsZero() {
