@@ -9,7 +9,7 @@ import (
 	"waybill/cdc"
 )
 
-// joinKey is where a line stands among the lines of its document.
+// linesBucket holds, for each join value, the keys of the lines that have it.
 func (d *document) linesBucket() string { return "map/lines/" + d.name }
 
 // header runs a document's rules over a change of its header.
@@ -65,6 +65,9 @@ func (r *run) header(d *document, c *rowChange) error {
 	}
 	if rec.Pending != nil {
 		return r.evaluate(d, rec)
+	}
+	if rec.Sent != "" {
+		return r.drift(d, rec)
 	}
 	return nil
 }
@@ -169,7 +172,13 @@ func (r *run) line(d *document, c *rowChange) error {
 		if err != nil {
 			return err
 		}
-		if len(raw) == 0 || join == "" {
+		if join == "" {
+			continue
+		}
+		if len(raw) == 0 {
+			if err := r.driftOfLine(d, c, join); err != nil {
+				return err
+			}
 			continue
 		}
 		for _, key := range stateParts(string(raw)) {

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -377,6 +378,50 @@ func TestDiscardGivesUp(t *testing.T) {
 	d.tx("update billing.inv_hdr inv_no=A1 stat=D")
 	d.tx("update billing.inv_hdr inv_no=A1 stat=R")
 	d.expect("released again", d.events(), "invoice.released A1")
+}
+
+func TestDiscardOfManyIsBounded(t *testing.T) {
+	d := newDrive(t, northstar(t))
+	for i := range 2*wakeBatch + 5 {
+		d.tx(invoice("insert", fmt.Sprintf("B%03d", i), "", "100.00")...)
+	}
+	if err := d.p.Discard(d.st, d.out, d.entry(), "MASTER/UNKNOWN_CUSTOMER/billing/ACM01"); err != nil {
+		t.Fatal(err)
+	}
+	if left := len(d.out.open); left != wakeBatch+5 {
+		t.Errorf("%d left after one call", left)
+	}
+	d.fire()
+	d.expect("problems", d.problems(), "")
+}
+
+func TestChangeAfterReleaseIsTold(t *testing.T) {
+	d := newDrive(t, northstar(t))
+	d.tx(acme)
+	d.tx(draft, line1, line2)
+	d.tx(free)
+	d.tx("update billing.inv_hdr inv_no=A1 upd_ts=2026-10-09_00:00:00")
+	d.tx("update billing.inv_line inv_no=A1 line_no=1 chg_cd=LH")
+	d.expect("nothing that was sent", d.problems(), "")
+	d.tx("update billing.inv_line inv_no=A1 line_no=1 ext_amt=1000.01")
+	d.expect("a cent", d.problems(), "CHANGED_AFTER_RELEASE invoice/A1")
+	d.tx("update billing.inv_line inv_no=A1 line_no=1 ext_amt=1000.00")
+	d.expect("back again", d.problems(), "")
+	d.tx("update billing.inv_hdr inv_no=A1 memo=paid")
+	d.expect("the header", d.problems(), "CHANGED_AFTER_RELEASE invoice/A1")
+	d.tx("delete billing.inv_line inv_no=A1 line_no=1", "delete billing.inv_hdr inv_no=A1")
+	d.expect("events", d.events(), "invoice.drafted A1, invoice.released A1")
+}
+
+func TestFailingInlineTestsSayWhy(t *testing.T) {
+	var fails []string
+	for _, r := range northstar(t, "MTY: delivered ", "MTX: delivered ", `"-100.00", tax_amt`, `"-100.01", tax_amt`, "payment_term: NET 15", "payment_term: NET 14").Test() {
+		if r.OK != (len(r.Fails) == 0) {
+			t.Errorf("%+v", r)
+		}
+		fails = append(fails, r.Fails...)
+	}
+	golden(t, "inline-fails.golden", strings.Join(fails, "\n")+"\n")
 }
 
 func TestRetryLooksAgain(t *testing.T) {

@@ -14,6 +14,8 @@ type docRecord struct {
 	Pending  *pending `json:"pending,omitempty"`  // the release that waits to become an event
 	Done     []string `json:"done,omitempty"`     // released events that were made
 	Waits    []string `json:"waits,omitempty"`    // fingerprints of its problems
+	Sent     string   `json:"sent,omitempty"`     // hash of the data of its last released event
+	Drifted  bool     `json:"drifted,omitempty"`  // billing says something else now, and people were told
 }
 
 // pending is a release that is not an event yet.

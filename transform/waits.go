@@ -157,6 +157,9 @@ func (p *Mapper) Fire(st State, out Output, at Entry, t Timer) error {
 		}
 		return r.wakeFrom(parts[0], parts[1])
 	}
+	if strings.HasPrefix(t.ID, "discard/") {
+		return r.discard(t.Payload)
+	}
 	parts := stateParts(t.Payload)
 	for _, d := range p.m.documents {
 		if len(parts) == 2 && d.name == parts[0] {
@@ -184,22 +187,38 @@ func (p *Mapper) Activate(st State, out Output, at Entry) error {
 // Discard gives up everything that waits on the problem, because a named person decided so: held rows are dropped, and a
 // waiting document makes no event unless its release is written again later.
 func (p *Mapper) Discard(st State, out Output, at Entry, fingerprint string) error {
-	r := p.run(st, out, at)
-	var all []waiter
-	err := st.Scan(bucketWaits, stateKey(fingerprint)+separator, "", func(k string, _ []byte) (bool, error) {
+	return p.run(st, out, at).discard(fingerprint)
+}
+
+func (r *run) discard(fingerprint string) error {
+	var batch []waiter
+	more := false
+	err := r.st.Scan(bucketWaits, stateKey(fingerprint)+separator, "", func(k string, _ []byte) (bool, error) {
+		if more = len(batch) == wakeBatch; more {
+			return false, nil
+		}
 		parts := stateParts(k)
-		all = append(all, waiter{parts[2], parts[3], parts[1]})
+		if len(parts) != 4 {
+			return false, fmt.Errorf("waiter %q: %w", k, errRowState)
+		}
+		batch = append(batch, waiter{parts[2], parts[3], parts[1]})
 		return true, nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, w := range all {
+	for _, w := range batch {
 		if err := r.giveUp(w); err != nil {
 			return err
 		}
+		if err := r.free(w, fingerprint); err != nil { // also of a waiter that is gone
+			return err
+		}
 	}
-	return nil
+	if !more {
+		return nil
+	}
+	return r.out.SetTimer(Timer{ID: "discard/" + hash(fingerprint), At: r.soon(), Payload: fingerprint})
 }
 
 func (r *run) giveUp(w waiter) error {

@@ -1,0 +1,58 @@
+package transform
+
+import "fmt"
+
+// drift compares a released document with what was sent of it. What is posted is immutable: a change in billing after the release is
+// for a person, and resolves itself when billing says again what was sent.
+func (r *run) drift(d *document, rec *docRecord) error {
+	f, _, err := r.assemble(d, rec)
+	if err != nil || f == nil {
+		return err
+	}
+	e, err := r.match(d, f, true)
+	if err != nil || e == nil {
+		return err
+	}
+	subject := d.name + "/" + rec.Key
+	set, err := apply(f, d.set, subject)
+	if err != nil {
+		return err
+	}
+	data, err := canonical(set.data)
+	if err != nil {
+		return err
+	}
+	differs := hash(string(data)) != rec.Sent
+	if differs == rec.Drifted {
+		return nil
+	}
+	rec.Drifted = differs
+	if err := r.saveRecord(d, rec); err != nil {
+		return err
+	}
+	t := trouble{class: "POLICY", code: "CHANGED_AFTER_RELEASE", cause: d.root.source.name + "/" + subject,
+		title: fmt.Sprintf("%s was changed in billing after it was released; the ERP has it as it was.", subject),
+		hint:  "Correct it by a credit memo and a new invoice in billing, or change it back; Waybill never changes what is posted."}
+	if !differs {
+		return r.out.Resolve(t.fingerprint(), subject)
+	}
+	amount, err := r.amountOf(d, f, set.data)
+	if err != nil {
+		return err
+	}
+	return r.out.Problem(t.problem(subject, "", e.typ+" ("+e.at+")", amount))
+}
+
+// driftOfLine finds the released document of a changed line. It does so where the lines carry the document's key, as they mostly do.
+func (r *run) driftOfLine(d *document, c *rowChange, join string) error {
+	keys := map[int]bool{}
+	columnsOf(d.key, keys)
+	if c.now == nil || len(keys) != 1 || !keys[d.joinRoot] {
+		return nil // purged lines of old documents are no change of them
+	}
+	rec, err := r.record(d, join)
+	if err != nil || rec == nil || rec.Pending != nil || rec.Sent == "" {
+		return err
+	}
+	return r.drift(d, rec)
+}
