@@ -76,10 +76,10 @@ func Run(ctx context.Context, o Options) (err error) {
 			s.console.say("%s", s.servers.tail())
 		}
 	}
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
 	}
-	return err
+	return err // none when a kept demo was stopped after its end
 }
 
 // lastExceptions is what a person would have to settle when the demo fails, or why Waybill does not say.
