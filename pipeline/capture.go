@@ -201,11 +201,29 @@ func (c *capture) append(ctx context.Context, batches <-chan cdc.Batch) error {
 				more = false
 			}
 		}
+		if err := c.known(group); err != nil {
+			return err
+		}
 		if err := c.journal(ctx, group); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
+}
+
+// known refuses rows of another server than the one that the store's rows came from, before any of them is in the
+// journal (Invariant 11). With a position the source itself has checked; this is about a fresh snapshot.
+func (c *capture) known(group []cdc.Batch) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range group {
+		if c.identity != "" && server(c.identity) != server(group[i].Identity) {
+			return &cdc.LostError{Source: c.name, Reason: fmt.Sprintf("the address answers as %s, the store's rows came from %s",
+				server(group[i].Identity), server(c.identity)),
+				Hint: "Point the configuration back. If the server was really replaced, start with a new data directory: every posting is then looked up before it is made"}
+		}
+	}
+	return nil
 }
 
 func (c *capture) journal(ctx context.Context, group []cdc.Batch) error {

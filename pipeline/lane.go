@@ -35,6 +35,7 @@ type Retry struct {
 	Base        time.Duration // first back-off; 0 means 500 ms
 	Cap         time.Duration // longest; 0 means 1 minute
 	MaxAttempts int           // sends of one step before it becomes an exception; 0 means 10. Outages do not count.
+	MaxAge      time.Duration // since the first retry, then an exception; 0 means 72 h. Outages do not count.
 }
 
 func (r Retry) withDefaults() Retry {
@@ -46,6 +47,9 @@ func (r Retry) withDefaults() Retry {
 	}
 	if r.MaxAttempts == 0 {
 		r.MaxAttempts = 10
+	}
+	if r.MaxAge == 0 {
+		r.MaxAge = 72 * time.Hour
 	}
 	return r
 }

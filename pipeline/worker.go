@@ -226,7 +226,9 @@ func (l *lane) note(d *delivery, step string, o sinks.Outcome) {
 
 // exhausted turns a retry beyond the ceiling into an exception. Outages do not count: the target comes back.
 func (l *lane) exhausted(d *delivery, o sinks.Outcome) sinks.Outcome {
-	if o.Class != sinks.RetryLater || o.Outage || d.Attempts < l.target.retry.MaxAttempts {
+	r := l.target.retry
+	young := d.FirstRetry.IsZero() || time.Since(d.FirstRetry) < r.MaxAge
+	if o.Class != sinks.RetryLater || o.Outage || d.Attempts < r.MaxAttempts && young {
 		return o
 	}
 	o.Class, o.Hint = sinks.Rejected, "It was tried "+fmt.Sprint(d.Attempts)+" times. Find out what the target needs, then retry."

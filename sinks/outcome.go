@@ -12,7 +12,7 @@ const (
 	RetryLater     Class = "retry_later"     // certainly not done; Wait says when, or the lane backs off
 	Rejected       Class = "rejected"        // understood and refused: an exception, with Field and Hint
 	Conflict       Class = "conflict"        // there, but different, or there twice: an exception
-	Setup          Class = "setup"           // one cause blocks many: credentials, closed period, missing account
+	Setup          Class = "setup"           // one cause stops everything: credentials, rights, company, the present period closed
 	Unknown        Class = "unknown"         // may or may not be done: verify before anything else (Invariant 9)
 	Absent         Class = "absent"          // Verify only: certainly not there
 )

@@ -126,7 +126,7 @@ func connect(o *pipeline.Options, cfg *config.Config, mapping *transform.Mapping
 		policy := cfg.Sinks[name].Policy.WithDefaults()
 		o.Sinks[name] = sinks.Govern(sink, policy, prometheus.WrapRegistererWith(prometheus.Labels{"sink": name}, reg), log.With("sink", name))
 		o.Workers[name] = policy.Concurrency
-		o.Retry[name] = pipeline.Retry{Base: policy.BackoffBase, Cap: policy.BackoffCap, MaxAttempts: policy.MaxAttempts}
+		o.Retry[name] = pipeline.Retry{Base: policy.BackoffBase, Cap: policy.BackoffCap, MaxAttempts: policy.MaxAttempts, MaxAge: policy.MaxAge}
 	}
 	return nil
 }
