@@ -119,6 +119,11 @@ func TestOtherServer(t *testing.T) {
 	f.pos = with.text()
 	f.lostWith("before the stored position 9-7-100")
 
+	same := pos
+	same.server, same.history, same.gtids = "1", MariaDB+"/1-0", "0-1-1"
+	f.pos = same.text()
+	f.lostWith("another history", `the stored position has "0-1-1"`)
+
 	// The server knows our GTIDs, as a replica that was promoted does: go on, under the name of the first history.
 	f.pos = pos.text()
 	f.reopen()

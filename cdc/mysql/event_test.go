@@ -195,3 +195,22 @@ func TestPosition(t *testing.T) {
 		t.Error("files are not in the order of their numbers")
 	}
 }
+
+// TestWatermarkIsTrue gives a watermark the time of the server's clock only when the stream has come to where the log was then.
+func TestWatermarkIsTrue(t *testing.T) {
+	at := time.Date(2026, 3, 8, 12, 0, 0, 0, time.UTC)
+	s := &session{cfg: &Config{Name: "billing", Flavor: MariaDB}, goal: &goal{at, "b.000002", 500}}
+	s.resume = position{flavor: MariaDB, server: "1", history: "mariadb/1-0", file: "b.000001", pos: 900}
+	s.place = s.resume
+	if err := s.watermark(t.Context()); err != nil || len(s.ready) != 0 {
+		t.Fatalf("%+v %v", s.ready, err)
+	}
+	s.commitAt = at.Add(-time.Hour) // of an unselected transaction
+	if err := s.watermark(t.Context()); err != nil || !s.ready[0].CommitAt.Equal(s.commitAt) || s.ready[0].Position != "mariadb/1/b.000001:900/" {
+		t.Fatalf("%+v %v", s.ready, err)
+	}
+	s.heartbeat(&event{end: 500, body: []byte("b.000002")})
+	if err := s.watermark(t.Context()); err != nil || !s.ready[1].CommitAt.Equal(at) || s.ready[1].Position != "mariadb/1/b.000002:500/" || s.goal != nil {
+		t.Fatalf("%+v %v", s.ready, err)
+	}
+}

@@ -69,7 +69,7 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 	if byGTID {
 		s.resume.file, s.resume.pos = "", 0 // the server will say where it found them
 	}
-	s.place, s.located = s.resume, !byGTID
+	s.place = s.resume
 	return s.startDump(ctx, server, byGTID)
 }
 

@@ -36,9 +36,7 @@ type session struct {
 	place  position // behind the last event read
 	resume position // behind the last whole transaction
 	gtids  *gtidSet // before resume; nil when the server has none
-	// located is false after a start by GTID until the log has named a place that belongs to the GTIDs.
-	located bool
-	group   group
+	group  group
 
 	enc       cdc.Encoder
 	mark      cdc.Mark // in enc, behind the last whole transaction
@@ -242,7 +240,7 @@ func (s *session) watermark(ctx context.Context) error {
 	}
 	if !s.reached() {
 		// Far behind, in transactions that nobody selected: the position moves, the time is that of the last of them.
-		if s.commitAt.IsZero() || !s.located {
+		if s.commitAt.IsZero() {
 			s.emitted = time.Now()
 			return nil
 		}

@@ -129,7 +129,6 @@ func (s *session) heartbeat(e *event) {
 		s.place.pos = pos
 	}
 	s.resume.file, s.resume.pos = s.place.file, s.place.pos
-	s.located = true
 }
 
 // begin starts an event group; start is where the log stood before its first event.
@@ -160,7 +159,6 @@ func (s *session) commit() {
 	}
 	s.resume.file, s.resume.pos = s.place.file, s.place.pos
 	s.commitAt = g.at
-	s.located = true
 	if g.part > 0 {
 		s.emitPart(true)
 	} else if s.mark = s.enc.Mark(); s.enc.Len() >= maxBatch {
