@@ -58,7 +58,7 @@ func TestCrashTryton(t *testing.T) {
 	}
 	tryton := sinktest.StartTryton(t, sinktest.TrytonOptions{})
 	c := newCrash(t)
-	c.patience = 90 * time.Second
+	c.patience, c.most = 4*time.Minute, 60 // Tryton posts four documents a second, on a quiet machine
 	c.sink = fmt.Sprintf("  erp:\n    type: tryton\n    url: %s\n    database: %s\n    user: %s\n    password: %s\n    company: %s\n"+
 		"    time_zone: America/Chicago\n    timeout: 15s\n    horizon: 1s\n    policy: { backoff_cap: 1s, breaker_cooldown: 1s }\n",
 		tryton.URL(), tryton.Database(), tryton.User(), tryton.Password(), tryton.Company())
@@ -91,6 +91,7 @@ type crash struct {
 	*site
 	began    time.Time
 	patience time.Duration // for everything to be delivered at the end
+	most     int           // what the carrier writes at most; afterwards the daemon is only killed
 	codes    []string      // customers
 	names    map[string]string
 	number   int
@@ -101,7 +102,7 @@ type crash struct {
 }
 
 func newCrash(t *testing.T) *crash {
-	return &crash{site: newSite(t), began: time.Now(), patience: 60 * time.Second, names: map[string]string{}}
+	return &crash{site: newSite(t), began: time.Now(), patience: 60 * time.Second, most: 700, names: map[string]string{}}
 }
 
 // faultyLedger makes a simulator in another process the target. Its horizon is the timeout and a second.
@@ -192,7 +193,7 @@ func (c *crash) life(seed uint64, misbehave func(*rand.Rand)) {
 // work is a little of what the carrier's people do.
 func (c *crash) work(rng *rand.Rand) {
 	c.t.Helper()
-	if c.number > 700 { // the rest is only killed
+	if c.number > c.most {
 		return
 	}
 	switch rng.IntN(5) {
