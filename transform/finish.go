@@ -50,11 +50,8 @@ func (r *run) finish(d *document, rec *docRecord, rootKey string, e *emitRule, m
 		}
 	}
 	g.Pending = others
-	if e != nil && rec.Original != "" {
-		if g.Emitted == nil {
-			g.Emitted = map[string]bool{}
-		}
-		g.Emitted[e.typ+" "+rec.Original] = true
+	if e != nil {
+		g.emitted(e.typ, rec.Original)
 	}
 	if err := r.saveGroup(d, rootKey, g); err != nil {
 		return err

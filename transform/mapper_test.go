@@ -106,7 +106,7 @@ func TestIncompleteDocumentIsToldAtItsDeadlineAndHealsItself(t *testing.T) {
 	d.wait(59 * time.Second)
 	d.expect("just before it", d.problems(), "")
 	d.wait(2 * time.Second)
-	d.expect("after it", d.problems(), "INCOMPLETE_DOCUMENT invoice/A1, TOTAL_MISMATCH invoice/A1")
+	d.expect("after it", d.problems(), "INCOMPLETE_DOCUMENT invoice/A1")
 	d.tx("insert billing.inv_line inv_no=A1 line_no=2 chg_cd=DET qty=2.000 rate=75.0000 ext_amt=149.99 tax_cd=EX")
 	d.expect("a cent off", d.problems(), "TOTAL_MISMATCH invoice/A1")
 	for _, p := range d.out.open {
@@ -166,7 +166,7 @@ func TestCorrectionsWaitForTheirOriginal(t *testing.T) {
 	d.tx(invoice("insert", "A100", "", "100.00")...) // unknown customer
 	d.tx(slices.Concat(invoice("insert", "A100-R", "A100", "90.00"), invoice("insert", "A100-C", "A100", "-100.00"))...)
 	d.wait(time.Hour)
-	d.expect("problems", d.problems(), "CORRECTION_PENDING invoice/A100-C, CORRECTION_PENDING invoice/A100-R, CORRECTION_PENDING invoice/A100-R, "+
+	d.expect("problems", d.problems(), "CORRECTION_PENDING invoice/A100-C, CORRECTION_PENDING invoice/A100-R, "+
 		"UNKNOWN_CUSTOMER invoice/A100, UNKNOWN_CUSTOMER invoice/A100-C, UNKNOWN_CUSTOMER invoice/A100-R")
 	d.tx(acme)
 	d.expect("events", d.events(), "invoice.released A100, credit_memo.issued A100-C, invoice.rebilled A100-R")

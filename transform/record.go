@@ -54,6 +54,17 @@ type group struct {
 	Emitted map[string]bool `json:"emitted,omitempty"` // event type, original: was made
 }
 
+// emitted notes that the original has been corrected by an event of the type.
+func (g *group) emitted(typ, original string) {
+	if original == "" {
+		return
+	}
+	if g.Emitted == nil {
+		g.Emitted = map[string]bool{}
+	}
+	g.Emitted[typ+" "+original] = true
+}
+
 func (r *run) group(d *document, rootKey string) (*group, error) {
 	raw, err := r.st.Get(bucketGroup, stateKey(d.name, rootKey))
 	if err != nil {

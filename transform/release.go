@@ -57,7 +57,7 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 	if err != nil {
 		return err
 	}
-	if len(waiting) > 0 || len(troubles) > 0 || len(set.troubles) > 0 {
+	if waiting != nil || len(troubles) > 0 || len(set.troubles) > 0 {
 		return r.wait(d, e, rec, rootKey, waiting, union(troubles, set.troubles), amount)
 	}
 	ev, err := r.documentEvent(d, e, rec, f, rootKey, set.data, amount)
@@ -95,48 +95,41 @@ func (f *frame) asInserted() *frame {
 	return &g
 }
 
-// incomplete lists what the document has to wait for: its equations, its original, the event that must come first.
-func (r *run) incomplete(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string) ([]*trouble, error) {
-	all, err := r.unequal(d, rec, f)
-	if err != nil {
-		return nil, err
-	}
-	if rec.Original == "" || rec.Original == rec.Key {
-		return all, nil
+// incomplete is the first thing that the document has to wait for: an equation, its original, the event that must come first.
+func (r *run) incomplete(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string) (*trouble, error) {
+	if t, err := r.unequal(d, rec, f); err != nil || t != nil || rec.Original == "" || rec.Original == rec.Key {
+		return t, err
 	}
 	up, err := r.record(d, rec.Original)
 	if err != nil {
 		return nil, err
 	}
 	if up != nil && up.Pending != nil {
-		all = append(all, &trouble{class: "WAITING", code: "CORRECTION_PENDING", cause: d.root.source.name + "/" + d.name + "/" + rec.Original, owner: "billing",
+		return &trouble{class: "WAITING", code: "CORRECTION_PENDING", cause: d.root.source.name + "/" + d.name + "/" + rec.Original, owner: "billing",
 			title: fmt.Sprintf("%s/%s corrects %s/%s, which is itself not ready.", d.name, rec.Key, d.name, rec.Original),
-			hint:  "Settle the problem of the original; its corrections follow by themselves."})
+			hint:  "Settle the problem of the original; its corrections follow by themselves."}, nil
 	}
-	if e.after != "" {
-		g, err := r.group(d, rootKey)
-		if err != nil {
-			return nil, err
-		}
-		if !g.Emitted[e.after+" "+rec.Original] {
-			all = append(all, &trouble{class: "WAITING", code: "CORRECTION_PENDING", cause: d.root.source.name + "/" + d.name + "/" + rec.Key, owner: "billing",
-				title: fmt.Sprintf("%s/%s replaces %s/%s, for which no %s has come.", d.name, rec.Key, d.name, rec.Original, e.after),
-				hint:  "Release the credit of the original; the replacement follows by itself."})
-		}
+	if e.after == "" {
+		return nil, nil
 	}
-	return all, nil
+	g, err := r.group(d, rootKey)
+	if err != nil || g.Emitted[e.after+" "+rec.Original] {
+		return nil, err
+	}
+	return &trouble{class: "WAITING", code: "CORRECTION_PENDING", cause: d.root.source.name + "/" + d.name + "/" + rec.Key, owner: "billing",
+		title: fmt.Sprintf("%s/%s replaces %s/%s, for which no %s has come.", d.name, rec.Key, d.name, rec.Original, e.after),
+		hint:  "Release the credit of the original; the replacement follows by itself."}, nil
 }
 
-// unequal evaluates the equations of a whole document.
-func (r *run) unequal(d *document, rec *docRecord, f *frame) ([]*trouble, error) {
-	var all []*trouble
+// unequal evaluates the equations of a whole document and returns the first that does not hold.
+func (r *run) unequal(d *document, rec *docRecord, f *frame) (*trouble, error) {
 	for _, k := range d.checks {
 		var sides [2]ref.Val
 		for i, e := range []*expr{k.l, k.r} {
 			v, err := e.eval(f)
 			var t *trouble
 			if errors.As(err, &t) {
-				all = union(all, []*trouble{t})
+				return t, nil
 			} else if err != nil {
 				return nil, err
 			}
@@ -151,11 +144,11 @@ func (r *run) unequal(d *document, rec *docRecord, f *frame) ([]*trouble, error)
 		if !strings.Contains(textOf(sides[0])+textOf(sides[1]), ".") {
 			code, hint = "INCOMPLETE_DOCUMENT", "Write the missing lines, or correct the header; the next change is looked at by itself."
 		}
-		all = append(all, &trouble{class: "DATA", code: code, cause: d.root.source.name + "/" + d.name + "/" + rec.Key, owner: "billing", hint: hint,
+		return &trouble{class: "DATA", code: code, cause: d.root.source.name + "/" + d.name + "/" + rec.Key, owner: "billing", hint: hint,
 			title:    fmt.Sprintf("%s/%s does not add up: %s is %s, but %s is %s.", d.name, rec.Key, k.l.text, shown(sides[0]), k.r.text, shown(sides[1])),
-			evidence: map[string]any{"check": k.text, "left": shown(sides[0]), "right": shown(sides[1]), "lines": len(f.lines)}})
+			evidence: map[string]any{"check": k.text, "left": shown(sides[0]), "right": shown(sides[1]), "lines": len(f.lines)}}, nil
 	}
-	return all, nil
+	return nil, nil
 }
 
 func shown(v ref.Val) string {
@@ -180,11 +173,9 @@ func (r *run) amountOf(d *document, f *frame, data map[string]any) (*Money, erro
 }
 
 // wait keeps the document until what is missing has come. People hear of what is merely incomplete after the declared time only.
-func (r *run) wait(d *document, e *emitRule, rec *docRecord, rootKey string, waiting, troubles []*trouble, amount *Money) error {
-	if len(waiting) > 0 && !rec.Pending.Late {
-		for _, t := range waiting {
-			t.quiet = true
-		}
+func (r *run) wait(d *document, e *emitRule, rec *docRecord, rootKey string, waiting *trouble, troubles []*trouble, amount *Money) error {
+	if waiting != nil && !rec.Pending.Late {
+		waiting.quiet = true
 		if !rec.Pending.Timer {
 			rec.Pending.Timer = true
 			err := r.out.SetTimer(Timer{ID: d.timer(rec.Key), At: rec.Pending.Cause.At.Add(d.wait), Sources: []string{d.root.source.name},
@@ -197,7 +188,7 @@ func (r *run) wait(d *document, e *emitRule, rec *docRecord, rootKey string, wai
 	subject := d.name + "/" + rec.Key
 	w := waiter{"doc", stateKey(d.name, rec.Key), subject}
 	var err error
-	rec.Waits, err = r.settle(w, rec.Waits, union(waiting, troubles), func(t *trouble) Problem {
+	rec.Waits, err = r.settle(w, rec.Waits, union(compact(waiting), troubles), func(t *trouble) Problem {
 		return t.problem(subject, d.name+"/"+rootKey, e.typ+" ("+e.at+")", amount)
 	})
 	if err != nil {

@@ -141,16 +141,36 @@ func (r *run) seedDocument(d *document, h *row, by cause) error {
 	if err != nil || e == nil {
 		return err
 	}
-	past, tr, err := r.historic(d, f, d.name+"/"+h.key)
-	if err != nil || past && tr == nil {
-		return err
-	}
 	rec, err := r.record(d, quietText(d.key, f))
 	if err != nil || rec == nil || rec.Pending != nil || len(rec.Done) > 0 {
 		return err
 	}
+	past, _, err := r.historic(d, f, d.name+"/"+rec.Key)
+	if err != nil {
+		return err
+	}
+	if past {
+		return r.history(d, e, rec)
+	}
 	by.Adopt = true
 	return r.release(d, rec, by, f)
+}
+
+// history remembers that a correction was made before the cut-over, for what must come after it.
+func (r *run) history(d *document, e *emitRule, rec *docRecord) error {
+	if rec.Original == "" {
+		return nil
+	}
+	rootKey, err := r.rootOf(d, rec)
+	if err != nil {
+		return err
+	}
+	g, err := r.group(d, rootKey)
+	if err != nil {
+		return err
+	}
+	g.emitted(e.typ, rec.Original)
+	return r.saveGroup(d, rootKey, g)
 }
 
 // ending is the cause of what follows from the end of a snapshot: the snapshot's number and the row.
