@@ -228,6 +228,11 @@ func (s *Source) Release(ctx context.Context) error {
 		return err
 	}
 	if _, err := conn.Exec(ctx, "DROP PUBLICATION IF EXISTS "+identifier(s.cfg.Publication)); err != nil {
+		var refused *pgconn.PgError
+		if errors.As(err, &refused) && refused.Code == "42501" {
+			s.log.Warn("publication left in place: its owner is another role", "publication", s.cfg.Publication)
+			return nil
+		}
 		return fmt.Errorf("dropping publication %q: %w", s.cfg.Publication, err)
 	}
 	return nil

@@ -47,7 +47,7 @@ type reading struct {
 func (s *Source) openFresh(ctx context.Context) error {
 	findings, err := s.Check(ctx)
 	if err != nil {
-		return err
+		return s.connectError(err)
 	}
 	for _, f := range findings {
 		if f.Level == cdc.LevelFail {

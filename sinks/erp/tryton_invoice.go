@@ -297,7 +297,7 @@ func (x *exchange) bookLines(d document) (lines, taxes []record, out *sinks.Outc
 		if !l.net.Equal(l.net.Round(digits)) {
 			return nil, nil, rejected("DIGITS", fmt.Sprintf("lines[%d].net", i), fmt.Sprintf("%s has more digits than %s.", l.net, d.Currency), "Round it in billing.")
 		}
-		v := record{"type": "line", "account": account.id("id"), "description": l.Description}
+		v := record{"type": "line", "currency": currency.id("id"), "account": account.id("id"), "description": l.Description}
 		var unitDigits int32
 		if l.Product != "" {
 			product, out := x.resolve(lookProduct, l.Product)
