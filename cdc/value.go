@@ -10,7 +10,7 @@ const (
 	KindBool                    // true | false
 	KindInt                     // -12, 18446744073709551615: no plus sign, no leading zeros
 	KindDecimal                 // 1150.00: the scale of the database is kept, no exponent
-	KindFloat                   // shortest text that reads back to the same float64
+	KindFloat                   // shortest text that reads back to the same number of the column's own precision
 	KindText                    // UTF-8
 	KindBytes                   // the bytes themselves
 	KindDate                    // 2026-03-08
