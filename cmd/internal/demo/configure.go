@@ -80,7 +80,7 @@ sinks:
 
 var (
 	cutoverLine  = regexp.MustCompile(`(?m)^cutover:.*$`)
-	testsSection = regexp.MustCompile(`(?ms)^tests:\n.*\z`)
+	testsSection = regexp.MustCompile(`(?ms)^tests:.*\z`)
 	versionLine  = regexp.MustCompile(`(?m)^version: *1 *$`)
 )
 
