@@ -28,6 +28,19 @@ type target struct {
 
 	mu        sync.Mutex
 	sequences map[string]chan struct{} // one posting at a time per number sequence
+	guesses   map[string]string        // entity and step → the sequence that its last posting took
+}
+
+// guess remembers the sequence of an entity's step, or tells the last one when seen is empty: most postings take the
+// same as the one before.
+func (t *target) guess(op sinks.Operation, step, seen string) string {
+	k := op.Company + sep + op.Entity + sep + step
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if seen != "" {
+		t.guesses[k] = seen
+	}
+	return t.guesses[k]
 }
 
 // Retry bounds how often a delivery is sent again.

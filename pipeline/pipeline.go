@@ -81,7 +81,7 @@ func New(o Options) (*Pipeline, error) {
 			workers = defaultWorkers
 		}
 		t := &target{name: name, sink: o.Sinks[name], workers: workers, retry: o.Retry[name].withDefaults(),
-			sequences: map[string]chan struct{}{}}
+			sequences: map[string]chan struct{}{}, guesses: map[string]string{}}
 		p.targets = append(p.targets, t)
 		for _, ln := range []transform.Lane{transform.LaneMaster, transform.LaneTransactional} {
 			p.lanes = append(p.lanes, newLane(ln, t, o.Store, p.project, p.metrics, o.Log))

@@ -49,8 +49,8 @@ func newRig(t *testing.T) *rig {
 			l.notify()
 		}
 	})
-	tg := &target{name: "erp", sink: r.sink, workers: 4, sequences: map[string]chan struct{}{},
-		retry: Retry{Base: 5 * time.Millisecond, Cap: 20 * time.Millisecond, MaxAttempts: 4}}
+	tg := &target{name: "erp", sink: r.sink, workers: 4, sequences: map[string]chan struct{}{}, guesses: map[string]string{},
+		retry: Retry{Base: 5 * time.Millisecond, Cap: 20 * time.Millisecond, MaxAttempts: 4}.withDefaults()}
 	for _, name := range []transform.Lane{transform.LaneMaster, transform.LaneTransactional} {
 		r.lanes[name] = newLane(name, tg, store, r.project, newMetrics(nil), log)
 	}

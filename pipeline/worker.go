@@ -69,28 +69,62 @@ func (l *lane) send(ctx, hard context.Context, d *delivery, verified *string) (g
 		return l.refuse(d, "", fmt.Errorf("entity %s has no step left", d.Post.Entity))
 	}
 	op := sinks.OperationOf(d.Post)
-	intent, oc := l.sink.Prepare(hard, op, name, d.Done, time.Now())
-	if oc == nil && intent.Sequence != "" {
-		end, err := l.target.sequence(ctx, intent.Sequence)
-		if err != nil {
-			return false, nil // shutting down
-		}
+	intent, end, oc := l.prepare(ctx, hard, op, name, d.Done)
+	if end != nil {
 		defer end()
-		// What another posting of the sequence changed meanwhile (the last date, say) must be seen.
-		intent, oc = l.sink.Prepare(hard, op, name, d.Done, time.Now())
+	}
+	if ctx.Err() != nil {
+		return false, nil // shutting down
 	}
 	if oc != nil {
 		return l.report(d, name, final, false, *oc)
 	}
 	intent.Operation, intent.Step = op, name
 	intent.Attempt, intent.At = d.Attempts+1, time.Now().UTC()
-	if (d.Verify || l.store.Identity().VerifyFirst) && ent.CanVerify && *verified != name {
+	look := d.Verify || l.store.Identity().VerifyFirst && !d.ours()
+	if look && ent.CanVerify && *verified != name {
 		if o := l.sink.Verify(hard, intent); o.Class != sinks.Absent {
 			return l.report(d, name, final, true, o)
 		}
 		*verified = name
 	}
 	return l.transmit(hard, d, intent, final)
+}
+
+// prepare freezes a step. Where the target gives numbers in sequence, it waits for its turn first, so that what the
+// posting before changed (the last date, say) is seen; end ends the turn.
+func (l *lane) prepare(ctx, hard context.Context, op sinks.Operation, name string, done map[string]sinks.Outcome) (in sinks.Intent, end func(), oc *sinks.Outcome) {
+	guess := l.target.guess(op, name, "")
+	for ctx.Err() == nil {
+		if guess != "" {
+			turn, err := l.target.sequence(ctx, guess)
+			if err != nil {
+				return in, nil, nil
+			}
+			end = turn
+		}
+		in, oc = l.sink.Prepare(hard, op, name, done, time.Now())
+		if oc != nil || in.Sequence == guess || in.Sequence == "" {
+			return in, end, oc
+		}
+		if end != nil {
+			end()
+			end = nil
+		}
+		guess = l.target.guess(op, name, in.Sequence)
+	}
+	return in, end, oc
+}
+
+// ours reports whether an earlier step of this delivery was sent, not found: the document is the one that we have just
+// made, and nobody else can have gone on with it.
+func (d *delivery) ours() bool {
+	for _, o := range d.Done {
+		if o.Class == sinks.Applied {
+			return true
+		}
+	}
+	return false
 }
 
 // transmit journals the intent, sends it and journals the outcome.
