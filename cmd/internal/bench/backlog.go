@@ -16,7 +16,6 @@ const pgRow = `g, g %% 90000, 'stop of load ' || g || ' at the terminal in Kansa
 var pgProcedure = fmt.Sprintf(`CREATE PROCEDURE bench_load(total bigint) LANGUAGE plpgsql AS $$
 DECLARE done bigint := 0; k bigint := 0; size bigint; i int;
 BEGIN
-	SET LOCAL synchronous_commit = off;
 	WHILE done < total LOOP
 		FOREACH size IN ARRAY ARRAY[1000, 10, 1] LOOP
 			FOR i IN 1..(1000 / size) LOOP

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime/pprof"
 
 	"golang.org/x/sync/errgroup"
 
@@ -45,6 +47,17 @@ func child(text string) error {
 		"raw": raw, "latency": latency, "seed": seedEngine, "engine": engine}[j.Kind]
 	if work == nil {
 		return fmt.Errorf("no job %q", j.Kind)
+	}
+	if dir := os.Getenv("BENCH_PROFILE"); dir != "" { // a folder for CPU profiles of each job
+		f, err := os.Create(filepath.Join(dir, j.Kind+"-"+j.Driver+".prof"))
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	s, err := work(context.Background(), j)
 	if err != nil {

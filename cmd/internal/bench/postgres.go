@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"waybill/cdc/cdctest"
@@ -70,7 +73,15 @@ func (b *pgBench) load() error {
 		}
 	}
 	began := time.Now()
-	if err := b.exec(fmt.Sprintf("CALL bench_load(%d)", b.s.Rows)); err != nil {
+	if err := b.exec("ALTER ROLE postgres SET synchronous_commit = off"); err != nil { // for the sessions that begin now
+		return err
+	}
+	conn, err := sql.Open("pgx", b.DSN())
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(fmt.Sprintf("CALL bench_load(%d)", b.s.Rows))
+	if err := errors.Join(err, conn.Close(), b.exec("ALTER ROLE postgres RESET synchronous_commit")); err != nil {
 		return err
 	}
 	if err := b.DB.QueryRow("SELECT pg_current_wal_lsn()::text").Scan(&b.end); err != nil {
@@ -200,7 +211,7 @@ func tool(changes int, name string, args ...string) (sample, error) {
 
 func (b *pgBench) snapshot(r *report) error {
 	rows := b.s.Rows / 2
-	if err := b.exec("INSERT INTO bench_rows SELECT "+pgRow2+" FROM generate_series(1, "+strconv.Itoa(rows)+") g", "VACUUM ANALYZE bench_rows"); err != nil {
+	if err := b.exec("INSERT INTO bench_rows SELECT "+strings.ReplaceAll(pgRow, "%%", "%")+" FROM generate_series(1, "+strconv.Itoa(rows)+") g", "VACUUM ANALYZE bench_rows"); err != nil {
 		return err
 	}
 	var ours, tools []sample
@@ -223,9 +234,6 @@ func (b *pgBench) snapshot(r *report) error {
 	r.compared("pg-snapshot", "rows/s", "", ours, map[string][]sample{"psql COPY text": tools}, []string{"psql COPY text"})
 	return nil
 }
-
-// pgRow2 is pgRow without the escaping of a format.
-var pgRow2 = fmt.Sprintf(pgRow)
 
 func last(s []sample) sample { return s[len(s)-1] }
 
