@@ -223,6 +223,9 @@ func (s *state) settleException(d *delivery, state, by, reason string, at time.T
 	return s.closeException(x, state, by, reason, at)
 }
 
+// deliveryRule is the rule of events that follow from outcomes rather than from rows.
+const deliveryRule = "delivery"
+
 // derived makes an event that follows from an outcome. Its id hashes its causes, so the same history gives the same id.
 func derived(typ string, d *delivery, o outcomeEntry, e checkpoint.Entry) transform.Event {
 	data, _ := json.Marshal(map[string]any{"sink": d.Post.Sink, "entity": d.Post.Entity, "external_id": d.Post.ExternalID,
@@ -231,7 +234,7 @@ func derived(typ string, d *delivery, o outcomeEntry, e checkpoint.Entry) transf
 	if len(d.Post.Refs) > 0 {
 		entity, k = splitRef(d.Post.Refs[0])
 	}
-	return transform.Event{ID: hashID(typ, d.Post.ID, fmt.Sprint(d.Replays)), Type: typ, Rule: "delivery", Source: "/waybill/" + d.Post.Sink,
+	return transform.Event{ID: hashID(typ, d.Post.ID, fmt.Sprint(d.Replays)), Type: typ, Rule: deliveryRule, Source: "/waybill/" + d.Post.Sink,
 		Entity: entity, Key: k, Company: d.Post.Company, Lane: d.Post.Lane, OrderKey: d.Post.OrderKey,
 		Occurred: e.At, Recorded: e.At, Observed: e.At, Causation: []string{d.Post.Event}, Index: e.Index,
 		Position: fmt.Sprintf("journal/%d", e.Index), Data: data, Amount: d.Post.Amount, Refs: d.Post.Refs}

@@ -42,12 +42,18 @@ func (p *Pipeline) Trace(_ context.Context, typed string) ([]TraceItem, error) {
 		if items[i].Index != items[j].Index {
 			return items[i].Index < items[j].Index
 		}
-		return rank[items[i].Kind] < rank[items[j].Kind]
+		return items[i].rank() < items[j].rank()
 	})
 	return items, err
 }
 
-var rank = map[string]int{"row": 0, "event": 1, "intent": 2, "outcome": 3, "verify": 3, "exception": 4, "decision": 5}
+// rank orders what one journal entry brought: causes before effects.
+func (i TraceItem) rank() int {
+	if i.Kind == "event" && i.Where == deliveryRule {
+		return 6 // made of an outcome
+	}
+	return map[string]int{"row": 0, "event": 1, "intent": 2, "outcome": 3, "verify": 3, "exception": 4, "decision": 5}[i.Kind]
+}
 
 // tracer collects the lines of one story.
 type tracer struct {
@@ -107,7 +113,11 @@ func (t *tracer) event(seq string) error {
 	if err != nil {
 		return err
 	}
-	if !t.add("event/"+e.ID, TraceItem{At: e.Observed, Kind: "event", Where: e.MapVersion, Text: text, ID: e.ID, Index: e.Index, Detail: detail}) {
+	where := e.MapVersion
+	if e.Rule == deliveryRule {
+		where = deliveryRule
+	}
+	if !t.add("event/"+e.ID, TraceItem{At: e.Observed, Kind: "event", Where: where, Text: text, ID: e.ID, Index: e.Index, Detail: detail}) {
 		return nil
 	}
 	ids, err := t.s.deliveriesOf(e.ID)

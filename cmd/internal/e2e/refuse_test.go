@@ -19,6 +19,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // masks replace what differs from run to run.
 var masks = []struct{ find, put string }{
 	{`time=\S+ `, ""},
+	{`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d| C[SD]T)?`, "TIME"},
+	{`(?m)^(TIME +\S+ +\S+) +\d+  `, "$1 ENTRY  "},
 	{`/tmp/\S*?/\d{3}/`, "DIR/"},
 	{`/tmp/Test[^\s"]*/\d{3}`, "DIR"},
 	{`127\.0\.0\.1:\d+`, "HOST:PORT"},
@@ -39,7 +41,6 @@ var masks = []struct{ find, put string }{
 	{`[0-9a-f]{8}-[0-9a-f-]{27}`, "UUID"},
 	{`inode \d+`, "inode N"},
 	{`ledger-[0-9a-f]+`, "LEDGER"},
-	{`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?`, "TIME"},
 }
 
 // golden compares what a person sees with the file of the test.
