@@ -185,7 +185,7 @@ func (d *drive) wait(by time.Duration) {
 
 func (d *drive) fire() {
 	d.t.Helper()
-	for {
+	for range 1000 {
 		timer, ok := d.out.due(d.clock)
 		if !ok {
 			return
@@ -194,6 +194,7 @@ func (d *drive) fire() {
 			d.t.Fatal(err)
 		}
 	}
+	d.t.Fatal("timers without end")
 }
 
 // activate makes another mapping version the active one.

@@ -96,6 +96,15 @@ func TestUnmappedCodeHoldsUntilTheMappingKnowsIt(t *testing.T) {
 	}
 }
 
+func TestProblemStaysWhileAnotherRuleWaitsOnIt(t *testing.T) {
+	d := newDrive(t, northstar(t))
+	d.tx("insert dispatch.loads load_no=1 cust_cd=9 status_cd=ZZZ pcs_ord=3 upd_ts=2026-10-01_00:00:00")
+	d.activate(northstar(t, "when: became(status_cd, code.load_status.departed)", `when: became(status_cd, "LDD")`))
+	d.expect("problems", d.problems(), "UNMAPPED_CODE shipment/1")
+	d.activate(northstar(t, "CLS: pod_received", "CLS: pod_received\n    ZZZ: delivered"))
+	d.expect("problems", d.problems(), "")
+}
+
 func TestIncompleteDocumentIsToldAtItsDeadlineAndHealsItself(t *testing.T) {
 	d := newDrive(t, northstar(t))
 	d.tx(acme)
