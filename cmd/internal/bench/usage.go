@@ -27,7 +27,7 @@ func begin() *meter {
 
 func (m *meter) watch() {
 	defer close(m.ended)
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(500 * time.Millisecond) // a look costs milliseconds
 	defer tick.Stop()
 	for {
 		if kb, err := anonymous("self"); err == nil {

@@ -59,8 +59,8 @@ for i in $(seq 1 60); do
 	sleep 1
 done
 echo "image-test: the health check of the image"
-waybill status --json | head -c 300
-echo
+waybill status --json >"$work/status.json"
+grep -q '"state": *"streaming"' "$work/status.json"
 # The daemon's own process, below buildah's: SIGTERM, as an engine sends it.
 pid=$(pgrep -u 65532 -f '^/waybill run' | head -n 1)
 kill -TERM "$pid"
