@@ -64,7 +64,8 @@ func (p *Pipeline) Retry(ctx context.Context, ids []string, by, why string) ([]E
 	return views, err
 }
 
-// Discard gives up what exceptions hold. It refuses those of a whole target, table or gate: they end with their cause.
+// Discard gives up what exceptions hold. It refuses those of a whole target or a
+// gate: they end with their cause. What a table's held changes would have told is found again by a reset to a snapshot.
 func (p *Pipeline) Discard(ctx context.Context, ids []string, by, why string) ([]ExceptionView, error) {
 	if why == "" {
 		return nil, errors.New("a discard needs a reason: what was captured will never be delivered")
@@ -74,7 +75,7 @@ func (p *Pipeline) Discard(ctx context.Context, ids []string, by, why string) ([
 		if err != nil {
 			return nil, err
 		}
-		if x.Origin != originMapping && x.Origin != originDelivery {
+		if x.Origin == originTarget || x.Origin == originGate {
 			return nil, fmt.Errorf("exception %s (%s) cannot be discarded: it ends when its cause is removed", id, x.Code)
 		}
 	}

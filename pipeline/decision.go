@@ -108,7 +108,20 @@ func (s *state) discard(x *exception, d decisionEntry, at time.Time) error {
 		}
 		return s.dropSubjects(x, d, at)
 	}
-	return nil // a target, a gate or a table is not discarded: the admin API refuses it
+	if x.Origin == originTable {
+		source, table, _ := strings.Cut(x.Problem.Subject, "/")
+		return s.addWork(work{Kind: workDrop, Key: key(source, table), Detail: by(d)})
+	}
+	return nil // a target or a gate is not discarded: Discard refuses it
+}
+
+// by keeps the person and the reason with a piece of work.
+func by(d decisionEntry) json.RawMessage {
+	raw, err := json.Marshal(decisionEntry{By: d.By, Why: d.Why})
+	if err != nil {
+		return nil
+	}
+	return raw
 }
 
 // dropSubjects closes an exception with all who wait on it.

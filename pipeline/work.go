@@ -20,6 +20,7 @@ const (
 	workRetry    = "retry"    // a person asked to look again at a problem
 	workHold     = "hold"     // map the held changes of a table
 	workReplay   = "replay"   // queue stored events' deliveries again
+	workDrop     = "drop"     // a person gave up the held changes of a table
 	workDiscard  = "discard"  // a person gave up what waits on a problem
 )
 
@@ -95,6 +96,8 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 		return true, p.mapper.Discard(s, out, at, w.Key)
 	case workHold:
 		return p.unhold(s, w, at)
+	case workDrop:
+		return s.drop(w, at.Observed)
 	case workReplay:
 		return p.replay(s, w)
 	}
@@ -180,7 +183,7 @@ func (p *projector) unhold(s *state, w *work, at transform.Entry) (done bool, er
 			return false, err
 		}
 		if k == "" {
-			return true, p.unheld(s, w.Key, at.Observed)
+			return true, s.unheld(w.Key, "waybill", "the table fits its rules again", at.Observed)
 		}
 		var h heldChange
 		if err := json.Unmarshal(raw, &h); err != nil {
@@ -205,7 +208,28 @@ func (p *projector) unhold(s *state, w *work, at transform.Entry) (done bool, er
 	return false, nil
 }
 
-func (p *projector) unheld(s *state, table string, at time.Time) error {
+// drop gives up the held changes of a table, some at a time.
+func (s *state) drop(w *work, at time.Time) (done bool, err error) {
+	for !s.Full() {
+		k, _, err := s.first(bucketHold, w.Key+sep)
+		if err != nil {
+			return false, err
+		}
+		if k == "" {
+			var d decisionEntry
+			if err := json.Unmarshal(w.Detail, &d); err != nil {
+				return false, err
+			}
+			return true, s.unheld(w.Key, d.By, "its held changes were given up: "+d.Why, at)
+		}
+		if err := s.Delete(bucketHold, k); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+func (s *state) unheld(table, by, why string, at time.Time) error {
 	fp, err := s.Get(bucketHeld, table)
 	if err != nil || fp == nil {
 		return err
@@ -214,7 +238,7 @@ func (p *projector) unheld(s *state, table string, at time.Time) error {
 	if err := s.Delete(bucketHeld, table); err != nil {
 		return err
 	}
-	return s.resolve(string(fp), source+"/"+name, "waybill", "the table fits its rules again", at)
+	return s.resolve(string(fp), source+"/"+name, by, why, at)
 }
 
 // heldScan walks one journal entry after held changes.

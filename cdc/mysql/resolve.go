@@ -222,8 +222,9 @@ func (r *resolver) plan(m *tableMap, raw []byte, info *tableInfo, at int64, sel 
 	}
 	keep := make([]bool, len(columns))
 	schema := &cdc.Schema{Source: r.source, Table: table, Codec: CodecBinlog}
+	wide := sel.widened(columns)
 	for i := range columns {
-		if keep[i] = sel.keeps(&columns[i]); keep[i] {
+		if keep[i] = sel.keeps(&columns[i]) || wide && !slices.Contains(sel.masked, columns[i].Name); keep[i] {
 			schema.Columns = append(schema.Columns, columns[i])
 		}
 	}
@@ -246,6 +247,16 @@ func (s *selected) wants(name string) bool {
 // keeps reports whether the column goes into the batch: a key, or wanted, and never when masked (Invariant 12).
 func (s *selected) keeps(c *cdc.Column) bool {
 	return !slices.Contains(s.masked, c.Name) && (c.Key || s.wants(c.Name))
+}
+
+// widened reports whether a selected column is gone, so that everything that is not masked must be kept: the column may go on
+// under another name, and a later mapping will read it there. When a masked column is gone too it may be the one with
+// the new name, and nothing beside the selection is kept (Invariant 12).
+func (s *selected) widened(columns []cdc.Column) bool {
+	gone := func(name string) bool {
+		return !slices.ContainsFunc(columns, func(c cdc.Column) bool { return c.Name == name })
+	}
+	return !slices.ContainsFunc(s.masked, gone) && (slices.ContainsFunc(s.columns, gone) || slices.ContainsFunc(s.old, gone))
 }
 
 // schema returns the selected columns of a table as it is now.

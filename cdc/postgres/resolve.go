@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -71,12 +72,15 @@ func (s *Source) schemaOf(ctx context.Context, conn *pgx.Conn, r *wireRelation, 
 	}
 	out := &cdc.Schema{Source: s.cfg.Name, Table: r.table, Codec: CodecName}
 	r.take = make([]bool, len(r.columns))
+	wide := c.widened(func(column string) bool {
+		return slices.ContainsFunc(r.columns, func(w wireColumn) bool { return w.name == column })
+	})
 	for i, w := range r.columns {
 		key := w.identity
 		if r.identity == 'f' || r.identity == 'n' {
 			key = primary[w.name]
 		}
-		if r.take[i] = c.keep(w.name, key); !r.take[i] {
+		if r.take[i] = c.keep(w.name, key) || wide && !c.masked[w.name]; !r.take[i] {
 			continue
 		}
 		out.Columns = append(out.Columns, infos[i].column(w.name, key, notNull[w.name]))

@@ -15,6 +15,23 @@ func (c *choice) keep(column string, key bool) bool {
 	return !c.masked[column] && (key || c.columns[column])
 }
 
+// widened reports whether a selected column is gone, so that everything that is not masked must be kept: the column may go on
+// under another name, and a later mapping will read it there. When a masked column is gone too it may be the one with
+// the new name, and nothing beside the selection is kept (Invariant 12).
+func (c *choice) widened(present func(column string) bool) bool {
+	for name := range c.masked {
+		if !present(name) {
+			return false
+		}
+	}
+	for name := range c.columns {
+		if !c.masked[name] && !present(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // named fills in the schema of a table named without one.
 func (s *Source) named(t cdc.Table) cdc.Table {
 	if t.Schema == "" {
