@@ -89,42 +89,53 @@ func measureLatency(j job, dir string, db *sql.DB, insert string) (sample, error
 		ended <- result{s, err}
 	}()
 	time.Sleep(2 * time.Second) // the child is connected by then; what it missed it would read late, and the figure would be worse
-	if err := write(db, insert); err != nil {
+	commit, err := write(db, insert)
+	if err != nil {
 		return sample{}, err
 	}
 	select {
 	case r := <-ended:
+		r.s.Commit = commit
 		return r.s, r.err
 	case <-time.After(2 * time.Minute):
 		return sample{}, errors.New("the child did not see all rows within two minutes")
 	}
 }
 
-// write commits one-row transactions on a schedule that does not wait for slow ones.
-func write(db *sql.DB, insert string) error {
+// write commits one-row transactions on a schedule that does not wait for slow ones, and returns the 99th percentile of what
+// the database itself took for one, in ms.
+func write(db *sql.DB, insert string) (p99 float64, err error) {
 	db.SetMaxIdleConns(latencyWriters)
 	begun := time.Now().Add(100 * time.Millisecond)
 	errs := make([]error, latencyWriters)
+	took := make([][]float64, latencyWriters)
 	var group sync.WaitGroup
 	for w := range latencyWriters {
 		group.Go(func() {
 			for i := w; i < latencyRate*latencySeconds; i += latencyWriters {
 				time.Sleep(time.Until(begun.Add(time.Duration(i) * time.Second / latencyRate)))
 				// The id is the time, made unique by the writer's number.
-				id := time.Now().UnixMicro()*latencyWriters + int64(w)
+				sent := time.Now()
+				id := sent.UnixMicro()*latencyWriters + int64(w)
 				if _, err := db.Exec(insert, id); err != nil {
 					errs[w] = err
 					return
 				}
+				took[w] = append(took[w], float64(time.Since(sent).Microseconds())/1000)
 			}
 		})
 	}
 	group.Wait()
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return 0, err
+	}
+	all := slices.Concat(took...)
+	slices.Sort(all)
+	return all[len(all)*99/100], nil
 }
 
 func (r *report) latency(what string, s sample) {
-	r.add(what+": commit to journal at 1,000 tx/s", fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, max %.1f ms", s.P50, s.P99, s.Max), "p99 < 50 ms", s)
+	r.add(what+": commit to journal at 1,000 tx/s", fmt.Sprintf("p50 %.1f, p99 %.1f, max %.1f ms; the commit alone p99 %.1f", s.P50, s.P99, s.Max, s.Commit), "p99 < 50 ms", s)
 }
 
 func (b *pgBench) latency(r *report) error {

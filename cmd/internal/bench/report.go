@@ -45,6 +45,7 @@ type sample struct {
 	P50     float64 `json:"p50"`  // ms
 	P99     float64 `json:"p99"`
 	Max     float64 `json:"max"`
+	Commit  float64 `json:"commit"` // p99 of the database's own commit, ms
 	Pos     string  `json:"pos"`
 }
 
