@@ -18,6 +18,8 @@ type output struct {
 	entry  transform.Entry
 	change *cdc.Change // the change being mapped, nil for timers and retries
 	unit   uint64      // its ordinal in the entry
+	// recorded is the commit time of the transaction that ends, when there is no change; zero for timers and retries.
+	recorded time.Time
 }
 
 var _ transform.Output = (*output)(nil)
@@ -102,8 +104,11 @@ func (o *output) Post(p transform.Post) error {
 		return err
 	}
 	d := &delivery{Post: p, Seq: seq, Verify: p.Adopt, Queued: o.entry.Observed, Recorded: o.entry.Observed}
-	if o.change != nil {
+	switch {
+	case o.change != nil:
 		d.Recorded = o.change.Tx.CommitAt
+	case !o.recorded.IsZero():
+		d.Recorded = o.recorded
 	}
 	if err := o.s.mark(bucketEventPost, key(p.Event, p.ID)); err != nil {
 		return err

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"waybill/cdc"
 	"waybill/checkpoint"
@@ -16,8 +17,11 @@ type rowsCursor struct {
 	parts  []span // entries to walk, in order
 	part   uint64 // entry being walked
 	reader *cdc.Reader
-	unit   uint64 // changes handed out
-	inPart uint64 // of these, from the present part
+	unit   uint64    // changes applied
+	inPart uint64    // changes found in the present part
+	tx     string    // commit of the last change applied: its transaction is open
+	ended  time.Time // its commit time
+	found  bool      // the reader stands on a change that is not applied yet
 	last   cdc.Batch
 }
 
@@ -92,6 +96,8 @@ func (p *projector) open(src sourceState, b cdc.Batch, index, skip uint64) error
 		if !ok {
 			return fmt.Errorf("entry %d has %d changes, of which %d are said to be applied", index, c.unit, skip)
 		}
+		c.unit++
+		c.tx, c.ended = c.reader.Change().Tx.Commit, c.reader.Change().Tx.CommitAt
 	}
 	return nil
 }
@@ -131,12 +137,14 @@ func (p *projector) following() (bool, error) {
 			return false, err
 		}
 	}
-	c.unit++
 	c.inPart++
 	return true, nil
 }
 
-// walk maps at most limit changes.
+// commitLimit bounds the documents that one call looks at when a transaction ends.
+const commitLimit = 100
+
+// walk maps at most limit changes, and ends each transaction before the next one begins.
 func (p *projector) walk(s *state, e checkpoint.Entry, limit int) (n int, finished bool, err error) {
 	_, now, err := p.now(s)
 	if err != nil {
@@ -144,20 +152,35 @@ func (p *projector) walk(s *state, e checkpoint.Entry, limit int) (n int, finish
 	}
 	at := transform.Entry{Index: e.Index, Observed: e.At, Now: now}
 	s.at = workAt{e.Index, e.At}
+	c := p.cursor
 	for n < limit && !s.Full() {
-		ok, err := p.following()
-		if err != nil {
+		if !c.found {
+			if c.found, err = p.following(); err != nil {
+				return n, false, err
+			}
+		}
+		if !c.found || c.reader.Change().Tx.Commit != c.tx {
+			more, err := p.mapper.Commit(s, &output{s: s, entry: at, recorded: c.ended}, at, commitLimit)
+			if err != nil {
+				return n, false, err
+			}
+			if more {
+				n++
+				continue
+			}
+			if !c.found {
+				return n, true, nil
+			}
+		}
+		ch := c.reader.Change()
+		c.tx, c.ended = ch.Tx.Commit, ch.Tx.CommitAt
+		if err := p.change(s, at, ch, holdRef{c.part, c.inPart, c.unit + 1}); err != nil {
 			return n, false, err
 		}
-		if !ok {
-			return n, true, nil
-		}
+		c.found = false
+		c.unit++
 		n++
 		p.changes++
-		ref := holdRef{p.cursor.part, p.cursor.inPart, p.cursor.unit}
-		if err := p.change(s, at, p.cursor.reader.Change(), ref); err != nil {
-			return n, false, err
-		}
 	}
 	return n, false, nil
 }

@@ -204,6 +204,11 @@ func (p *projector) unhold(s *state, w *work, at transform.Entry) (done bool, er
 		if err := s.Delete(bucketHold, k); err != nil {
 			return false, err
 		}
+		for more := true; more; {
+			if more, err = p.mapper.Commit(s, out, at, commitLimit); err != nil {
+				return false, err
+			}
+		}
 	}
 	return false, nil
 }

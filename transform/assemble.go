@@ -63,11 +63,8 @@ func (r *run) header(d *document, c *rowChange) error {
 	case matched != nil:
 		return r.release(d, rec, c.cause, f)
 	}
-	if rec.Pending != nil {
-		return r.evaluate(d, rec)
-	}
-	if rec.Sent != "" {
-		return r.drift(d, rec)
+	if rec.Pending != nil || rec.Sent != "" {
+		return r.look(d, rec)
 	}
 	return nil
 }
@@ -125,7 +122,7 @@ func (r *run) release(d *document, rec *docRecord, by cause, f *frame) error {
 			return err
 		}
 	}
-	return r.evaluate(d, rec)
+	return r.look(d, rec)
 }
 
 // withdrawn handles a deleted header. A release that waited is void; what was posted stays posted.
@@ -189,7 +186,7 @@ func (r *run) line(d *document, c *rowChange) error {
 			if rec == nil || rec.Pending == nil {
 				continue
 			}
-			if err := r.evaluate(d, rec); err != nil {
+			if err := r.look(d, rec); err != nil {
 				return err
 			}
 		}

@@ -54,5 +54,5 @@ func (r *run) driftOfLine(d *document, c *rowChange, join string) error {
 	if err != nil || rec == nil || rec.Pending != nil || rec.Sent == "" {
 		return err
 	}
-	return r.drift(d, rec)
+	return r.look(d, rec)
 }

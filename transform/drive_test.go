@@ -144,7 +144,16 @@ func (d *drive) try(changes ...change) error {
 			return err
 		}
 	}
-	return reader.Err()
+	return errors.Join(reader.Err(), d.commit())
+}
+
+// commit ends the transaction, two documents a call.
+func (d *drive) commit() error {
+	for {
+		if more, err := d.p.Commit(d.st, d.out, d.entry(), 2); err != nil || !more {
+			return err
+		}
+	}
 }
 
 func (d *drive) tx(changes ...change) {

@@ -309,6 +309,12 @@ func (b *bench) read(data []byte, changes int, sources []string) error {
 			return err
 		}
 	}
+	for more := reader.Err() == nil; more; {
+		var err error
+		if more, err = b.p.Commit(b.st, b.out, b.entry(), 100); err != nil {
+			return err
+		}
+	}
 	return reader.Err()
 }
 

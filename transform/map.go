@@ -54,9 +54,13 @@ type run struct {
 	st  State
 	out Output
 	at  Entry
+	// open while the rows of a transaction come in: documents are judged at its end.
+	open bool
 }
 
-func (p *Mapper) run(st State, out Output, at Entry) *run { return &run{p.m, st, out, at} }
+func (p *Mapper) run(st State, out Output, at Entry) *run {
+	return &run{m: p.m, st: st, out: out, at: at}
+}
 
 // rowChange is one change of one row with everything filled in.
 type rowChange struct {
@@ -70,7 +74,8 @@ type rowChange struct {
 	first  bool // a first snapshot saw the row: it seeds, and is not news
 }
 
-// Change maps one row change, from the stream or from a snapshot.
+// Change maps one row change, from the stream or from a snapshot. After the last change of each transaction the caller
+// calls Commit.
 func (p *Mapper) Change(st State, out Output, at Entry, ch *cdc.Change) error {
 	b := p.bind(ch.Schema)
 	if b == nil {
@@ -80,6 +85,7 @@ func (p *Mapper) Change(st State, out Output, at Entry, ch *cdc.Change) error {
 		return err
 	}
 	r := p.run(st, out, at)
+	r.open = true
 	if ch.Op == cdc.Truncate {
 		return r.truncated(b.table, ch)
 	}

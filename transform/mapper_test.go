@@ -451,3 +451,21 @@ func TestRowsAreTraced(t *testing.T) {
 	d.tx(draft)
 	d.expect("references", strings.Join(slices.Concat(d.out.rows...), " "), "stop/1-2 shipment/1 invoice/A1 invoice/A1")
 }
+
+// The release comes first in its transaction, and the document adds up as it was before: what is sent is what the
+// transaction leaves.
+func TestATransactionIsJudgedAtItsEnd(t *testing.T) {
+	d := newDrive(t, northstar(t))
+	d.tx(acme)
+	d.tx(draft, line1, line2)
+	released := change(strings.Replace(string(free), "|", " |", 1))
+	corrected := change(strings.NewReplacer("insert", "update", "1150.00", "1250.00", "stat=D", "stat=R").Replace(string(draft)))
+	d.tx(released, corrected,
+		"update billing.inv_line inv_no=A1 line_no=2 chg_cd=DET qty=2.000 rate=125.0000 ext_amt=250.00 tax_cd=EX")
+	last := d.out.events[len(d.out.events)-1]
+	d.expect("events", d.events(), "invoice.drafted A1, invoice.released A1")
+	if last.Amount == nil || last.Amount.Amount != "1250.00" {
+		t.Errorf("released with %+v", last.Amount)
+	}
+	d.expect("problems", d.problems(), "")
+}
