@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -215,6 +214,3 @@ func gateKey(g transform.Gate) string { return key(string(g.Kind), g.Name, g.Key
 func ledgerKey(p transform.Post, step string) string {
 	return key(p.Sink, p.Company, p.Entity, p.ExternalID, step)
 }
-
-// errStop ends a scan from inside.
-var errStop = errors.New("stop")
