@@ -262,6 +262,27 @@ func (r *run) occurred(ev *Event, e *eventRule, f *frame, subject string, res *r
 	return nil
 }
 
+// location finds a time zone by its IANA name, nil when there is none. Reading one is dear, so they are remembered.
+func (r *run) location(zone string) *time.Location {
+	if zone == "" {
+		return nil
+	}
+	if loc, ok := r.zones[zone]; ok {
+		return loc
+	}
+	loc, err := time.LoadLocation(zone)
+	if err != nil {
+		loc = nil
+	}
+	if len(r.zones) < maxZones {
+		r.zones[zone] = loc
+	}
+	return loc
+}
+
+// maxZones bounds the remembered zones; the database of zones has about 600 names.
+const maxZones = 1000
+
 // instant gives a value its place in time.
 func (r *run) instant(v ref.Val, zone string, src *source, subject string) (time.Time, *trouble) {
 	if t, ok := v.(types.Timestamp); ok {
@@ -271,8 +292,8 @@ func (r *run) instant(v ref.Val, zone string, src *source, subject string) (time
 	if !ok {
 		return time.Time{}, brokenRule(textOf(v), subject, fmt.Errorf("it is no time"))
 	}
-	loc, err := time.LoadLocation(zone)
-	if err != nil || zone == "" {
+	loc := r.location(zone)
+	if loc == nil {
 		return time.Time{}, &trouble{class: "DATA", code: "ZONE_UNKNOWN", cause: zone, title: fmt.Sprintf("The time zone %q of %s is not known.", zone, subject),
 			hint: "Use a name of the IANA time zone database: America/Chicago."}
 	}

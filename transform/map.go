@@ -3,6 +3,7 @@ package transform
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	"waybill/cdc"
 )
@@ -24,6 +25,7 @@ const (
 type Mapper struct {
 	m        *Mapping
 	bindings map[*cdc.Schema]*binding
+	zones    map[string]*time.Location
 }
 
 // NewMapper returns a mapper for the mapping.
@@ -31,7 +33,7 @@ func NewMapper(m *Mapping) (*Mapper, error) {
 	if m == nil {
 		return nil, fmt.Errorf("making a mapper: no mapping")
 	}
-	return &Mapper{m: m, bindings: map[*cdc.Schema]*binding{}}, nil
+	return &Mapper{m: m, bindings: map[*cdc.Schema]*binding{}, zones: map[string]*time.Location{}}, nil
 }
 
 // HoldTable is returned by Mapper.Change when a table's rows are not understood any more: a column that rules read is gone or of
@@ -50,16 +52,17 @@ func (e *HoldTable) Error() string {
 
 // run is one call of the Mapper.
 type run struct {
-	m   *Mapping
-	st  State
-	out Output
-	at  Entry
+	m     *Mapping
+	st    State
+	out   Output
+	at    Entry
+	zones map[string]*time.Location // remembered for all calls
 	// open while the rows of a transaction come in: documents are judged at its end.
 	open bool
 }
 
 func (p *Mapper) run(st State, out Output, at Entry) *run {
-	return &run{m: p.m, st: st, out: out, at: at}
+	return &run{m: p.m, st: st, out: out, at: at, zones: p.zones}
 }
 
 // rowChange is one change of one row with everything filled in.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,7 +39,11 @@ next start. Logs go to standard error.`,
 			if err != nil {
 				return err
 			}
-			return a.run(c.Context(), cfg)
+			err = a.run(c.Context(), cfg)
+			if c.Context().Err() != nil && errors.Is(err, context.Canceled) {
+				return nil // told to stop while it was starting
+			}
+			return err
 		},
 	}
 }
@@ -46,6 +51,7 @@ next start. Logs go to standard error.`,
 // run is the whole daemon. It returns when everything that it started has ended.
 func (a *app) run(ctx context.Context, cfg *config.Config) (err error) {
 	began := a.now()
+	frugal()
 	log := newLog(cfg.Log, a.err)
 	mapping, text, err := readMapping(cfg.Mapping)
 	if err != nil {
@@ -72,6 +78,7 @@ func (a *app) run(ctx context.Context, cfg *config.Config) (err error) {
 		}
 		log.Info(msg, "mapping", mapping.Version(), "sources", cfg.SourceNames(), "away", away, "sinks", cfg.SinkNames(),
 			"socket", cfg.Admin.Socket, "after", a.now().Sub(began).Round(time.Millisecond))
+		debug.FreeOSMemory() // compiling the mapping and opening the store left much behind
 	}
 	if p, err = pipeline.New(options); err != nil {
 		return fmt.Errorf("setting up: %w", err)

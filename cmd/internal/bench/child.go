@@ -77,6 +77,7 @@ func (j job) do() (s sample, err error) {
 		return s, err
 	}
 	cmd := exec.Command(self, "child", string(text))
+	cmd.Env = append(os.Environ(), "GOGC=50", "GOMEMLIMIT=128MiB") // as the daemon sets itself up
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
