@@ -54,8 +54,8 @@ func newCapture(name string, src cdc.Source, store *checkpoint.Store, m *metrics
 		resume: make(chan struct{}, 1)}
 }
 
-// run keeps a session open until ctx ends. A source that cannot go on stops alone; it fails run only when strict, which
-// is how the first session of a daemon starts (Invariant 11).
+// run keeps a session open until ctx ends. A source that cannot go on stops alone and waits for a person; what came of the
+// first Open is told to started, because a daemon does not start with such a source (Invariant 11).
 func (c *capture) run(ctx context.Context, started chan<- error) error {
 	wait := backoffLeast
 	for ctx.Err() == nil {
@@ -74,6 +74,9 @@ func (c *capture) run(ctx context.Context, started chan<- error) error {
 			}
 			continue
 		}
+		if errors.Is(err, errJournal) {
+			return err
+		}
 		if final(err) {
 			c.set("stopped", err)
 			c.log.Error("source stopped", "error", err)
@@ -91,6 +94,9 @@ func (c *capture) run(ctx context.Context, started chan<- error) error {
 	}
 	return nil
 }
+
+// errJournal says that the journal took changes no more: the daemon cannot go on.
+var errJournal = errors.New("journalling changes")
 
 // final reports whether opening again cannot help.
 func final(err error) bool { return !errors.Is(err, cdc.ErrDisconnected) }
@@ -236,12 +242,13 @@ func (c *capture) journal(ctx context.Context, group []cdc.Batch) error {
 		entries[i] = checkpoint.Entry{Kind: checkpoint.Rows, Payload: payload}
 	}
 	for {
-		_, err := c.store.Append(ctx, entries...)
+		// Not ended by ctx: whether the group is in must be known, or the next session would journal it again.
+		_, err := c.store.Append(context.WithoutCancel(ctx), entries...)
 		if err == nil {
 			break
 		}
 		if !checkpoint.Refused(err) {
-			return fmt.Errorf("journalling changes of %s: %w", c.name, err)
+			return fmt.Errorf("%w of %s: %w", errJournal, c.name, err)
 		}
 		c.set("paused", err)
 		if errors.Is(err, checkpoint.ErrJournalFull) {
