@@ -171,7 +171,7 @@ func TestSchemaChanges(t *testing.T) {
 	equalRows(t, f.until(4),
 		"insert t new id=1 a=x b=2",
 		"insert t new c=q id=2 a=y b=3",
-		"insert t new id=3 c=q a=z",
+		"insert t new id=3 c=q a=z d=4",
 		"insert t new id=4 c=r a=é b=18446744073709551615")
 }
 
