@@ -194,9 +194,6 @@ func TestTenThousandInvoicesFromBeforeTheCutOver(t *testing.T) {
 }
 
 func TestBlackHoleInOneLaneDoesNotStopTheOther(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes two minutes")
-	}
 	const hole = 60 * time.Second
 	s := newSite(t)
 	erp := s.ledger(time.Second)
