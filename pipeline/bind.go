@@ -105,7 +105,8 @@ func (p *Pipeline) tieTarget(ctx context.Context, name string, b sinks.Binder, s
 		}
 		return nil
 	}
-	for source, server := range sources {
+	for _, source := range names(sources) {
+		server := sources[source]
 		if other, ok := mark.Sources[source]; ok && other != server {
 			return &BindingError{name, fmt.Sprintf("it is bound to source %s = %s, but our source %s is %s", source, other, source, server),
 				"This looks like a test copy that points at the production target. If the source was really replaced, remove the mark in the target (see the README, Binding) and start again"}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"sort"
 	"strings"
 	"time"
@@ -28,23 +29,42 @@ func (p *Pipeline) Trace(_ context.Context, typed string) ([]TraceItem, error) {
 		if len(refs) == 0 {
 			return fmt.Errorf("nothing is known about %q: %w", typed, ErrNotFound)
 		}
-		t := &tracer{s: s, mapping: p.o.Mapping.Version(), seen: map[string]bool{}}
+		t := &tracer{s: s, seen: map[string]bool{}, commits: map[string]uint64{}}
 		for _, ref := range refs {
 			if err := t.follow(ref); err != nil {
 				return err
 			}
 		}
-		items = t.items
+		items = t.story()
 		return nil
 	})
-	// Journal order is the order of cause and effect; clocks of different machines only decide within one entry.
-	sort.SliceStable(items, func(i, j int) bool {
-		if items[i].Index != items[j].Index {
-			return items[i].Index < items[j].Index
-		}
-		return items[i].rank() < items[j].rank()
-	})
 	return items, err
+}
+
+// story puts the lines in order. Journal order is the order of cause and effect; within one entry it is that of the
+// transactions, and then rows before their events. No clock decides: those of different machines differ.
+func (t *tracer) story() []TraceItem {
+	place := func(l traceLine) uint64 {
+		if at, ok := t.commits[hexKey(l.Index)+l.commit]; ok {
+			return at
+		}
+		return math.MaxUint64
+	}
+	sort.SliceStable(t.lines, func(i, j int) bool {
+		a, b := t.lines[i], t.lines[j]
+		if a.Index != b.Index {
+			return a.Index < b.Index
+		}
+		if pa, pb := place(a), place(b); pa != pb {
+			return pa < pb
+		}
+		return a.rank() < b.rank()
+	})
+	items := make([]TraceItem, len(t.lines))
+	for i, l := range t.lines {
+		items[i] = l.TraceItem
+	}
+	return items
 }
 
 // rank orders what one journal entry brought: causes before effects.
@@ -58,17 +78,23 @@ func (i TraceItem) rank() int {
 // tracer collects the lines of one story.
 type tracer struct {
 	s       *state
-	mapping string
-	items   []TraceItem
+	lines   []traceLine
 	seen    map[string]bool
+	commits map[string]uint64 // journal entry and commit → first row change of it there
 }
 
-func (t *tracer) add(id string, item TraceItem) bool {
-	if t.seen[id] || len(t.items) >= traceMost {
+// traceLine is an item with the commit that it belongs to.
+type traceLine struct {
+	TraceItem
+	commit string
+}
+
+func (t *tracer) add(id, commit string, item TraceItem) bool {
+	if t.seen[id] || len(t.lines) >= traceMost {
 		return false
 	}
 	t.seen[id] = true
-	t.items = append(t.items, item)
+	t.lines = append(t.lines, traceLine{item, commit})
 	return true
 }
 
@@ -91,7 +117,11 @@ func (t *tracer) rows(ref string) error {
 			return false, err
 		}
 		place := strings.Split(strings.TrimPrefix(k, ref+sep), sep)
-		t.add("row/"+strings.Join(place, "/"), TraceItem{At: n.At, Kind: "row", Where: n.Table, Index: unhex(place[0]),
+		commit := place[0] + n.Commit
+		if first, ok := t.commits[commit]; !ok || unhex(place[1]) < first {
+			t.commits[commit] = unhex(place[1])
+		}
+		t.add("row/"+strings.Join(place, "/"), n.Commit, TraceItem{At: n.At, Kind: "row", Where: n.Table, Index: unhex(place[0]),
 			Text: fmt.Sprintf("%s committed %s at %s", n.Op, n.CommitAt.Format(time.RFC3339), n.Commit)})
 		return true, nil
 	})
@@ -117,7 +147,7 @@ func (t *tracer) event(seq string) error {
 	if e.Rule == deliveryRule {
 		where = deliveryRule
 	}
-	if !t.add("event/"+e.ID, TraceItem{At: e.Observed, Kind: "event", Where: where, Text: text, ID: e.ID, Index: e.Index, Detail: detail}) {
+	if !t.add("event/"+e.ID, e.Position, TraceItem{At: e.Observed, Kind: "event", Where: where, Text: text, ID: e.ID, Index: e.Index, Detail: detail}) {
 		return nil
 	}
 	ids, err := t.s.deliveriesOf(e.ID)
@@ -140,7 +170,7 @@ func (t *tracer) delivery(id string) error {
 			return false, err
 		}
 		index := strings.TrimPrefix(k, id+sep)
-		t.add("log/"+id+index, TraceItem{At: n.At, Kind: n.Kind, Where: d.Post.Sink + "." + d.Post.Entity, ID: id, Index: unhex(index),
+		t.add("log/"+id+index, "", TraceItem{At: n.At, Kind: n.Kind, Where: d.Post.Sink + "." + d.Post.Entity, ID: id, Index: unhex(index),
 			Text: n.text(d.Post.ExternalID), Detail: append([]byte(nil), v...)})
 		return true, nil
 	})
@@ -180,10 +210,10 @@ func (t *tracer) exceptions(ref string) error {
 		if err != nil {
 			return false, err
 		}
-		t.add("exception/"+x.ID, TraceItem{At: x.OpenedAt, Kind: "exception", Where: x.Problem.Owner, ID: x.ID, Index: x.Index,
+		t.add("exception/"+x.ID, "", TraceItem{At: x.OpenedAt, Kind: "exception", Where: x.Problem.Owner, ID: x.ID, Index: x.Index,
 			Text: fmt.Sprintf("%s %s opened: %s", x.ID, x.Problem.Code, x.Problem.Title), Detail: detail})
 		if x.ClosedAt != nil {
-			t.add("closed/"+x.ID, TraceItem{At: *x.ClosedAt, Kind: "decision", Where: x.ClosedBy, ID: x.ID, Index: x.ClosedIndex,
+			t.add("closed/"+x.ID, "", TraceItem{At: *x.ClosedAt, Kind: "decision", Where: x.ClosedBy, ID: x.ID, Index: x.ClosedIndex,
 				Text: fmt.Sprintf("%s %s: %s", x.ID, x.State, x.Reason)})
 		}
 		return true, nil
