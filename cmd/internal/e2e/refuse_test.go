@@ -20,6 +20,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var masks = []struct{ find, put string }{
 	{`time=\S+ `, ""},
 	{`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d| C[SD]T)?`, "TIME"},
+	{`outcome unknown \(.*\)`, "outcome unknown (WHY)"},
 	{`(?m)^(TIME +\S+ +\S+) +\d+  `, "$1 ENTRY  "},
 	{`/tmp/\S*?/\d{3}/`, "DIR/"},
 	{`/tmp/Test[^\s"]*/\d{3}`, "DIR"},
