@@ -41,6 +41,8 @@ func (p *projector) settled(ctx context.Context, index uint64) error {
 		}
 		select {
 		case <-moved:
+		case <-p.ended:
+			return errEnded
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -144,13 +145,17 @@ func (l *lane) run(ctx, hard context.Context) error {
 			workers.Add(1)
 			go func() {
 				defer workers.Done()
-				defer l.finished(id)
-				if err := l.deliver(ctx, hard, id); err != nil && ctx.Err() == nil {
+				err := l.deliver(ctx, hard, id)
+				if errors.Is(err, errEnded) {
+					return // it stays in flight: what the state shows of it is old
+				}
+				if err != nil && ctx.Err() == nil {
 					select {
 					case failed <- err:
 					default:
 					}
 				}
+				l.finished(id)
 			}()
 		})
 		if err != nil {

@@ -270,6 +270,35 @@ func TestCrashBetweenCommitAndOutcomeIsVerified(t *testing.T) {
 	}
 }
 
+// While the projector is far behind, the state still shows a delivery as it was before it was sent.
+func TestADeliveryStaysInFlightUntilItsOutcomeIsApplied(t *testing.T) {
+	r := newRig(t)
+	r.post(invoice("i1", "invoice/1"), invoice("i2", "invoice/2"))
+	lane := r.lanes[transform.LaneTransactional]
+	ctx, cancel := context.WithCancel(context.Background())
+	hard, end := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- lane.run(ctx, hard) }()
+	r.until("both are sent", func() bool { return len(r.sink.sent()) == 2 })
+	for range 50 { // many occasions to take them up again on the old state
+		lane.notify()
+		time.Sleep(5 * time.Millisecond)
+	}
+	if sent := r.sink.sent(); len(sent) != 2 {
+		t.Errorf("sent again before the outcome was applied: %v", sent)
+	}
+	cancel()
+	end()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	r.start()
+	r.state("i2", StateDone)
+	if sent := r.sink.sent(); len(sent) != 4 || strings.Contains(strings.Join(sent, " "), "TWICE") {
+		t.Errorf("the target took %v", sent)
+	}
+}
+
 func (r *rig) decide(d decisionEntry) {
 	r.t.Helper()
 	payload, err := json.Marshal(d)

@@ -36,16 +36,18 @@ type projector struct {
 	mu      sync.Mutex
 	applied checkpoint.Applied
 	moved   chan struct{} // closed and replaced after each commit
+	ended   chan struct{} // closed when run has returned
 	changes uint64        // row changes applied since start
 }
 
 func newProjector(store *checkpoint.Store, codecs cdc.Codecs, log *slog.Logger, notify func()) *projector {
 	return &projector{store: store, codecs: codecs, log: log, notify: notify, schemas: map[uint64]*cdc.Schema{},
-		applied: store.Applied(), moved: make(chan struct{})}
+		applied: store.Applied(), moved: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // run projects until ctx ends. An error means a bug or a broken store: the pipeline stops.
 func (p *projector) run(ctx context.Context) error {
+	defer close(p.ended)
 	for {
 		idle, err := p.step()
 		if err != nil {
@@ -176,11 +178,16 @@ func (p *projector) wait(ctx context.Context, index uint64) error {
 		}
 		select {
 		case <-moved:
+		case <-p.ended:
+			return errEnded
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
+
+// errEnded says that the projector applies nothing more.
+var errEnded = errors.New("the projector has ended")
 
 // schema finds a schema by the id that a batch used. It is called inside a transaction of the projector.
 func (p *projector) schema(id uint64) (*cdc.Schema, error) {

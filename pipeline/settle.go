@@ -17,7 +17,7 @@ func (p *projector) intent(s *state, e checkpoint.Entry) error {
 		return fmt.Errorf("reading intent %d: %w", e.Index, err)
 	}
 	d, err := s.delivery(in.ID)
-	if err != nil || d == nil {
+	if err != nil || d == nil || d.State == StateDone || d.State == StateDiscarded {
 		return err
 	}
 	d.State, d.Step, d.Intent, d.Last = StateSent, in.Step, &in, nil

@@ -62,11 +62,11 @@ func step(ent sinks.Entity, d *delivery) (name string, final bool) {
 func (l *lane) send(ctx, hard context.Context, d *delivery, verified *string) (goOn bool, err error) {
 	ent, err := l.sink.Entity(d.Post.Entity)
 	if err != nil {
-		return l.refuse(d, "", err)
+		return l.refuse(hard, d, "", err)
 	}
 	name, final := step(ent, d)
 	if name == "" {
-		return l.refuse(d, "", fmt.Errorf("entity %s has no step left", d.Post.Entity))
+		return l.refuse(hard, d, "", fmt.Errorf("entity %s has no step left", d.Post.Entity))
 	}
 	op := sinks.OperationOf(d.Post)
 	intent, end, oc := l.prepare(ctx, hard, op, name, d.Done)
@@ -77,14 +77,14 @@ func (l *lane) send(ctx, hard context.Context, d *delivery, verified *string) (g
 		return false, nil // shutting down
 	}
 	if oc != nil {
-		return l.report(d, name, final, false, *oc)
+		return l.report(hard, d, name, final, false, *oc)
 	}
 	intent.Operation, intent.Step = op, name
 	intent.Attempt, intent.At = d.Attempts+1, time.Now().UTC()
 	look := d.Verify || l.store.Identity().VerifyFirst && !d.ours()
 	if look && ent.CanVerify && *verified != name {
 		if o := l.sink.Verify(hard, intent); o.Class != sinks.Absent {
-			return l.report(d, name, final, true, o)
+			return l.report(hard, d, name, final, true, o)
 		}
 		*verified = name
 	}
@@ -148,7 +148,7 @@ func (l *lane) transmit(hard context.Context, d *delivery, intent sinks.Intent, 
 		l.sentEnd[d.Post.ID] = time.Now()
 		l.mu.Unlock()
 	}
-	return l.report(d, intent.Step, final, false, o)
+	return l.report(hard, d, intent.Step, final, false, o)
 }
 
 // unwritten waits out a journal that takes no intents now (disk floor): nothing was sent.
@@ -169,7 +169,7 @@ func (l *lane) verify(hard context.Context, d *delivery) (goOn bool, err error) 
 	}
 	ent, err := l.sink.Entity(d.Post.Entity)
 	if err != nil {
-		return l.refuse(d, d.Intent.Step, err)
+		return l.refuse(hard, d, d.Intent.Step, err)
 	}
 	name, final := step(ent, d)
 	l.mu.Lock()
@@ -183,7 +183,7 @@ func (l *lane) verify(hard context.Context, d *delivery) (goOn bool, err error) 
 		if time.Now().Before(certain) {
 			return false, l.delay(d.Post.ID, certain)
 		}
-		return l.report(d, name, final, true, sinks.Outcome{Class: sinks.Absent, Code: "UNVERIFIABLE",
+		return l.report(hard, d, name, final, true, sinks.Outcome{Class: sinks.Absent, Code: "UNVERIFIABLE",
 			Message: "the target cannot be asked; sent again with the same id: at least once"})
 	}
 	o := l.sink.Verify(hard, *d.Intent)
@@ -198,7 +198,7 @@ func (l *lane) verify(hard context.Context, d *delivery) (goOn bool, err error) 
 		l.mu.Unlock()
 		return false, l.delay(d.Post.ID, now.Add(max(l.trouble(o), o.Wait, verifyAgain)))
 	}
-	return l.report(d, name, final, true, o)
+	return l.report(hard, d, name, final, true, o)
 }
 
 func (l *lane) delay(id string, until time.Time) error {
@@ -209,7 +209,7 @@ func (l *lane) delay(id string, until time.Time) error {
 }
 
 // report journals an outcome, waits until it is applied and says whether the delivery may go on at once.
-func (l *lane) report(d *delivery, name string, final, verify bool, o sinks.Outcome) (goOn bool, err error) {
+func (l *lane) report(hard context.Context, d *delivery, name string, final, verify bool, o sinks.Outcome) (goOn bool, err error) {
 	o.Message, o.Request, o.Answer = clip(o.Message, 500), clip(o.Request, 4096), clip(o.Answer, 4096)
 	o = l.exhausted(d, o)
 	l.note(d, name, o)
@@ -227,14 +227,14 @@ func (l *lane) report(d *delivery, name string, final, verify bool, o sinks.Outc
 		return false, fmt.Errorf("encoding the outcome of %s: %w", d.Post.ID, err)
 	}
 	// The outcome is known now: it is journalled even while shutting down, or the next start must verify.
-	index, err := l.store.Append(context.WithoutCancel(context.Background()), checkpoint.Entry{Kind: checkpoint.Outcome, Payload: payload})
+	index, err := l.store.Append(context.WithoutCancel(hard), checkpoint.Entry{Kind: checkpoint.Outcome, Payload: payload})
 	if err != nil {
 		return l.unwritten(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := l.project.wait(ctx, index); err != nil {
-		return false, nil // the projector has stopped; the entry is safe
+	// However far the projector is behind, this delivery stays in flight until the state knows what became of it: taken up
+	// again on an older state, it would be sent a second time (Invariant 9).
+	if err := l.project.wait(hard, index); err != nil {
+		return false, errEnded // we are ending; the entry is safe, and the next start applies it first
 	}
 	switch o.Class {
 	case sinks.Applied, sinks.AlreadyApplied:
@@ -278,7 +278,7 @@ func (l *lane) backoff(attempts int) time.Duration {
 }
 
 // refuse parks a delivery that the adapter does not know how to handle.
-func (l *lane) refuse(d *delivery, name string, err error) (bool, error) {
-	return l.report(d, name, false, false, sinks.Outcome{Class: sinks.Rejected, Code: "ENTITY_UNKNOWN", Message: err.Error(),
+func (l *lane) refuse(hard context.Context, d *delivery, name string, err error) (bool, error) {
+	return l.report(hard, d, name, false, false, sinks.Outcome{Class: sinks.Rejected, Code: "ENTITY_UNKNOWN", Message: err.Error(),
 		Hint: "Correct the target named in the mapping's posts, then retry."})
 }
