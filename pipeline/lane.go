@@ -105,6 +105,7 @@ type lane struct {
 	kicked   time.Time            // back-off set before then no longer counts
 	pause    time.Duration        // last pause, doubled while the target stays down
 	lastErr  string
+	floor    string // no live head lies before this key
 	wake     chan struct{}
 }
 
@@ -202,7 +203,16 @@ func (l *lane) fill(ctx context.Context, start func(id string)) (next time.Time,
 	var ids []string
 	err = l.store.View(func(tx *checkpoint.Txn) error {
 		s, seen := newState(tx), 0
-		return s.Scan(bucketHead, key(string(l.name), l.target.name)+sep, "", func(_ string, v []byte) (bool, error) {
+		prefix := key(string(l.name), l.target.name) + sep
+		last, err := s.Get(bucketSystem, "seq/head")
+		if err != nil {
+			return err
+		}
+		floor := prefix + hexKey(unhex(string(last))+1) // of a lane without heads
+		err = s.Scan(bucketHead, prefix, l.floor, func(k string, v []byte) (bool, error) {
+			if seen == 0 {
+				floor = k
+			}
 			seen++
 			at, err := l.takeable(s, string(v))
 			if err != nil {
@@ -217,6 +227,8 @@ func (l *lane) fill(ctx context.Context, start func(id string)) (next time.Time,
 			}
 			return len(ids) < free && seen < headWindow, nil
 		})
+		l.floor = floor
+		return err
 	})
 	if err != nil {
 		return next, err

@@ -168,6 +168,9 @@ func (s *state) setTimer(t transform.Timer) error {
 		return err
 	}
 	s.timer = min(s.timer, key(at, t.ID))
+	if s.floors != nil {
+		s.floors.timer = min(s.floors.timer, key(at, t.ID))
+	}
 	return s.save(bucketTimer, key(at, t.ID), t)
 }
 
@@ -185,7 +188,11 @@ func (s *state) clearTimer(id string) error {
 // due returns the next timer whose time every source it concerns has passed.
 func (s *state) due(marks map[string]time.Time, now time.Time) (*transform.Timer, error) {
 	var found *transform.Timer
-	err := s.Scan(bucketTimer, "", "", func(k string, v []byte) (bool, error) {
+	from := ""
+	if s.floors != nil {
+		from = s.floors.timer
+	}
+	err := s.Scan(bucketTimer, "", from, func(k string, v []byte) (bool, error) {
 		at, _, _ := strings.Cut(k, sep)
 		n, _ := strconv.ParseInt(at, 10, 64)
 		if latest := latestOf(marks); latest.IsZero() || n > latest.UnixMicro() {

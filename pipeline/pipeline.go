@@ -34,6 +34,7 @@ type Options struct {
 	Grace   time.Duration    // how long sends may take to end at shutdown; default 30 s
 	Log     *slog.Logger
 	Metrics prometheus.Registerer // nil for none
+	Idle    func()                // called when the projector has had no changes for some seconds, once each time; may be nil
 	Ready   func()                // called once, when every source streams or reads its snapshot; may be nil
 }
 
@@ -57,6 +58,7 @@ const (
 	defaultWorkers = 4
 	defaultGrace   = 30 * time.Second
 	trimEvery      = time.Minute
+	idleAfter      = 5 * time.Second
 )
 
 // New makes a pipeline; Run starts it.
@@ -223,12 +225,22 @@ func (p *Pipeline) trimNow() {
 
 // tend trims the journal and ends verify-first when its reason is gone.
 func (p *Pipeline) tend(ctx context.Context) error {
-	tick := time.NewTicker(trimEvery)
+	tick, rest := time.NewTicker(trimEvery), time.NewTicker(idleAfter)
 	defer tick.Stop()
+	defer rest.Stop()
+	var seen, idle uint64
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-rest.C:
+			if n := p.project.mapped(); n != seen {
+				seen = n
+			} else if n != idle && p.o.Idle != nil {
+				idle = n
+				p.o.Idle()
+			}
+			continue
 		case <-tick.C:
 		case <-p.trim:
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"waybill/cdc"
@@ -31,13 +32,14 @@ type projector struct {
 	schemas map[uint64]*cdc.Schema
 	tx      *state      // the present transaction
 	cursor  *rowsCursor // place inside a long Rows entry, kept between commits
-	quiet   bool        // the last step found neither entry nor work
+	floors  floors
+	quiet   bool // the last step found neither entry nor work
 
 	mu      sync.Mutex
 	applied checkpoint.Applied
 	moved   chan struct{} // closed and replaced after each commit
 	ended   chan struct{} // closed when run has returned
-	changes uint64        // row changes applied since start
+	changes atomic.Uint64 // row changes applied since start
 }
 
 func newProjector(store *checkpoint.Store, codecs cdc.Codecs, log *slog.Logger, notify func()) *projector {
@@ -89,6 +91,7 @@ func (p *projector) step() (idle bool, err error) {
 	}
 	err = p.store.Project(func(tx *checkpoint.Txn) (checkpoint.Applied, error) {
 		s := newState(tx)
+		s.floors = &p.floors
 		p.tx = s
 		if err := s.begin(); err != nil {
 			return at, err
@@ -107,7 +110,7 @@ func (p *projector) step() (idle bool, err error) {
 		return at, s.flush()
 	})
 	if err != nil {
-		p.cursor = nil
+		p.cursor, p.floors = nil, floors{}
 		return false, err
 	}
 	p.mu.Lock()
@@ -166,6 +169,9 @@ func (p *projector) place() checkpoint.Applied {
 	defer p.mu.Unlock()
 	return p.applied
 }
+
+// mapped returns the row changes applied since start.
+func (p *projector) mapped() uint64 { return p.changes.Load() }
 
 // wait blocks until the entry is applied, with the work that it left behind.
 func (p *projector) wait(ctx context.Context, index uint64) error {

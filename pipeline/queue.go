@@ -20,7 +20,21 @@ func queueKey(p transform.Post) string {
 
 func itemKey(p transform.Post, n uint64) string { return key(queueKey(p), hexKey(n)) }
 
-func headKey(d *delivery) string { return key(string(d.Post.Lane), d.Post.Sink, hexKey(d.Seq)) }
+// headKey orders heads by when they became one: a lane looks from its lowest live head on, and never walks over those
+// that it has delivered.
+func headKey(d *delivery) string { return key(string(d.Post.Lane), d.Post.Sink, hexKey(d.Head)) }
+
+// behead takes a delivery from the heads of its lane.
+func (s *state) behead(d *delivery) error {
+	if d.Head == 0 {
+		return nil
+	}
+	if err := s.Delete(bucketHead, headKey(d)); err != nil {
+		return err
+	}
+	d.Head = 0
+	return nil
+}
 
 // enqueue puts a delivery at the end of its order key's queue (Invariant 4).
 func (s *state) enqueue(d *delivery) error {
@@ -80,8 +94,15 @@ func (s *state) advance(p transform.Post) error {
 	if len(d.Unmet) > 0 || d.State == StateParked {
 		return nil
 	}
-	if d.State == StateWaiting {
-		d.State = StateReady
+	if d.State == StateWaiting || d.Head == 0 {
+		if d.State == StateWaiting {
+			d.State = StateReady
+		}
+		if d.Head == 0 {
+			if d.Head, err = s.next("head"); err != nil {
+				return err
+			}
+		}
 		if err := s.putDelivery(d); err != nil {
 			return err
 		}
@@ -91,7 +112,10 @@ func (s *state) advance(p transform.Post) error {
 
 // leave takes a delivery out of its queue for good and lets the next one of its key step forward.
 func (s *state) leave(d *delivery) error {
-	if err := s.Delete(bucketHead, headKey(d)); err != nil {
+	if err := s.behead(d); err != nil {
+		return err
+	}
+	if err := s.putDelivery(d); err != nil {
 		return err
 	}
 	var q queue

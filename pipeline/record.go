@@ -25,7 +25,8 @@ const (
 // delivery is one posting on its way to its target: an outbox row and its history in short.
 type delivery struct {
 	Post       transform.Post           `json:"post"`
-	Seq        uint64                   `json:"seq"` // place in its queue
+	Seq        uint64                   `json:"seq"`            // place in its queue
+	Head       uint64                   `json:"head,omitempty"` // place among the heads; 0 while it is none
 	State      DeliveryState            `json:"state"`
 	Step       string                   `json:"step,omitempty"` // step of the last intent or outcome
 	Done       map[string]sinks.Outcome `json:"done,omitempty"` // applied steps, without excerpts

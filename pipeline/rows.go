@@ -180,7 +180,7 @@ func (p *projector) walk(s *state, e checkpoint.Entry, limit int) (n int, finish
 		c.found = false
 		c.unit++
 		n++
-		p.changes++
+		p.changes.Add(1)
 	}
 	return n, false, nil
 }

@@ -184,10 +184,10 @@ func (s *state) park(d *delivery, o outcomeEntry, e checkpoint.Entry) error {
 		return err
 	}
 	d.State, d.Exception, d.Intent = StateParked, id, nil
-	if err := s.putDelivery(d); err != nil {
+	if err := s.behead(d); err != nil {
 		return err
 	}
-	return s.Delete(bucketHead, headKey(d))
+	return s.putDelivery(d)
 }
 
 // blocked opens one exception for a target that refuses all of us, whatever the document.

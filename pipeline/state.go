@@ -65,6 +65,14 @@ type state struct {
 	at     workAt // the entry being applied, on whose account work is added
 	busy   bool   // there is work to do before the next entry
 	timer  string // no timer is due before this key; "" when not known
+	floors *floors
+}
+
+// floors remember between transactions before which keys nothing live lies, so that no scan walks over what was deleted.
+// The projector alone writes work and timers.
+type floors struct {
+	work  string
+	timer string
 }
 
 func newState(tx *checkpoint.Txn) *state {
@@ -154,16 +162,32 @@ func moneyState(st DeliveryState) string {
 
 // begin looks once at what scans would find again and again: a scan over uncommitted writes is dear.
 func (s *state) begin() error {
-	k, _, err := s.first(bucketWork, "")
+	if s.floors == nil {
+		s.floors = &floors{}
+	}
+	k, _, err := s.firstFrom(bucketWork, s.floors.work)
 	if err != nil {
 		return err
 	}
 	s.busy = k != ""
-	s.timer, _, err = s.first(bucketTimer, "")
+	if s.busy {
+		s.floors.work = k
+	}
+	s.timer, _, err = s.firstFrom(bucketTimer, s.floors.timer)
 	if s.timer == "" {
 		s.timer = "~"
 	}
+	s.floors.timer = s.timer
 	return err
+}
+
+// firstFrom returns the first key at or after from.
+func (s *state) firstFrom(bucket, from string) (k string, v []byte, err error) {
+	err = s.Scan(bucket, "", from, func(kk string, vv []byte) (bool, error) {
+		k, v = kk, append([]byte(nil), vv...)
+		return false, nil
+	})
+	return k, v, err
 }
 
 // flush writes the counters that the transaction changed. It is called once, before the commit.

@@ -51,10 +51,11 @@ func (s *state) addWork(w work) error {
 // doWork does a bounded piece of the first work item, removes it when nothing is left of it, and reports whether there
 // may be more.
 func (p *projector) doWork(s *state) (more bool, err error) {
-	k, raw, err := s.first(bucketWork, "")
+	k, raw, err := s.firstFrom(bucketWork, s.floors.work)
 	if err != nil || k == "" {
 		return false, err
 	}
+	s.floors.work = k
 	var item workItem
 	if err := json.Unmarshal(raw, &item); err != nil {
 		return false, err

@@ -80,6 +80,7 @@ func (a *app) run(ctx context.Context, cfg *config.Config) (err error) {
 			"socket", cfg.Admin.Socket, "after", a.now().Sub(began).Round(time.Millisecond))
 		debug.FreeOSMemory() // compiling the mapping and opening the store left much behind
 	}
+	options.Idle = debug.FreeOSMemory // after a burst: what it needed is for the neighbours now
 	if p, err = pipeline.New(options); err != nil {
 		return fmt.Errorf("setting up: %w", err)
 	}
