@@ -99,7 +99,7 @@ func TestPartsAreInvisibleUntilTheEnd(t *testing.T) {
 	}
 	r.rows(part("1", 0, true, "A1"))
 	r.rows(part("1", 1, true, "A2"))
-	if n := r.project.changes; n != 0 {
+	if n := r.project.mapped(); n != 0 {
 		t.Fatalf("%d changes of a transaction without an end were mapped", n)
 	}
 	r.rows(part("1", 2, false, "A3"))
