@@ -110,7 +110,7 @@ func TestPartsAreInvisibleUntilTheEnd(t *testing.T) {
 	r.rows(part("3", 1, false, "C2"))
 	r.until("only the transaction that ended is delivered", done("A1", "A2", "A3", "C1", "C2"))
 	r.stop()
-	if n := r.project.changes; n != 5 {
+	if n := r.project.mapped(); n != 5 {
 		t.Errorf("%d changes were mapped, expected 5", n)
 	}
 }
