@@ -13,8 +13,8 @@ type mutant struct {
 var mutants = []mutant{
 	{
 		name: "confirm before sync", file: "pipeline/capture.go", // Invariant 1
-		old:   "	for {\n		_, err := c.store.Append(ctx, entries...)\n",
-		new:   "	if p := group[len(group)-1].Position; p != \"\" {\n		c.src.Confirm(p)\n	}\n	for {\n		_, err := c.store.Append(ctx, entries...)\n",
+		old:   "		_, err := c.store.Append(context.WithoutCancel(ctx), entries...)\n",
+		new:   "		if p := group[len(group)-1].Position; p != \"\" {\n			c.src.Confirm(p)\n		}\n		_, err := c.store.Append(context.WithoutCancel(ctx), entries...)\n",
 		tests: [2]string{"./cmd/internal/e2e", "^TestSyncOrder$"},
 	},
 	{
