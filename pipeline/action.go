@@ -27,28 +27,6 @@ func (p *Pipeline) decide(ctx context.Context, d decisionEntry) error {
 	return p.project.settled(ctx, index)
 }
 
-// settled waits until an entry is applied and the work that it left is done.
-func (p *projector) settled(ctx context.Context, index uint64) error {
-	if err := p.wait(ctx, index); err != nil {
-		return err
-	}
-	for {
-		p.mu.Lock()
-		done, moved := p.quiet || p.applied.Index > index, p.moved
-		p.mu.Unlock()
-		if done {
-			return nil
-		}
-		select {
-		case <-moved:
-		case <-p.ended:
-			return errEnded
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // Retry looks again at what exceptions hold. The ids may be the single word "all".
 func (p *Pipeline) Retry(ctx context.Context, ids []string, by, why string) ([]ExceptionView, error) {
 	views, err := p.act(ctx, "retry", ids, by, why)

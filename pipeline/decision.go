@@ -65,7 +65,7 @@ func (p *projector) decide(s *state, id string, d decisionEntry, at time.Time) e
 	case originDelivery:
 		return s.again(x.Delivery)
 	case originTarget:
-		return nil // the lanes try again at once: they watch the audit's decisions
+		return nil // nothing in the state: Pipeline.Retry ends the pause of the lanes
 	}
 	return nil
 }

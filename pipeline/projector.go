@@ -173,11 +173,25 @@ func (p *projector) place() checkpoint.Applied {
 // mapped returns the row changes applied since start.
 func (p *projector) mapped() uint64 { return p.changes.Load() }
 
-// wait blocks until the entry is applied, with the work that it left behind.
+// wait blocks until the entry is applied. The work that it left behind may still be under way: see settled.
 func (p *projector) wait(ctx context.Context, index uint64) error {
+	return p.until(ctx, func() bool { return p.applied.Index >= index })
+}
+
+// settled waits until an entry is applied and the work that it left is done.
+func (p *projector) settled(ctx context.Context, index uint64) error {
+	if err := p.wait(ctx, index); err != nil {
+		return err
+	}
+	return p.until(ctx, func() bool { return p.quiet || p.applied.Index > index })
+}
+
+// until blocks until the condition holds, which is asked after each commit with the lock held; errEnded when the
+// projector ends first.
+func (p *projector) until(ctx context.Context, cond func() bool) error {
 	for {
 		p.mu.Lock()
-		done, moved := p.applied.Index >= index, p.moved
+		done, moved := cond(), p.moved
 		p.mu.Unlock()
 		if done {
 			return nil
