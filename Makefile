@@ -27,11 +27,11 @@ pipeline_budget   := 1
 pipeline_packages := ./pipeline/...
 cmd_budget        := 3
 cmd_packages      = $$(go list ./cmd/... | grep -v /e2e)
-e2e_budget        := 10
+e2e_budget        := 12
 e2e_packages      := ./cmd/internal/e2e
 e2e_flags         := -skip '^TestCrash'
 # 90 kills against the simulated ERP and 10 against Tryton; more with `make soak`.
-crash_budget      := 12
+crash_budget      := 10
 crash_packages    := ./cmd/internal/e2e
 crash_flags       := -v -run '^TestCrash'
 

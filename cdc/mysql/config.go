@@ -22,7 +22,7 @@ type Config struct {
 	Password string `yaml:"-"` // resolved by the caller from its secret; never logged
 	TLS      TLS    `yaml:"tls"`
 
-	ServerID       uint32        `yaml:"server_id"`       // our id among the server's replicas; derived from name and machine when 0
+	ServerID       uint32        `yaml:"server_id"`       // our id among the server's replicas; derived from machine, name and database when 0
 	Heartbeat      time.Duration `yaml:"heartbeat"`       // an idle source reports its position this often; default 5s
 	GTID           string        `yaml:"gtid"`            // auto (default): resume by GTID when the server has them; on: must; off: by file and position
 	ConnectTimeout time.Duration `yaml:"connect_timeout"` // default 10s
@@ -69,16 +69,17 @@ func (c Config) withDefaults() Config {
 		c.ConnectTimeout = defaultConnect
 	}
 	if c.ServerID == 0 {
-		c.ServerID = derivedServerID(c.Name)
+		c.ServerID = c.derivedServerID()
 	}
 	return c
 }
 
-// derivedServerID gives the same id on every start on one machine, above the range that people number servers in.
-func derivedServerID(name string) uint32 {
+// derivedServerID gives the same id on every start on one machine, above the range that people number servers in. Two
+// daemons on one machine, each with its carrier's database on the same server, get different ones.
+func (c Config) derivedServerID() uint32 {
 	h := fnv.New32a()
 	host, _ := os.Hostname() // without one the name alone must do
-	fmt.Fprintf(h, "waybill\x00%s\x00%s", host, name)
+	fmt.Fprintf(h, "waybill\x00%s\x00%s\x00%s", host, c.Name, c.Database)
 	return h.Sum32() | 1<<30
 }
 

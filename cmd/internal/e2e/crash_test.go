@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"waybill/checkpoint"
-	"waybill/cmd/internal/books"
 	"waybill/sinks/sinktest"
 )
 
@@ -61,30 +59,16 @@ func TestCrashTryton(t *testing.T) {
 		t.Log("CRASH_TRYTON_KILLS=0: nothing to do")
 		return
 	}
-	tryton := sinktest.StartTryton(t, sinktest.TrytonOptions{})
 	c := newCrash(t)
 	c.patience, c.most = 4*time.Minute, 60 // Tryton posts four documents a second, on a quiet machine
-	c.sink = fmt.Sprintf("  erp:\n    type: tryton\n    url: %s\n    database: %s\n    user: %s\n    password: %s\n    company: %s\n"+
-		"    time_zone: America/Chicago\n    timeout: 15s\n    horizon: 1s\n    policy: { backoff_cap: 1s, breaker_cooldown: 1s }\n",
-		tryton.URL(), tryton.Database(), tryton.User(), tryton.Password(), tryton.Company())
+	erp := c.tryton()
 	c.history(200)
 	c.open()
 	for seed := range kills {
 		c.life(uint64(9000+seed), func(*rand.Rand) {})
 	}
 	c.rest()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	names, err := books.ReadNames(ctx, c.dispatch)
-	if err != nil {
-		t.Fatal(err)
-	}
-	report, err := books.Check(ctx, c.billing, &books.Tryton{URL: tryton.URL(), Database: tryton.Database(), User: tryton.User(),
-		Password: tryton.Password()}, books.Terms{Cutover: c.cutover, Zone: terminal, Names: names,
-		Key: func(number string, revision int) string { return fmt.Sprintf("nstar:%s:%d", number, revision) }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	report := c.books(erp)
 	if !report.OK() || report.Paired != len(c.released) {
 		t.Errorf("%d of %d documents are paired: %+v", report.Paired, len(c.released), report)
 	}

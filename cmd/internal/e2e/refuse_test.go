@@ -134,7 +134,7 @@ func good(s *site, name string) string {
 
 func TestRefusals(t *testing.T) {
 	s := newSite(t)
-	erp := s.ledger(time.Second)
+	erp := s.ledger()
 	s.write()
 	s.start()
 	numbers := s.workday(3, 5)
@@ -149,7 +149,7 @@ func TestRefusals(t *testing.T) {
 		numbers = append(numbers, inv.no)
 		return numbers
 	}
-	check := func(numbers []string) { s.posted(erp, numbers) }
+	check := func(numbers []string) { simulated{s, erp}.posted(numbers) }
 	yaml, mapping := good(s, "waybill.yaml"), good(s, "mapping.yaml")
 
 	t.Run("wrong mapping", func(t *testing.T) {
@@ -175,7 +175,7 @@ func TestRefusals(t *testing.T) {
 	})
 	t.Run("missing privilege", func(t *testing.T) {
 		fresh := newSite(t)
-		erp := fresh.ledger(time.Second)
+		erp := fresh.ledger()
 		fresh.write()
 		full := good(fresh, "waybill.yaml")
 		fresh.sql(fresh.dispatch, `CREATE ROLE narrow LOGIN REPLICATION PASSWORD 'secret'; GRANT SELECT ON customers, stops, accessorials TO narrow`)
@@ -187,11 +187,11 @@ func TestRefusals(t *testing.T) {
 			fresh.draft(plain("P1", "100001", 100))
 			fresh.release("P1")
 			return []string{"P1"}
-		}, func(numbers []string) { fresh.posted(erp, numbers) })
+		}, func(numbers []string) { simulated{fresh, erp}.posted(numbers) })
 	})
 	t.Run("table without identity", func(t *testing.T) {
 		fresh := newSite(t)
-		erp := fresh.ledger(time.Second)
+		erp := fresh.ledger()
 		fresh.write()
 		fresh.sql(fresh.dispatch, `ALTER TABLE loads DROP CONSTRAINT loads_pkey`)
 		fresh.customer("100001", "Lone Star Foods")
@@ -214,7 +214,7 @@ func TestRefusals(t *testing.T) {
 		fresh.draft(inv)
 		fresh.release("I1")
 		fresh.settled(60 * time.Second)
-		fresh.posted(erp, []string{"I1"})
+		simulated{fresh, erp}.posted([]string{"I1"})
 		fresh.stop()
 	})
 	t.Run("second daemon", func(t *testing.T) {
@@ -276,7 +276,7 @@ func TestRefusals(t *testing.T) {
 
 func TestFullDiskPausesAndGoesOn(t *testing.T) {
 	s := newSite(t)
-	erp := s.ledger(time.Second)
+	erp := s.ledger()
 	s.write()
 	data := filepath.Join(s.dir, "data")
 	if err := os.Mkdir(data, 0o750); err != nil {
@@ -325,6 +325,6 @@ func TestFullDiskPausesAndGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.settled(60 * time.Second)
-	s.posted(erp, numbers)
+	simulated{s, erp}.posted(numbers)
 	s.stop()
 }

@@ -9,7 +9,7 @@ import (
 // TestSchemaChangeHoldsItsTableAlone renames a column that rules read, while both sides work on.
 func TestSchemaChangeHoldsItsTableAlone(t *testing.T) {
 	s := newSite(t)
-	erp := s.ledger(time.Second)
+	erp := s.ledger()
 	s.write()
 	s.start()
 	s.customer("100001", "Lone Star Foods")
@@ -52,7 +52,7 @@ func TestSchemaChangeHoldsItsTableAlone(t *testing.T) {
 	s.must("checkpoint", "reset", "dispatch", "--to", "snapshot", "--yes", "--why", "the column has a new name")
 	s.start()
 	s.settled(60 * time.Second)
-	s.posted(erp, []string{"S1", "S2"})
+	simulated{s, erp}.posted([]string{"S1", "S2"})
 	if out := s.must("exceptions", "list"); strings.Contains(out, "SCHEMA_CHANGED") {
 		t.Errorf("the table is still held:\n%s", out)
 	}

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"waybill/cmd/internal/books"
 	"waybill/pipeline"
 	"waybill/sinks/sinktest"
 )
@@ -99,12 +100,38 @@ func (s *site) sql(db *sql.DB, text string, args ...any) {
 }
 
 // ledger makes the simulated ERP the target.
-func (s *site) ledger(horizon time.Duration) *sinktest.LedgerProcess {
+func (s *site) ledger() *sinktest.LedgerProcess {
 	s.t.Helper()
 	erp := sinktest.StartLedgerERP(s.t, filepath.Join(s.dir, "ledger.jsonl"))
 	s.sink = fmt.Sprintf("  erp:\n    type: ledger\n    url: %s\n    timeout: 2s\n    policy: { concurrency: 8, backoff_cap: 1s, breaker_cooldown: 1s }\n", erp.URL)
-	_ = horizon
 	return erp
+}
+
+// tryton makes a Tryton of its own the target, and returns its books.
+func (s *site) tryton() *books.Tryton {
+	s.t.Helper()
+	erp := sinktest.StartTryton(s.t, sinktest.TrytonOptions{})
+	s.sink = fmt.Sprintf("  erp:\n    type: tryton\n    url: %s\n    database: %s\n    user: %s\n    password: %s\n    company: %s\n"+
+		"    time_zone: America/Chicago\n    timeout: 15s\n    horizon: 1s\n    policy: { backoff_cap: 1s, breaker_cooldown: 1s }\n",
+		erp.URL(), erp.Database(), erp.User(), erp.Password(), erp.Company())
+	return &books.Tryton{URL: erp.URL(), Database: erp.Database(), User: erp.User(), Password: erp.Password()}
+}
+
+// books compares billing's documents with Tryton's.
+func (s *site) books(erp *books.Tryton) books.Report {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	names, err := books.ReadNames(ctx, s.dispatch)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	report, err := books.Check(ctx, s.billing, erp, books.Terms{Cutover: s.cutover, Zone: terminal, Names: names,
+		Key: func(number string, revision int) string { return fmt.Sprintf("nstar:%s:%d", number, revision) }})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return report
 }
 
 var cutoverLine = regexp.MustCompile(`(?m)^cutover:.*$`)

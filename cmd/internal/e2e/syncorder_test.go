@@ -25,7 +25,7 @@ func TestSyncOrder(t *testing.T) {
 		t.Fatalf("strace is missing: %v (apt-get install strace)", err)
 	}
 	s := newSite(t)
-	s.ledger(time.Second)
+	s.ledger()
 	s.write()
 	s.history(20)
 	trace := filepath.Join(s.dir, "strace.txt")

@@ -14,7 +14,7 @@ import (
 // changes in the store.
 func TestTrace(t *testing.T) {
 	s := newSite(t)
-	erp := s.ledger(time.Second)
+	erp := s.ledger()
 	s.write()
 	fast := filepath.Join(s.dir, "waybill-fast") // without the race detector: this test is about time
 	if out, err := exec.Command("go", "build", "-o", fast, "waybill/cmd/waybill").CombinedOutput(); err != nil {
