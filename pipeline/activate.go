@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"waybill/cdc"
 	"waybill/checkpoint"
 	"waybill/transform"
 )
@@ -98,7 +97,7 @@ func (p *Pipeline) positions() error {
 		if err != nil {
 			return err
 		}
-		c.position, c.mark, c.identity = cdc.Position(src.Position), src.CommitAt, src.Identity
+		c.begin(src)
 	}
 	return nil
 }

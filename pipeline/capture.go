@@ -54,6 +54,14 @@ func newCapture(name string, src cdc.Source, store *checkpoint.Store, m *metrics
 		resume: make(chan struct{}, 1)}
 }
 
+// begin takes up the resume point that the state holds. A daemon that is asked for its status while it starts reads it
+// meanwhile.
+func (c *capture) begin(src sourceState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.position, c.mark, c.identity = cdc.Position(src.Position), src.CommitAt, src.Identity
+}
+
 // run keeps a session open until ctx ends. A source that cannot go on stops alone and waits for a person; what came of the
 // first Open is told to started, because a daemon does not start with such a source (Invariant 11).
 func (c *capture) run(ctx context.Context, started chan<- error) error {
