@@ -16,6 +16,7 @@ type Batch struct {
 	Source   string    // the source's name in the configuration
 	Identity string    // the server and history the changes come from; part of every event id
 	Snapshot bool      // rows as a snapshot saw them (Op Snapshot), not news
+	Chunk    *Chunk    // set for a chunk of a table that is read beside the stream: complete in itself, without a Position
 	Tx       string    // identifies the large transaction that this is a part of; empty for a run of whole transactions
 	Part     int       // 0 for the first part, and for a run of whole transactions
 	More     bool      // the transaction goes on in the next batch

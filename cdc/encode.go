@@ -18,11 +18,12 @@ type batchHeader struct {
 	Changes  int       `json:"x,omitempty"`
 	Position Position  `json:"o,omitempty"`
 	CommitAt int64     `json:"a,omitempty"` // µs since 1970
+	Chunk    *Chunk    `json:"k,omitempty"`
 }
 
 // AppendBinary appends the batch in its stored form: version byte 1, uvarint length, JSON header, Data.
 func (b *Batch) AppendBinary(buf []byte) ([]byte, error) {
-	h := batchHeader{b.Source, b.Identity, b.Snapshot, b.Tx, b.Part, b.More, b.Schemas, b.Changes, b.Position, 0}
+	h := batchHeader{b.Source, b.Identity, b.Snapshot, b.Tx, b.Part, b.More, b.Schemas, b.Changes, b.Position, 0, b.Chunk}
 	if !b.CommitAt.IsZero() {
 		h.CommitAt = b.CommitAt.UnixMicro()
 	}
@@ -50,7 +51,7 @@ func DecodeBatch(raw []byte) (Batch, error) {
 		return Batch{}, fmt.Errorf("%w: batch header: %v", ErrCorrupt, err)
 	}
 	b := Batch{Source: h.Source, Identity: h.Identity, Snapshot: h.Snapshot, Tx: h.Tx, Part: h.Part, More: h.More,
-		Schemas: h.Schemas, Data: raw[1+k+int(n):], Changes: h.Changes, Position: h.Position}
+		Schemas: h.Schemas, Data: raw[1+k+int(n):], Changes: h.Changes, Position: h.Position, Chunk: h.Chunk}
 	if h.CommitAt != 0 {
 		b.CommitAt = time.UnixMicro(h.CommitAt).UTC()
 	}

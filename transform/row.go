@@ -98,7 +98,7 @@ func parseInt(s string) (int64, bool) {
 }
 
 // Row state, version 1: byte 1, uvarint snapshot generation, uvarint number of columns, then for each its name, a byte
-// (state << 4 | kind) and its text; texts and names with their uvarint length.
+// (state << 6 | kind) and its text; texts and names with their uvarint length.
 
 func appendRow(buf []byte, generation uint64, r *row) []byte {
 	buf = append(buf, 1)
@@ -110,7 +110,7 @@ func appendColumns(buf []byte, r *row) []byte {
 	buf = binary.AppendUvarint(buf, uint64(len(r.vals)))
 	for i, v := range r.vals {
 		buf = appendText(buf, r.table.cols[i])
-		buf = append(buf, byte(v.State)<<4|byte(v.Kind))
+		buf = append(buf, byte(v.State)<<6|byte(v.Kind))
 		buf = appendText(buf, v.Text)
 	}
 	return buf
@@ -138,7 +138,7 @@ func decodeRow(t *table, raw []byte) (generation uint64, r *row, err error) {
 		text := d.part()
 		at := t.place(int(i), name)
 		if at >= 0 {
-			r.vals[at] = cdc.Value{Kind: cdc.Kind(tag & 15), State: cdc.State(tag >> 4), Text: text}
+			r.vals[at] = cdc.Value{Kind: cdc.Kind(tag & 63), State: cdc.State(tag >> 6), Text: text}
 		}
 	}
 	if d.bad {
