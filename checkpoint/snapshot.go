@@ -75,7 +75,7 @@ func (s *state) dump(w io.Writer, head snapshotHead) error {
 		return err
 	}
 	stream := s.db.NewStream()
-	stream.NumGo = 2
+	stream.NumGo = 1 // each takes 16 MB
 	if _, err := stream.Backup(z, 0); err != nil {
 		return errors.Join(err, z.Close())
 	}

@@ -30,7 +30,8 @@ const (
 	maxValue  = 512 << 10
 	maxKey    = 4 << 10
 	valueLog  = 8 << 20
-	indexMem  = 8 << 20
+	indexMem  = 32 << 20 // indexes and filters of the tables: 2 % of the state's size
+	tableSize = 4 << 20  // building a table takes 3 MB and twice its size, whatever it holds
 	openTries = 3
 )
 
@@ -60,12 +61,13 @@ func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 		WithMemTableSize(memTable).
 		WithNumMemtables(2).
 		WithNumCompactors(2).
+		WithBaseTableSize(tableSize).
 		WithBlockCacheSize(0). // tables are mapped, the page cache does it
 		WithIndexCacheSize(indexMem).
 		WithValueThreshold(maxValue + 1).
 		WithValueLogFileSize(valueLog).
 		WithMetricsEnabled(false)
-	o.NumGoroutines = 2
+	o.NumGoroutines, o.TableSizeMultiplier = 2, 1
 	err := removeEmptyTables(dir)
 	if err != nil {
 		return nil, err

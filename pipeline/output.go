@@ -47,7 +47,7 @@ func (o *output) Event(e transform.Event) error {
 			return err
 		}
 	}
-	return o.happened(e, seq)
+	return o.s.happened(&e, seq)
 }
 
 func eventRefs(e transform.Event) []string {
@@ -67,10 +67,18 @@ func (o *output) alias(ref string) error {
 	if !ok {
 		return nil
 	}
-	return o.s.mark(bucketAlias, key(name, ref))
+	alias := key(name, ref)
+	if o.s.floors != nil && !o.s.floors.fresh(alias) {
+		return nil
+	}
+	return o.s.mark(bucketAlias, alias)
 }
 
-func (o *output) happened(e transform.Event, seq uint64) error {
+// happened notes an event that postings wait for, and lets them go.
+func (s *state) happened(e *transform.Event, seq uint64) error {
+	if !s.awaited[e.Type] {
+		return nil
+	}
 	keys := []string{e.Key}
 	for _, r := range e.Refs {
 		if _, k, ok := strings.Cut(r, "/"); ok && k != e.Key {
@@ -79,15 +87,15 @@ func (o *output) happened(e transform.Event, seq uint64) error {
 	}
 	for _, k := range keys {
 		gate := key(string(transform.GateEvent), e.Type, k)
-		if known, err := o.s.Get(bucketHappened, key(e.Type, k)); err != nil {
+		if known, err := s.Get(bucketHappened, key(e.Type, k)); err != nil {
 			return err
 		} else if known != nil {
 			continue
 		}
-		if err := o.s.Put(bucketHappened, key(e.Type, k), []byte(hexKey(seq))); err != nil {
+		if err := s.Put(bucketHappened, key(e.Type, k), []byte(hexKey(seq))); err != nil {
 			return err
 		}
-		if err := o.s.open(gate); err != nil {
+		if err := s.open(gate); err != nil {
 			return err
 		}
 	}
@@ -139,12 +147,9 @@ func (o *output) Row(refs []string) error {
 	if o.change == nil {
 		return nil
 	}
-	note := rowNote{Table: o.change.Source + "." + o.change.Schema.Table.Name, Op: o.change.Op.String(),
+	note := rowNote{Table: o.change.Source + "." + o.change.Schema.Table.Name, Op: o.change.Op,
 		Commit: o.change.Tx.Commit, CommitAt: o.change.Tx.CommitAt, At: o.entry.Observed}
-	raw, err := json.Marshal(note)
-	if err != nil {
-		return err
-	}
+	raw := note.append(nil)
 	for _, ref := range refs {
 		if err := o.s.Put(bucketRow, key(ref, hexKey(o.entry.Index), hexKey(o.unit)), raw); err != nil {
 			return err

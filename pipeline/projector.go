@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +35,8 @@ type projector struct {
 	tx      *state      // the present transaction
 	cursor  *rowsCursor // place inside a long Rows entry, kept between commits
 	floors  floors
-	quiet   bool // the last step found neither entry nor work
+	awaited map[string]bool // event types that postings ever waited for; nil until read
+	quiet   bool            // the last step found neither entry nor work
 
 	mu      sync.Mutex
 	applied checkpoint.Applied
@@ -92,6 +95,9 @@ func (p *projector) step() (idle bool, err error) {
 	err = p.store.Project(func(tx *checkpoint.Txn) (checkpoint.Applied, error) {
 		s := newState(tx)
 		s.floors = &p.floors
+		if err := p.await(s); err != nil {
+			return at, err
+		}
 		p.tx = s
 		if err := s.begin(); err != nil {
 			return at, err
@@ -110,7 +116,7 @@ func (p *projector) step() (idle bool, err error) {
 		return at, s.flush()
 	})
 	if err != nil {
-		p.cursor, p.floors = nil, floors{}
+		p.cursor, p.floors, p.awaited = nil, floors{}, nil
 		return false, err
 	}
 	p.mu.Lock()
@@ -271,10 +277,38 @@ func (p *projector) activate(s *state, e checkpoint.Entry) error {
 	if err := s.save(bucketSystem, "mapping", m); err != nil {
 		return err
 	}
+	for _, typ := range slices.Sorted(maps.Keys(p.mapping.GateEvents())) {
+		if p.awaited[typ] {
+			continue
+		}
+		if err := s.mark(bucketAwaited, typ); err != nil {
+			return err
+		}
+		p.awaited[typ] = true
+		if err := s.addWork(work{Kind: workAwaited, Key: typ}); err != nil {
+			return err
+		}
+	}
 	if err := s.addWork(work{Kind: workActivate}); err != nil {
 		return err
 	}
 	return s.audit(AuditLine{At: e.At, By: "waybill", Action: "activate mapping", Target: m.Version, Index: e.Index})
+}
+
+// await gives the transaction the event types that postings ever waited for.
+func (p *projector) await(s *state) error {
+	if p.awaited == nil {
+		p.awaited = map[string]bool{}
+		err := s.Scan(bucketAwaited, "", "", func(typ string, _ []byte) (bool, error) {
+			p.awaited[typ] = true
+			return true, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	s.awaited = p.awaited
+	return nil
 }
 
 // use compiles a mapping and projects by it.

@@ -1,9 +1,12 @@
 package pipeline
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"time"
 
+	"waybill/cdc"
 	"waybill/sinks"
 	"waybill/transform"
 )
@@ -157,11 +160,45 @@ type traceNote struct {
 	Answer  string        `json:"answer,omitempty"`
 }
 
-// rowNote is what trace keeps of a row change.
+// rowNote is what trace keeps of a row change. There is one for each change and reference, so its form is short: the
+// operation's letter, commit time in µs as varint, journal time after it as varint, length of the table's name as uvarint, the
+// name, the commit.
 type rowNote struct {
-	Table    string    `json:"table"`
-	Op       string    `json:"op"`
-	Commit   string    `json:"commit"`
-	CommitAt time.Time `json:"commit_at"`
-	At       time.Time `json:"at"`
+	Op       cdc.Op
+	CommitAt time.Time
+	At       time.Time
+	Table    string
+	Commit   string
+}
+
+func (n *rowNote) append(b []byte) []byte {
+	b = append(b, byte(n.Op))
+	b = binary.AppendVarint(b, n.CommitAt.UnixMicro())
+	b = binary.AppendVarint(b, n.At.Sub(n.CommitAt).Microseconds())
+	b = binary.AppendUvarint(b, uint64(len(n.Table)))
+	b = append(b, n.Table...)
+	return append(b, n.Commit...)
+}
+
+var errRowNote = errors.New("a note of a row change does not follow its form")
+
+func decodeRowNote(b []byte) (n rowNote, err error) {
+	if len(b) == 0 {
+		return n, errRowNote
+	}
+	n.Op, b = cdc.Op(b[0]), b[1:]
+	at, k := binary.Varint(b)
+	after, l := binary.Varint(b[max(k, 0):])
+	if k <= 0 || l <= 0 {
+		return n, errRowNote
+	}
+	n.CommitAt = time.UnixMicro(at).UTC()
+	n.At = n.CommitAt.Add(time.Duration(after) * time.Microsecond)
+	b = b[k+l:]
+	size, k := binary.Uvarint(b)
+	if k <= 0 || size > uint64(len(b)-k) {
+		return n, errRowNote
+	}
+	n.Table, n.Commit = string(b[k:k+int(size)]), string(b[k+int(size):])
+	return n, nil
 }

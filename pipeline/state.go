@@ -18,7 +18,8 @@ const (
 	bucketEvent     = "ev"    // seq → transform.Event
 	bucketEventID   = "evi"   // event id → seq
 	bucketEventRef  = "evr"   // ref, seq
-	bucketHappened  = "evh"   // event type, key → seq of the first
+	bucketHappened  = "evh"   // event type, key → seq of the first; of the types that a mapping's postings ever waited for
+	bucketAwaited   = "evw"   // event type: postings ever waited for it
 	bucketRow       = "rown"  // ref, index, ordinal → rowNote
 	bucketDelivery  = "del"   // delivery id → delivery
 	bucketEventPost = "evd"   // event id, delivery id
@@ -66,13 +67,31 @@ type state struct {
 	busy   bool   // there is work to do before the next entry
 	timer  string // no timer is due before this key; "" when not known
 	floors *floors
+	// awaited are the event types of bucketAwaited.
+	awaited map[string]bool
 }
 
-// floors remember between transactions before which keys nothing live lies, so that no scan walks over what was deleted.
+// floors remember between transactions before which keys nothing live lies, so that no scan walks over what was deleted,
+// and what need not be written again.
 // The projector alone writes work and timers.
 type floors struct {
 	work  string
 	timer string
+	alias map[string]struct{} // written already, of late: what happens to one thing comes close together
+}
+
+const maxAliases = 16 << 10
+
+// fresh reports whether the alias may still have to be written, and remembers it.
+func (f *floors) fresh(alias string) bool {
+	if _, known := f.alias[alias]; known {
+		return false
+	}
+	if f.alias == nil || len(f.alias) >= maxAliases {
+		f.alias = make(map[string]struct{}, 1024)
+	}
+	f.alias[alias] = struct{}{}
+	return true
 }
 
 func newState(tx *checkpoint.Txn) *state {

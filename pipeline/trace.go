@@ -112,8 +112,8 @@ func (t *tracer) follow(ref string) error {
 
 func (t *tracer) rows(ref string) error {
 	return t.s.Scan(bucketRow, ref+sep, "", func(k string, v []byte) (bool, error) {
-		var n rowNote
-		if err := json.Unmarshal(v, &n); err != nil {
+		n, err := decodeRowNote(v)
+		if err != nil {
 			return false, err
 		}
 		place := strings.Split(strings.TrimPrefix(k, ref+sep), sep)

@@ -17,6 +17,7 @@ const (
 	workTimers   = "timers"   // fire what is due
 	workSnapshot = "snapshot" // a snapshot is complete: evaluate, compare, find what vanished
 	workActivate = "activate" // a mapping became active: look again at what is held
+	workAwaited  = "awaited"  // postings wait for a type of event for the first time: note those that happened
 	workRetry    = "retry"    // a person asked to look again at a problem
 	workHold     = "hold"     // map the held changes of a table
 	workReplay   = "replay"   // queue stored events' deliveries again
@@ -91,6 +92,8 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 			return false, err
 		}
 		return true, p.unholdAll(s)
+	case workAwaited:
+		return s.recall(w)
 	case workRetry:
 		return true, p.mapper.Retry(s, out, at, w.Key)
 	case workDiscard:
@@ -103,6 +106,35 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 		return p.replay(s, w)
 	}
 	return false, fmt.Errorf("work kind %q is not known", w.Kind)
+}
+
+// recall notes the stored events of a type that postings wait for from now on.
+func (s *state) recall(w *work) (done bool, err error) {
+	done = true
+	var found []*transform.Event
+	var seqs []uint64
+	looked := 0
+	err = s.Scan(bucketEvent, "", w.Cursor, func(k string, raw []byte) (bool, error) {
+		if looked == snapshotLimit {
+			w.Cursor, done = k, false
+			return false, nil
+		}
+		looked++
+		var e transform.Event
+		if err := json.Unmarshal(raw, &e); err != nil {
+			return false, err
+		}
+		if e.Type == w.Key {
+			found, seqs = append(found, &e), append(seqs, unhex(k))
+		}
+		return true, nil
+	})
+	for i, e := range found {
+		if err == nil {
+			err = s.happened(e, seqs[i])
+		}
+	}
+	return done, err
 }
 
 // unholdAll looks again at every held table.

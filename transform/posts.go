@@ -177,6 +177,19 @@ func (c *compiler) gateKind(g *gateRule) bool {
 	return true
 }
 
+// GateEvents returns the types of events that postings wait for.
+func (m *Mapping) GateEvents() map[string]bool {
+	types := map[string]bool{}
+	for _, p := range m.posts {
+		for _, g := range p.gates {
+			if g.kind == GateEvent {
+				types[g.name] = true
+			}
+		}
+	}
+	return types
+}
+
 // cycles refuses postings that wait for each other, and postings that wait for what nobody posts.
 func (c *compiler) cycles() {
 	posted := map[string][]*post{}

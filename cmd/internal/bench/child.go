@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,7 +64,18 @@ func child(text string) error {
 	if err != nil {
 		return fmt.Errorf("%s of %s: %w", j.Kind, j.Driver, err)
 	}
+	if dir := os.Getenv("BENCH_PROFILE"); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, j.Kind+"-"+j.Driver+".heap"), heap(), 0o600); err != nil {
+			return err
+		}
+	}
 	return json.NewEncoder(os.Stdout).Encode(s)
+}
+
+func heap() []byte {
+	var b bytes.Buffer
+	_ = pprof.WriteHeapProfile(&b) // a buffer takes everything
+	return b.Bytes()
 }
 
 // do runs the job in a child process.
