@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -113,4 +114,33 @@ func TestPartsAreInvisibleUntilTheEnd(t *testing.T) {
 	if n := r.project.mapped(); n != 5 {
 		t.Errorf("%d changes were mapped, expected 5", n)
 	}
+}
+
+// What happened before a mapping made postings wait for it is remembered when that mapping becomes active.
+func TestEventsFromBeforeTheirGateMeetIt(t *testing.T) {
+	r := newRig(t)
+	r.project.codecs["plain/1"] = plainCodec{}
+	activate := func(version, text string) {
+		payload, err := json.Marshal(mappingEntry{"parts/" + version, "parts.yaml", text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.journal(checkpoint.Mapping, payload)
+	}
+	activate("1", partsMapping)
+	r.start()
+	r.rows(part("1", 0, false, "A1"))
+	r.until("the first one is delivered", func() bool { return len(r.sink.sent()) == 1 })
+	// From now on a customer waits for the one that its name ends with: Customer B1 for A1, once renamed.
+	activate("2", strings.Replace(partsMapping, "    body:", "    require: [ { customer.changed: name } ]\n    body:", 1))
+	var e cdc.Encoder
+	e.Begin(cdc.Tx{Commit: "c2", CommitAt: time.Date(2026, 10, 1, 9, 0, 0, 0, time.UTC)})
+	e.Change(cdc.Insert, partsSchema)
+	e.Value([]byte("B1"))
+	e.Value([]byte("A1"))
+	b := cdc.Batch{Source: "dispatch", Identity: "pg/1/1", Schemas: []*cdc.Schema{partsSchema}, Position: "pg/1/1/2"}
+	b.Data, b.Changes = e.Take()
+	r.rows(b)
+	r.until("the gate is met", func() bool { return slices.Equal(r.sink.sent(), []string{"A1 upsert", "B1 upsert"}) })
+	r.stop()
 }
