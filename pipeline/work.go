@@ -85,7 +85,7 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 	case workTimers:
 		return p.fire(s, out, at, marks)
 	case workSnapshot:
-		w.Cursor, err = p.mapper.SnapshotEnd(s, out, at, w.Key, w.Cursor, snapshotLimit)
+		w.Cursor, err = p.mapper.SnapshotEnd(s, out, at, transform.Ended{Source: w.Key}, w.Cursor, snapshotLimit)
 		return w.Cursor == "", err
 	case workActivate:
 		if err := p.mapper.Activate(s, out, at); err != nil {

@@ -29,11 +29,7 @@ func (p *Mapper) bind(s *cdc.Schema) *binding {
 	if len(p.bindings) >= maxBindings {
 		clear(p.bindings)
 	}
-	t := p.m.tables[s.Source+"."+s.Table.String()]
-	if t == nil { // named without schema: the source's own is meant, whatever it is called there
-		t = p.m.tables[s.Source+"."+s.Table.Name]
-	}
-	b := newBinding(t, s)
+	b := newBinding(p.m.table(s.Source, s.Table), s)
 	p.bindings[s] = b
 	return b
 }
@@ -207,12 +203,12 @@ func (g generation) save(st State, table string) error {
 }
 
 // snapshotRow returns the generation of a row that a snapshot saw, opening it with the first one.
-func snapshotRow(st State, table string) (generation, error) {
-	g, err := loadGeneration(st, table)
+func (p *Mapper) snapshotRow(st State, table string) (generation, error) {
+	g, err := p.generation(st, table)
 	if err != nil || g.open {
 		return g, err
 	}
 	g.open = true
 	g.number++
-	return g, g.save(st, table)
+	return g, p.keep(st, table, g)
 }

@@ -172,7 +172,7 @@ func (d *drive) snapshot(source string, limit int, changes ...change) {
 	}
 	for next, calls := "", 0; ; calls++ {
 		var err error
-		if next, err = d.p.SnapshotEnd(d.st, d.out, d.entry(), source, next, limit); err != nil {
+		if next, err = d.p.SnapshotEnd(d.st, d.out, d.entry(), Ended{Source: source}, next, limit); err != nil {
 			d.t.Fatal(err)
 		}
 		if next == "" {

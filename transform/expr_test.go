@@ -17,7 +17,7 @@ func evaluate(t *testing.T, text, rowText string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tab := &table{source: &source{name: "s", zone: "UTC", currency: "USD"}, name: cdc.Table{Name: "t"}, old: map[string]bool{}}
+	tab := newTable(&source{name: "s", zone: "UTC", currency: "USD"}, cdc.Table{Name: "t"}, 1)
 	m := &Mapping{codes: map[string]*codeTable{"c": {name: "c", words: map[string]string{"X": "ex", "Y": "ypsilon"}}}}
 	c := &compiler{reader: reader{file: "f"}, env: env, m: m}
 	sc := &scope{src: tab.source, bare: tab, bareRow: anyRow, fields: map[string]*cel.Type{}, places: 2,
@@ -134,7 +134,7 @@ func TestTemplates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tab := &table{source: &source{name: "s"}, name: cdc.Table{Name: "t"}, old: map[string]bool{}}
+		tab := newTable(&source{name: "s"}, cdc.Table{Name: "t"}, 1)
 		cp := &compiler{reader: reader{file: "f"}, env: env, m: &Mapping{}}
 		e := cp.value(&yaml.Node{Kind: yaml.ScalarNode, Style: yaml.DoubleQuotedStyle, Value: c.text}, &scope{bare: tab})
 		r := &row{table: tab, vals: make([]cdc.Value, len(tab.cols))}

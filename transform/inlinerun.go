@@ -180,7 +180,7 @@ func (b *bench) step(s *testStep) error {
 func (b *bench) snapshotEnd(src string) error {
 	for next := ""; ; {
 		var err error
-		if next, err = b.p.SnapshotEnd(b.st, b.out, b.entry(), src, next, 100); err != nil || next == "" {
+		if next, err = b.p.SnapshotEnd(b.st, b.out, b.entry(), Ended{Source: src}, next, 100); err != nil || next == "" {
 			return err
 		}
 	}

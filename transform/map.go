@@ -16,6 +16,7 @@ const (
 	bucketHeld     = "map/held"     // id → heldChange
 	bucketWaits    = "map/waits"    // fingerprint, subject, kind, id → title: who waits on what
 	bucketGroup    = "map/group"    // document, root → group
+	bucketTouched  = "map/touched"  // table, key → what happened to the row during a reading of the table
 	bucketPending  = "map/pending"  // document, join value → keys of waiting documents
 )
 
@@ -26,6 +27,8 @@ type Mapper struct {
 	m        *Mapping
 	bindings map[*cdc.Schema]*binding
 	zones    map[string]*time.Location
+	// generations remembers what State says of each table's readings.
+	generations map[string]generation
 }
 
 // NewMapper returns a mapper for the mapping.
@@ -33,7 +36,8 @@ func NewMapper(m *Mapping) (*Mapper, error) {
 	if m == nil {
 		return nil, fmt.Errorf("making a mapper: no mapping")
 	}
-	return &Mapper{m: m, bindings: map[*cdc.Schema]*binding{}, zones: map[string]*time.Location{}}, nil
+	return &Mapper{m: m, bindings: map[*cdc.Schema]*binding{}, zones: map[string]*time.Location{},
+		generations: map[string]generation{}}, nil
 }
 
 // HoldTable is returned by Mapper.Change when a table's rows are not understood any more: a column that rules read is gone or of
@@ -56,13 +60,14 @@ type run struct {
 	st    State
 	out   Output
 	at    Entry
+	p     *Mapper
 	zones map[string]*time.Location // remembered for all calls
 	// open while the rows of a transaction come in: documents are judged at its end.
 	open bool
 }
 
 func (p *Mapper) run(st State, out Output, at Entry) *run {
-	return &run{m: p.m, st: st, out: out, at: at, zones: p.zones}
+	return &run{p: p, m: p.m, st: st, out: out, at: at, zones: p.zones}
 }
 
 // rowChange is one change of one row with everything filled in.
@@ -74,7 +79,8 @@ type rowChange struct {
 	now    *row
 	known  *row // as row state had it
 	cause  cause
-	first  bool // a first snapshot saw the row: it seeds, and is not news
+	first  bool   // a first snapshot saw the row: it seeds, and is not news
+	tx     cdc.Tx // of the stream's change; zero for what follows from a snapshot
 }
 
 // Change maps one row change, from the stream or from a snapshot. After the last change of each transaction the caller
@@ -97,6 +103,9 @@ func (p *Mapper) Change(st State, out Output, at Entry, ch *cdc.Change) error {
 		return err
 	}
 	c := rowChange{table: b.table, op: ch.Op, cause: causeOf(ch, at)}
+	if ch.Op != cdc.Snapshot {
+		c.tx = ch.Tx
+	}
 	if ch.Op == cdc.Update && oldKey != newKey { // the key changed: another row, as far as anyone can tell
 		gone := c
 		gone.op, gone.key, gone.before = cdc.Delete, oldKey, before
@@ -129,13 +138,27 @@ func (r *run) store(c *rowChange) error {
 	}
 	c.known = known
 	if c.op == cdc.Snapshot {
-		g, err := snapshotRow(r.st, c.table.key())
+		if old, err := r.stale(c); err != nil || old {
+			return err
+		}
+		g, err := r.p.snapshotRow(r.st, c.table.key())
 		if err != nil {
 			return err
 		}
 		generation, c.first, c.op = g.number, !g.done, cdc.Insert
 		if known != nil {
 			c.op = cdc.Update
+		}
+	} else if c.tx.Commit != "" {
+		g, err := r.p.generation(r.st, c.table.key())
+		if err != nil {
+			return err
+		}
+		if g.open && g.done {
+			generation = g.number // the reading need not see it
+			if err := r.touched(c); err != nil {
+				return err
+			}
 		}
 	}
 	switch c.op {

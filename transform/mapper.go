@@ -31,5 +31,6 @@ type Output interface {
 type Entry struct {
 	Index    uint64    // journal index
 	Observed time.Time // when the journal took it
+	Reading  *Reading  // set for the rows of a chunk that was read beside the stream
 	Now      time.Time // the watermark: everything committed up to then, in every source, is captured; zero when unknown
 }

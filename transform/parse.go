@@ -179,7 +179,7 @@ func (c *compiler) tableOf(n *yaml.Node, text string) *table {
 		c.fault(n, fmt.Sprintf("the table %q", text), "<source>.<table> or <source>.<schema>.<table>", "")
 		return nil
 	}
-	t := &table{source: s, name: name, line: n.Line, old: map[string]bool{}}
+	t := newTable(s, name, n.Line)
 	if known := c.m.tables[t.key()]; known != nil {
 		return known
 	}

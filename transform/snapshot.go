@@ -2,17 +2,30 @@ package transform
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"waybill/cdc"
 )
 
-// SnapshotEnd finishes a snapshot after its last part: a bounded, resumable list of work. from is empty at first, then
-// what the call before returned; limit bounds the rows that one call looks at. next is empty when everything is done.
+// Ended names what a snapshot or a reading has brought to its end.
+type Ended struct {
+	Source  string
+	Tables  []string // as TableKey names them; nil for all tables of the source
+	Partial bool     // only a part of the rows was asked for: what did not come has not vanished
+}
+
+func (e *Ended) has(t *table) bool {
+	return t.source.name == e.Source && (e.Tables == nil || slices.Contains(e.Tables, t.key()))
+}
+
+// SnapshotEnd finishes a snapshot after its last part, or a reading after its last chunk: a bounded, resumable list of work. from
+// is empty at first, then what the call before returned; limit bounds the rows that one call looks at. next is empty when
+// everything is done.
 //
-// For each table of the source, in the order of the mapping: rows that an earlier snapshot had and this one has not are
+// For each table, in the order of the mapping: rows that an earlier snapshot had and this one has not are
 // deletes; headers that a first snapshot brought are released documents, tested by the cut-over and adopted.
-func (p *Mapper) SnapshotEnd(st State, out Output, at Entry, source string, from string, limit int) (next string, err error) {
+func (p *Mapper) SnapshotEnd(st State, out Output, at Entry, ended Ended, from string, limit int) (next string, err error) {
 	r := p.run(st, out, at)
 	step, key := 0, ""
 	if from != "" {
@@ -21,12 +34,12 @@ func (p *Mapper) SnapshotEnd(st State, out Output, at Entry, source string, from
 			return "", fmt.Errorf("snapshot work list %q: %w", from, errRowState)
 		}
 		key = parts[1]
-	} else if err := r.openAll(source); err != nil {
+	} else if err := r.openAll(&ended); err != nil {
 		return "", err
 	}
 	for ; step < 2*len(p.m.order); step, key = step+1, "" {
 		t := p.m.order[step%len(p.m.order)]
-		if t.source.name != source {
+		if !ended.has(t) || step < len(p.m.order) && ended.Partial {
 			continue
 		}
 		work := r.vanished // all tables first, so that documents see what is left
@@ -42,14 +55,14 @@ func (p *Mapper) SnapshotEnd(st State, out Output, at Entry, source string, from
 		}
 		limit = max(limit-n, 1)
 	}
-	return "", r.closeAll(source)
+	return "", r.closeAll(&ended)
 }
 
 // openAll counts the snapshot for tables of which it had no row.
-func (r *run) openAll(source string) error {
+func (r *run) openAll(ended *Ended) error {
 	for _, t := range r.m.order {
-		if t.source.name == source {
-			if _, err := snapshotRow(r.st, t.key()); err != nil {
+		if ended.has(t) {
+			if _, err := r.p.snapshotRow(r.st, t.key()); err != nil {
 				return err
 			}
 		}
@@ -57,17 +70,17 @@ func (r *run) openAll(source string) error {
 	return nil
 }
 
-func (r *run) closeAll(source string) error {
+func (r *run) closeAll(ended *Ended) error {
 	for _, t := range r.m.order {
-		if t.source.name != source {
+		if !ended.has(t) {
 			continue
 		}
-		g, err := loadGeneration(r.st, t.key())
+		g, err := r.p.generation(r.st, t.key())
 		if err != nil {
 			return err
 		}
 		g.open, g.done = false, true
-		if err := g.save(r.st, t.key()); err != nil {
+		if err := r.p.keep(r.st, t.key(), g); err != nil {
 			return err
 		}
 	}
@@ -94,7 +107,7 @@ func (r *run) page(t *table, from string, limit int) (rows []*row, generations [
 
 // vanished makes deletes of the rows that the snapshot did not see.
 func (r *run) vanished(t *table, from string, limit int) (int, string, error) {
-	g, err := loadGeneration(r.st, t.key())
+	g, err := r.p.generation(r.st, t.key())
 	if err != nil || !g.done {
 		return 0, "", err
 	}
@@ -116,7 +129,7 @@ func (r *run) vanished(t *table, from string, limit int) (int, string, error) {
 
 // seeded makes the documents of a first snapshot.
 func (r *run) seeded(t *table, from string, limit int) (int, string, error) {
-	g, err := loadGeneration(r.st, t.key())
+	g, err := r.p.generation(r.st, t.key())
 	if err != nil || g.done || len(t.root) == 0 {
 		return 0, "", err
 	}

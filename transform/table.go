@@ -20,6 +20,8 @@ type source struct {
 
 // table is one mapped table with the columns that rules read, in the order in which the file first names them.
 type table struct {
+	id     string // source, schema and name: see key
+	rows   string // its bucket
 	source *source
 	name   cdc.Table
 	line   int
@@ -31,11 +33,16 @@ type table struct {
 	xrefs  []*xref
 }
 
+func newTable(s *source, name cdc.Table, line int) *table {
+	id := s.name + "." + name.String()
+	return &table{id: id, rows: "row/" + id, source: s, name: name, line: line, old: map[string]bool{}}
+}
+
 // key names the table within the mapping and in the state.
-func (t *table) key() string { return t.source.name + "." + t.name.String() }
+func (t *table) key() string { return t.id }
 
 // bucket is where the table's row state lies.
-func (t *table) bucket() string { return "row/" + t.key() }
+func (t *table) bucket() string { return t.rows }
 
 // col returns the place of a column in the table's rows, and notes that a rule reads it.
 func (t *table) col(name string) int {
