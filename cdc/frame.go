@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -111,6 +112,16 @@ type Codec interface {
 
 // Codecs finds a codec by the name that a Schema carries.
 type Codecs map[string]Codec
+
+// Sees asks the codec that a view names whether rows read under it include what the transaction did.
+func (c Codecs) Sees(view string, tx Tx) (bool, error) {
+	name, _, _ := strings.Cut(view, " ")
+	v, ok := c[name].(Viewer)
+	if !ok {
+		return false, fmt.Errorf("no codec %q in this build that knows views", name)
+	}
+	return v.Sees(view, tx)
+}
 
 // ErrCorrupt is returned by a Reader whose data does not follow the framing.
 var ErrCorrupt = errors.New("change data does not follow the framing")

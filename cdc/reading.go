@@ -11,7 +11,8 @@ const Tail Position = "tail"
 // source, takes no lock that anybody waits for, and leaves no transaction open between two chunks (Invariant 13); a table
 // without a primary key, for which that cannot be, is the exception that its documentation names.
 //
-// Every chunk is read in a snapshot of its own. How it joins the stream: the caller appends a chunk to the journal
+// Every chunk is read in a snapshot of its own, which includes whatever Next had returned when ReadChunk was called: if the server
+// does not show a transaction yet that it has streamed already, ReadChunk waits for it. How a chunk joins the stream: the caller appends a chunk to the journal
 // only when the stream has passed the chunk's High, so every transaction that the chunk's rows include lies before it. Of
 // the transactions that lie before it and are not included, the projector knows by Viewer.Sees.
 //

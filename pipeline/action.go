@@ -55,7 +55,7 @@ func (p *Pipeline) Discard(ctx context.Context, ids []string, by, why string) ([
 		if err != nil {
 			return nil, err
 		}
-		if x.Origin == originTarget || x.Origin == originGate {
+		if x.Origin == originTarget || x.Origin == originGate || x.Origin == originReading {
 			return nil, fmt.Errorf("exception %s (%s) cannot be discarded: it ends when its cause is removed", id, x.Code)
 		}
 	}

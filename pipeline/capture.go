@@ -27,12 +27,13 @@ const (
 
 // capture carries one source's batches into the journal, and only then confirms them.
 type capture struct {
-	name  string
-	src   cdc.Source
-	store *checkpoint.Store
-	log   *slog.Logger
-	meter *metrics
-	full  func() // asks for the journal to be trimmed
+	name   string
+	src    cdc.Source
+	store  *checkpoint.Store
+	log    *slog.Logger
+	meter  *metrics
+	full   func()  // asks for the journal to be trimmed
+	tables *reader // reads tables beside the stream; nil when the source cannot
 
 	mu       sync.Mutex
 	state    string // connecting, snapshot, streaming, backing off, stopped, paused
@@ -41,6 +42,8 @@ type capture struct {
 	mark     time.Time    // watermark in the journal
 	identity string
 	changes  uint64
+	sent     cdc.Position       // last one on its way into the journal in this session
+	passed   chan struct{}      // closed and replaced when sent moves
 	cancel   context.CancelFunc // ends the present session
 	idle     chan struct{}      // closed while no session runs
 	hold     bool               // a person's action keeps the source stopped
@@ -51,7 +54,23 @@ func newCapture(name string, src cdc.Source, store *checkpoint.Store, m *metrics
 	idle := make(chan struct{})
 	close(idle)
 	return &capture{name: name, src: src, store: store, meter: m, full: func() {}, log: log.With("source", name), state: "connecting", idle: idle,
-		resume: make(chan struct{}, 1)}
+		resume: make(chan struct{}, 1), passed: make(chan struct{})}
+}
+
+// pass notes how far the session's batches are on their way into the journal.
+func (c *capture) pass(pos cdc.Position) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent = pos
+	close(c.passed)
+	c.passed = make(chan struct{})
+}
+
+// queued returns the position up to which batches are on their way into the journal, and a channel that closes when it moves.
+func (c *capture) queued() (cdc.Position, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sent, c.passed
 }
 
 // begin takes up the resume point that the state holds. A daemon that is asked for its status while it starts reads it
@@ -147,6 +166,10 @@ func (c *capture) session(parent context.Context, started chan<- error) error {
 	c.cancel, c.idle, c.state = cancel, make(chan struct{}), "connecting"
 	c.mu.Unlock()
 	defer c.ended()
+	c.pass(pos)
+	if pos == "" && c.tables != nil {
+		pos = cdc.Tail
+	}
 	err := c.src.Open(ctx, pos)
 	if started != nil {
 		started <- err
@@ -162,6 +185,9 @@ func (c *capture) session(parent context.Context, started chan<- error) error {
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.read(gctx, batches) })
 	group.Go(func() error { return c.append(gctx, batches) })
+	if c.tables != nil {
+		group.Go(func() error { return c.tables.run(gctx, batches) })
+	}
 	err = group.Wait()
 	if cerr := c.src.Close(); cerr != nil && !errors.Is(cerr, cdc.ErrDisconnected) {
 		c.log.Warn("closing the source", "error", cerr)
@@ -186,7 +212,6 @@ func (c *capture) ended() {
 }
 
 func (c *capture) read(ctx context.Context, batches chan<- cdc.Batch) error {
-	defer close(batches)
 	for {
 		b, err := c.src.Next(ctx)
 		if err != nil {
@@ -194,6 +219,9 @@ func (c *capture) read(ctx context.Context, batches chan<- cdc.Batch) error {
 		}
 		select {
 		case batches <- b:
+			if b.Position != "" {
+				c.pass(b.Position)
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -203,14 +231,19 @@ func (c *capture) read(ctx context.Context, batches chan<- cdc.Batch) error {
 // append journals batches in order, several with one sync when they have queued up. After a refusal nothing later may
 // enter the journal, so the same group is tried until it is in, or the session ends.
 func (c *capture) append(ctx context.Context, batches <-chan cdc.Batch) error {
-	for b := range batches {
-		group, bytes := []cdc.Batch{b}, len(b.Data)
+	for {
+		var group []cdc.Batch
+		bytes := 0
+		select {
+		case b := <-batches:
+			group, bytes = append(group, b), len(b.Data)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		for more := true; more && bytes < captureGroup; {
 			select {
-			case next, ok := <-batches:
-				if more = ok; ok {
-					group, bytes = append(group, next), bytes+len(next.Data)
-				}
+			case next := <-batches:
+				group, bytes = append(group, next), bytes+len(next.Data)
 			default:
 				more = false
 			}
@@ -222,7 +255,6 @@ func (c *capture) append(ctx context.Context, batches <-chan cdc.Batch) error {
 			return err
 		}
 	}
-	return ctx.Err()
 }
 
 // known refuses rows of another server than the one that the store's rows came from, before any of them is in the
@@ -275,14 +307,20 @@ func (c *capture) journal(ctx context.Context, group []cdc.Batch) error {
 // journalled notes what is synced and lets the source forget it. Invariant 1: this is the only caller of Confirm.
 func (c *capture) journalled(group []cdc.Batch) {
 	c.mu.Lock()
-	state := "streaming"
+	state, moved := "streaming", false
 	for i := range group {
 		b := &group[i]
+		if b.Chunk != nil {
+			c.tables.journalled(b)
+			c.changes += uint64(b.Changes)
+			c.meter.journalled(c.name, b)
+			continue
+		}
 		c.changes += uint64(b.Changes)
 		c.meter.journalled(c.name, b)
 		c.identity = b.Identity
 		if b.Position != "" {
-			c.position = b.Position
+			c.position, moved = b.Position, true
 		}
 		if b.CommitAt.After(c.mark) && !b.More {
 			c.mark = b.CommitAt
@@ -294,7 +332,7 @@ func (c *capture) journalled(group []cdc.Batch) {
 	c.state, c.err = state, nil
 	pos := c.position
 	c.mu.Unlock()
-	if group[len(group)-1].Position != "" {
+	if moved {
 		c.src.Confirm(pos)
 	}
 }
@@ -341,6 +379,9 @@ func (c *capture) status(now time.Time) SourceStatus {
 	}
 	mark := c.mark
 	c.mu.Unlock()
+	if c.tables != nil {
+		st.Readings = c.tables.status(now)
+	}
 	lag := c.src.Lag()
 	st.LagBytes, st.Confirmed = lag.Bytes, string(lag.Confirmed)
 	if !mark.IsZero() {

@@ -33,7 +33,12 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 		err = s.addWork(work{Kind: workReplay, Detail: detail})
 	case "reset":
 		line.Target = d.Reset.Source
-		err = s.forget(d.Reset.Source)
+		if err = s.forget(d.Reset.Source); err == nil {
+			err = p.readAgain(s, d.Reset.Source, d, e.At)
+		}
+	case "read", "pause", "resume":
+		line.Target = d.Read.Source + "/" + d.Read.Table.String()
+		err = p.decideReading(s, d, e.At)
 	default:
 		err = fmt.Errorf("decision %q is not known", d.Action)
 	}
@@ -64,6 +69,8 @@ func (p *projector) decide(s *state, id string, d decisionEntry, at time.Time) e
 		return s.addWork(work{Kind: workHold, Key: key(source, table)})
 	case originDelivery:
 		return s.again(x.Delivery)
+	case originReading:
+		return p.retryReading(s, x.Problem.Subject, d.By, d.Why, at)
 	case originTarget:
 		return nil // nothing in the state: Pipeline.Retry ends the pause of the lanes
 	}

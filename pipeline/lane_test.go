@@ -314,6 +314,12 @@ func (r *rig) decide(d decisionEntry) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	if r.stop == nil {
+		if err := r.project.catchUp(ctx); err != nil {
+			r.t.Fatal(err)
+		}
+		return
+	}
 	if err := r.project.settled(ctx, index); err != nil {
 		r.t.Fatal(err)
 	}

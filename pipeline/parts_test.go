@@ -68,6 +68,12 @@ func (r *rig) journal(kind checkpoint.Kind, payload []byte) {
 	}
 }
 
+// seeded ends the first reading of a source without any row.
+func (r *rig) seeded(source string) {
+	r.t.Helper()
+	r.rows(cdc.Batch{Source: source, Identity: "pg/1/1", Snapshot: true, Tx: "snapshot", Position: "pg/1/1/0"})
+}
+
 func (r *rig) rows(b cdc.Batch) {
 	r.t.Helper()
 	payload, err := b.AppendBinary(nil)
@@ -86,6 +92,7 @@ func TestPartsAreInvisibleUntilTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.journal(checkpoint.Mapping, payload)
+	r.seeded("dispatch")
 	r.start()
 	done := func(codes ...string) func() bool {
 		return func() bool {
@@ -128,6 +135,7 @@ func TestEventsFromBeforeTheirGateMeetIt(t *testing.T) {
 		r.journal(checkpoint.Mapping, payload)
 	}
 	activate("1", partsMapping)
+	r.seeded("dispatch")
 	r.start()
 	r.rows(part("1", 0, false, "A1"))
 	r.until("the first one is delivered", func() bool { return len(r.sink.sent()) == 1 })

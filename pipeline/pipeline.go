@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,22 +19,23 @@ import (
 
 // Options are what a pipeline works with. The caller opens and closes the store; the pipeline closes sources and sinks.
 type Options struct {
-	Store   *checkpoint.Store
-	Mapping *transform.Mapping // the mapping to run; activated when it is not the active one
-	File    string             // its file name and text: activation journals them
-	Text    []byte
-	Sources map[string]cdc.Source
-	Places  map[string]string // source name → its database on the server: part of the binding
-	Codecs  cdc.Codecs
-	Sinks   map[string]sinks.Sink
-	Workers map[string]int   // deliveries in flight per lane and sink; default 4
-	Retry   map[string]Retry // per sink
-	Version string           // of the program, for Status
-	Grace   time.Duration    // how long sends may take to end at shutdown; default 30 s
-	Log     *slog.Logger
-	Metrics prometheus.Registerer // nil for none
-	Idle    func()                // called when the projector has had no changes for some seconds, once each time; may be nil
-	Ready   func()                // called once, when every source streams or reads its snapshot; may be nil
+	Store    *checkpoint.Store
+	Mapping  *transform.Mapping // the mapping to run; activated when it is not the active one
+	File     string             // its file name and text: activation journals them
+	Text     []byte
+	Sources  map[string]cdc.Source
+	Places   map[string]string // source name → its database on the server: part of the binding
+	Codecs   cdc.Codecs
+	Readings map[string]ReadingOptions // per source
+	Sinks    map[string]sinks.Sink
+	Workers  map[string]int   // deliveries in flight per lane and sink; default 4
+	Retry    map[string]Retry // per sink
+	Version  string           // of the program, for Status
+	Grace    time.Duration    // how long sends may take to end at shutdown; default 30 s
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer // nil for none
+	Idle     func()                // called when the projector has had no changes for some seconds, once each time; may be nil
+	Ready    func()                // called once, when every source streams or reads its snapshot; may be nil
 }
 
 // Pipeline captures every source into the journal, projects it and runs the lanes.
@@ -75,6 +75,9 @@ func New(o Options) (*Pipeline, error) {
 	for _, name := range names(o.Sources) {
 		c := newCapture(name, o.Sources[name], o.Store, p.metrics, o.Log)
 		c.full = p.trimNow
+		if tables, ok := o.Sources[name].(cdc.TableReader); ok {
+			c.tables = newReader(c, tables, o.Readings[name], func() []reading { return p.project.current(name) })
+		}
 		p.captures = append(p.captures, c)
 	}
 	for _, name := range names(o.Sinks) {
@@ -131,6 +134,11 @@ func names[T any](m map[string]T) []string {
 func (p *Pipeline) wake() {
 	for _, l := range p.lanes {
 		l.notify()
+	}
+	for _, c := range p.captures {
+		if c.tables != nil {
+			c.tables.notify()
+		}
 	}
 }
 
@@ -269,7 +277,7 @@ func (p *Pipeline) needed() (keep uint64, settled bool, err error) {
 			if err != nil {
 				return err
 			}
-			settled = settled && src.Seeded
+			settled = settled && src.Seeded && !p.project.reads(c.name)
 			if len(src.Parts) > 0 {
 				keep = min(keep, src.Parts[0].From)
 			}
@@ -279,14 +287,9 @@ func (p *Pipeline) needed() (keep uint64, settled bool, err error) {
 		} else if head != "" {
 			settled = false
 		}
-		return s.Scan(bucketHold, "", "", func(_ string, v []byte) (bool, error) {
-			var h heldChange
-			if err := json.Unmarshal(v, &h); err != nil {
-				return false, err
-			}
-			keep = min(keep, h.Entry)
-			return true, nil
-		})
+		held, err := s.oldestHeld()
+		keep = min(keep, held)
+		return err
 	})
 	return keep, settled, err
 }

@@ -29,24 +29,28 @@ type projector struct {
 	log    *slog.Logger
 	notify func() // called after each commit: queues may have moved
 
-	mapping *transform.Mapping
-	mapper  *transform.Mapper
-	schemas map[uint64]*cdc.Schema
-	tx      *state      // the present transaction
-	cursor  *rowsCursor // place inside a long Rows entry, kept between commits
-	floors  floors
-	awaited map[string]bool // event types that postings ever waited for; nil until read
-	quiet   bool            // the last step found neither entry nor work
+	mapping  *transform.Mapping
+	mapper   *transform.Mapper
+	schemas  map[uint64]*cdc.Schema
+	readings readings                 // nil until read
+	holding  map[*cdc.Schema]*reading // which first reading holds a table's changes; nil for none
+	changed  bool                     // readings were changed since they were published
+	tx       *state                   // the present transaction
+	cursor   *rowsCursor              // place inside a long Rows entry, kept between commits
+	floors   floors
+	awaited  map[string]bool // event types that postings ever waited for; nil until read
+	quiet    bool            // the last step found neither entry nor work
 
-	mu      sync.Mutex
-	applied checkpoint.Applied
-	moved   chan struct{} // closed and replaced after each commit
-	ended   chan struct{} // closed when run has returned
-	changes atomic.Uint64 // row changes applied since start
+	mu        sync.Mutex
+	applied   checkpoint.Applied
+	published []reading     // copies of readings
+	moved     chan struct{} // closed and replaced after each commit
+	ended     chan struct{} // closed when run has returned
+	changes   atomic.Uint64 // row changes applied since start
 }
 
 func newProjector(store *checkpoint.Store, codecs cdc.Codecs, log *slog.Logger, notify func()) *projector {
-	return &projector{store: store, codecs: codecs, log: log, notify: notify, schemas: map[uint64]*cdc.Schema{},
+	return &projector{store: store, codecs: codecs, log: log, notify: notify, schemas: map[uint64]*cdc.Schema{}, holding: map[*cdc.Schema]*reading{},
 		applied: store.Applied(), moved: make(chan struct{}), ended: make(chan struct{})}
 }
 
@@ -95,7 +99,7 @@ func (p *projector) step() (idle bool, err error) {
 	err = p.store.Project(func(tx *checkpoint.Txn) (checkpoint.Applied, error) {
 		s := newState(tx)
 		s.floors = &p.floors
-		if err := p.await(s); err != nil {
+		if err := p.remember(s); err != nil {
 			return at, err
 		}
 		p.tx = s
@@ -117,7 +121,12 @@ func (p *projector) step() (idle bool, err error) {
 	})
 	if err != nil {
 		p.cursor, p.floors, p.awaited = nil, floors{}, nil
+		p.readings = nil
 		return false, err
+	}
+	if p.changed {
+		p.changed = false
+		p.publishReadings()
 	}
 	p.mu.Lock()
 	p.quiet = idle
@@ -289,14 +298,22 @@ func (p *projector) activate(s *state, e checkpoint.Entry) error {
 			return err
 		}
 	}
+	if err := p.planReadings(s, e.At); err != nil {
+		return err
+	}
 	if err := s.addWork(work{Kind: workActivate}); err != nil {
 		return err
 	}
 	return s.audit(AuditLine{At: e.At, By: "waybill", Action: "activate mapping", Target: m.Version, Index: e.Index})
 }
 
-// await gives the transaction the event types that postings ever waited for.
-func (p *projector) await(s *state) error {
+// remember reads once what the projector keeps in memory.
+func (p *projector) remember(s *state) error {
+	if p.readings == nil {
+		if err := p.loadReadings(s); err != nil {
+			return err
+		}
+	}
 	if p.awaited == nil {
 		p.awaited = map[string]bool{}
 		err := s.Scan(bucketAwaited, "", "", func(typ string, _ []byte) (bool, error) {
@@ -344,8 +361,13 @@ func (p *projector) note(s *state, e checkpoint.Entry) error {
 	if err := json.Unmarshal(e.Payload, &n); err != nil {
 		return fmt.Errorf("reading note: %w", err)
 	}
-	if n.Action == "bind" {
+	switch n.Action {
+	case "bind":
 		if err := s.Put(bucketBind, n.Target, []byte(n.Identity)); err != nil {
+			return err
+		}
+	case noteReadingFailed:
+		if err := p.readingFailed(s, n, e); err != nil {
 			return err
 		}
 	}

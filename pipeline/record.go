@@ -82,7 +82,8 @@ const (
 	originDelivery = "delivery"
 	originTarget   = "target" // a whole target is blocked: credentials, closed period
 	originGate     = "gate"
-	originTable    = "table" // a table is held because its shape is not understood
+	originTable    = "table"   // a table is held because its shape is not understood
+	originReading  = "reading" // a table's rows cannot be read
 )
 
 // sourceState is what the state knows of a source.
@@ -122,10 +123,11 @@ type outcomeEntry struct {
 
 // decisionEntry is the payload of a checkpoint.Decision entry: what a named person decided.
 type decisionEntry struct {
-	Action string         `json:"action"` // retry, discard, replay, reset
+	Action string         `json:"action"` // retry, discard, replay, reset, read, pause, resume
 	IDs    []string       `json:"ids,omitempty"`
 	Replay *ReplayRequest `json:"replay,omitempty"`
 	Reset  *ResetRequest  `json:"reset,omitempty"`
+	Read   *ReadRequest   `json:"read,omitempty"`
 	By     string         `json:"by"`
 	Why    string         `json:"why,omitempty"`
 }
@@ -139,7 +141,7 @@ type mappingEntry struct {
 
 // noteEntry is the payload of a checkpoint.Note entry: a fact that the daemon established itself.
 type noteEntry struct {
-	Action   string `json:"action"` // bind
+	Action   string `json:"action"` // bind, reading failed
 	Target   string `json:"target,omitempty"`
 	Identity string `json:"identity,omitempty"`
 	Why      string `json:"why,omitempty"`

@@ -43,6 +43,13 @@ func (p *projector) rows(s *state, e checkpoint.Entry, at checkpoint.Applied, li
 			return 0, at, err
 		}
 	}
+	var chunk *reading
+	var table string
+	if b.Chunk != nil {
+		if table, chunk = p.chunk(&b); chunk == nil {
+			return 1, checkpoint.Applied{Index: e.Index}, nil
+		}
+	}
 	if b.More {
 		return 1, checkpoint.Applied{Index: e.Index}, s.hide(src, b, e.Index)
 	}
@@ -51,7 +58,16 @@ func (p *projector) rows(s *state, e checkpoint.Entry, at checkpoint.Applied, li
 			return 0, at, err
 		}
 	}
-	n, finished, err := p.walk(s, e, limit)
+	entry := transform.Entry{Index: e.Index, Observed: e.At}
+	if chunk != nil {
+		entry.Reading = p.view(&b, chunk)
+	}
+	n, finished, err := p.walk(s, entry, limit)
+	var refused *chunkRefused
+	if errors.As(err, &refused) {
+		p.cursor = nil
+		return 1, checkpoint.Applied{Index: e.Index}, p.failReading(s, table, chunk, refused.why, e.At)
+	}
 	if err != nil {
 		return 0, at, err
 	}
@@ -59,6 +75,9 @@ func (p *projector) rows(s *state, e checkpoint.Entry, at checkpoint.Applied, li
 		return max(n, 1), checkpoint.Applied{Index: e.Index - 1, Ordinal: p.cursor.unit}, nil
 	}
 	p.cursor = nil
+	if chunk != nil {
+		return n + 1, checkpoint.Applied{Index: e.Index}, p.chunkIn(s, table, chunk, &b, e.At)
+	}
 	return n + 1, checkpoint.Applied{Index: e.Index}, p.captured(s, src, b, e)
 }
 
@@ -145,13 +164,11 @@ func (p *projector) following() (bool, error) {
 const commitLimit = 100
 
 // walk maps at most limit changes, and ends each transaction before the next one begins.
-func (p *projector) walk(s *state, e checkpoint.Entry, limit int) (n int, finished bool, err error) {
-	_, now, err := p.now(s)
-	if err != nil {
+func (p *projector) walk(s *state, at transform.Entry, limit int) (n int, finished bool, err error) {
+	if _, at.Now, err = p.now(s); err != nil {
 		return 0, false, err
 	}
-	at := transform.Entry{Index: e.Index, Observed: e.At, Now: now}
-	s.at = workAt{e.Index, e.At}
+	s.at = workAt{at.Index, at.Observed}
 	c := p.cursor
 	for n < limit && !s.Full() {
 		if !c.found {
@@ -187,10 +204,30 @@ func (p *projector) walk(s *state, e checkpoint.Entry, limit int) (n int, finish
 
 // change maps one change, or holds it when its table is held (Invariant 3).
 func (p *projector) change(s *state, at transform.Entry, ch *cdc.Change, ref holdRef) error {
+	if at.Reading == nil && p.holder(ch.Schema) != nil {
+		var hold *transform.HoldTable
+		err := p.holdFirst(s, ref, ch)
+		if !errors.As(err, &hold) {
+			return err
+		}
+	}
+	return p.apply(s, at, ch, ref)
+}
+
+// chunkRefused says that a chunk's table is held, or its rows are not understood.
+type chunkRefused struct{ why string }
+
+func (e *chunkRefused) Error() string { return e.why }
+
+// apply maps a change that no first reading holds.
+func (p *projector) apply(s *state, at transform.Entry, ch *cdc.Change, ref holdRef) error {
 	table := key(ch.Source, ch.Schema.Table.String())
 	held, err := s.Get(bucketHeld, table)
 	if err != nil {
 		return err
+	}
+	if held != nil && at.Reading != nil {
+		return &chunkRefused{"the table is held, because its shape is not understood; see its own exception"}
 	}
 	if held != nil {
 		return s.hold(table, ref, ch)
@@ -200,6 +237,9 @@ func (p *projector) change(s *state, at transform.Entry, ch *cdc.Change, ref hol
 	var hold *transform.HoldTable
 	if !errors.As(err, &hold) {
 		return err
+	}
+	if at.Reading != nil {
+		return &chunkRefused{hold.Reason}
 	}
 	if err := s.holdTable(table, ch, hold, at); err != nil {
 		return err
@@ -218,6 +258,9 @@ func (p *projector) captured(s *state, src sourceState, b cdc.Batch, e checkpoin
 	}
 	if b.Snapshot {
 		src.Seeded = true
+		if err := p.coverReadings(s, b.Source); err != nil {
+			return err
+		}
 		if err := s.addWork(work{Kind: workSnapshot, Key: b.Source}); err != nil {
 			return err
 		}

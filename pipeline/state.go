@@ -36,7 +36,9 @@ const (
 	bucketSubjectEx = "sex"   // subject, id: for trace
 	bucketTimer     = "tim"   // µs, id → transform.Timer
 	bucketTimerID   = "timi"  // id → µs
-	bucketHold      = "hold"  // source, table, index, ordinal: changes held
+	bucketHold      = "hold"  // source, table, index, ordinal: changes held; table is empty for those of first readings
+	bucketReading   = "rd"    // table key → reading
+	bucketView      = "rdv"   // table key, chunk number → what the rows of the chunk include
 	bucketHeld      = "held"  // source, table → fingerprint: the table is held
 	bucketWork      = "work"  // seq → work
 	bucketLog       = "dlog"  // delivery id, index → traceNote
@@ -198,6 +200,15 @@ func (s *state) begin() error {
 	}
 	s.floors.timer = s.timer
 	return err
+}
+
+// following returns the first key with the prefix at or after from, which may be empty.
+func (s *state) following(bucket, prefix, from string) (k string, v []byte, err error) {
+	err = s.Scan(bucket, prefix, from, func(kk string, vv []byte) (bool, error) {
+		k, v = kk, append([]byte(nil), vv...)
+		return false, nil
+	})
+	return k, v, err
 }
 
 // firstFrom returns the first key at or after from.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"waybill/cdc"
 	"waybill/transform"
 )
 
@@ -38,6 +39,24 @@ type SourceStatus struct {
 	Watermark  time.Time `json:"watermark,omitempty"` // everything committed up to then is captured
 	Changes    uint64    `json:"changes"`             // captured since start
 	Held       []string  `json:"held,omitempty"`      // tables held because their shape is not understood
+	// Readings are the tables that are being read beside the stream, or cannot be; and the last ones that a person asked for.
+	Readings []ReadingStatus `json:"readings,omitempty"`
+}
+
+// ReadingStatus is the reading of one table's rows.
+type ReadingStatus struct {
+	Table    string       `json:"table"`
+	State    ReadingState `json:"state"`
+	First    bool         `json:"first,omitempty"` // it seeds: the table's changes wait for its end
+	Where    string       `json:"where,omitempty"`
+	Rows     int64        `json:"rows"`              // read so far
+	Estimate int64        `json:"estimate"`          // rows of the table by the server's statistics; -1 unknown
+	Percent  float64      `json:"percent"`           // of the estimate, at most 99 before the end; -1 unknown
+	Rate     float64      `json:"rate,omitempty"`    // rows a second since this daemon took it up
+	Seconds  float64      `json:"seconds,omitempty"` // until the end at that rate; 0 unknown
+	Began    time.Time    `json:"began"`
+	By       string       `json:"by,omitempty"`
+	Error    string       `json:"error,omitempty"`
 }
 
 // LaneStatus is one lane towards one sink.
@@ -256,3 +275,13 @@ func (notFound) Error() string { return "not found" }
 //	Checkpoint(ctx) (CheckpointView, error)
 //	Audit(ctx, limit int) ([]AuditLine, error)
 var _ context.Context
+
+// ReadRequest asks for a reading of a table's rows beside the stream: they are compared with what is known, and only
+// differences go through the rules.
+type ReadRequest struct {
+	Source string    `json:"source"`
+	Table  cdc.Table `json:"table"`
+	Where  string    `json:"where,omitempty"` // condition in the database's SQL; rows that it leaves out are not missed
+	By     string    `json:"by,omitempty"`
+	Why    string    `json:"why,omitempty"`
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -21,6 +22,8 @@ const (
 	workRetry    = "retry"    // a person asked to look again at a problem
 	workHold     = "hold"     // map the held changes of a table
 	workReplay   = "replay"   // queue stored events' deliveries again
+	workFirst    = "first"    // the first readings of a source are in: apply the changes that they held
+	workForget   = "forget"   // a reading is over: drop its notes
 	workDrop     = "drop"     // a person gave up the held changes of a table
 	workDiscard  = "discard"  // a person gave up what waits on a problem
 )
@@ -47,6 +50,15 @@ func (s *state) addWork(w work) error {
 	}
 	s.busy = true
 	return s.save(bucketWork, hexKey(n), workItem{w, s.at})
+}
+
+func (s *state) addWorks(list ...work) error {
+	for _, w := range list {
+		if err := s.addWork(w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // doWork does a bounded piece of the first work item, removes it when nothing is left of it, and reports whether there
@@ -85,8 +97,19 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 	case workTimers:
 		return p.fire(s, out, at, marks)
 	case workSnapshot:
-		w.Cursor, err = p.mapper.SnapshotEnd(s, out, at, transform.Ended{Source: w.Key}, w.Cursor, snapshotLimit)
+		ended := transform.Ended{}
+		if w.Detail != nil {
+			if err := json.Unmarshal(w.Detail, &ended); err != nil {
+				return false, err
+			}
+		}
+		ended.Source = w.Key
+		w.Cursor, err = p.mapper.SnapshotEnd(s, out, at, ended, w.Cursor, snapshotLimit)
 		return w.Cursor == "", err
+	case workFirst:
+		return p.releaseFirst(s, w, at)
+	case workForget:
+		return p.forgetReading(s, w.Key)
 	case workActivate:
 		if err := p.mapper.Activate(s, out, at); err != nil {
 			return false, err
@@ -194,6 +217,24 @@ func (s *state) hold(table string, ref holdRef, ch *cdc.Change) error {
 	return s.save(bucketHold, key(table, hexKey(ref.entry), hexKey(ref.n)), v)
 }
 
+// oldestHeld returns the oldest journal entry that a held change lies in; the greatest number when there is none.
+func (s *state) oldestHeld() (oldest uint64, err error) {
+	oldest = math.MaxUint64
+	for from := ""; ; {
+		k, raw, err := s.firstFrom(bucketHold, from)
+		if err != nil || k == "" {
+			return oldest, err
+		}
+		var h heldChange
+		if err := json.Unmarshal(raw, &h); err != nil {
+			return oldest, err
+		}
+		oldest = min(oldest, h.Entry)
+		parts := strings.SplitN(k, sep, 3) // the changes of one table lie in the order of their entries
+		from = key(parts[0], parts[1]) + sep + "g"
+	}
+}
+
 func (s *state) holdTable(table string, ch *cdc.Change, h *transform.HoldTable, at transform.Entry) error {
 	fp := "MAPPING/SCHEMA_CHANGED/" + ch.Source + "/" + ch.Schema.Table.String()
 	p := transform.Problem{Fingerprint: fp, Class: "MAPPING", Code: "SCHEMA_CHANGED",
@@ -225,8 +266,10 @@ func (p *projector) unhold(s *state, w *work, at transform.Entry) (done bool, er
 		if scan, err = p.find(scan, h); err != nil {
 			return false, err
 		}
-		out := &output{s: s, entry: at, change: scan.reader.Change(), unit: 0}
-		err = p.mapper.Change(s, out, at, scan.reader.Change())
+		entry := at
+		entry.Index = h.Entry
+		out := &output{s: s, entry: entry, change: scan.reader.Change(), unit: h.N}
+		err = p.mapper.Change(s, out, entry, scan.reader.Change())
 		var hold *transform.HoldTable
 		if errors.As(err, &hold) {
 			return true, nil

@@ -117,6 +117,9 @@ func (p *Mapper) Change(st State, out Output, at Entry, ch *cdc.Change) error {
 		c.op, before = cdc.Insert, nil
 	}
 	c.key, c.before, c.now = newKey, before, now
+	if at.Reading != nil { // the same row in another reading is another cause
+		c.cause.Ordinal = fmt.Sprintf("reading %d/%s", at.Reading.ID, newKey)
+	}
 	if ch.Op == cdc.Delete {
 		c.key = oldKey
 	}

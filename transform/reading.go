@@ -14,6 +14,7 @@ import (
 
 // Reading says to which reading a chunk's row belongs and what its rows include.
 type Reading struct {
+	ID     uint64
 	First  bool // the table was never read: its rows seed, the stream's changes of it are held
 	Number int  // of the chunk, from 1
 	// Sees reports whether the chunk's rows include what the transaction did.
@@ -82,7 +83,11 @@ func (p *Mapper) Hold(st State, ch *cdc.Change) error {
 	}
 	keys, err := b.bothKeys(ch)
 	for _, k := range keys {
+		var known []byte
 		if err == nil {
+			known, err = st.Get(bucketTouched, stateKey(b.table.key(), k))
+		}
+		if err == nil && known == nil {
 			err = touch(st, b.table, k, "")
 		}
 	}
@@ -134,6 +139,9 @@ func (p *Mapper) Included(st State, out Output, at Entry, ch *cdc.Change) error 
 		return err
 	}
 	for _, e := range c.table.events {
+		if e.lane == LaneMaster {
+			continue // the chunk's row told the entity's newer state
+		}
 		if err := r.event(e, &c); err != nil {
 			return err
 		}
