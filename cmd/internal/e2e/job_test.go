@@ -106,7 +106,8 @@ func (s simulated) writes() string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return fmt.Sprint(len(report.Effects), " effects")
+	last := report.Effects[max(0, len(report.Effects)-3):]
+	return fmt.Sprintf("%d effects, the last ones %+v", len(report.Effects), last)
 }
 
 // real is Tryton as a target: its books are compared with billing's.
