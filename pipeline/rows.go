@@ -204,7 +204,7 @@ func (p *projector) walk(s *state, at transform.Entry, limit int) (n int, finish
 
 // change maps one change, or holds it when its table is held (Invariant 3).
 func (p *projector) change(s *state, at transform.Entry, ch *cdc.Change, ref holdRef) error {
-	if at.Reading == nil && p.holder(ch.Schema) != nil {
+	if ch.Op != cdc.Snapshot && p.holder(ch.Schema) != nil {
 		var hold *transform.HoldTable
 		err := p.holdFirst(s, ref, ch)
 		if !errors.As(err, &hold) {

@@ -106,8 +106,11 @@ func (s simulated) writes() string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	last := report.Effects[max(0, len(report.Effects)-3):]
-	return fmt.Sprintf("%d effects, the last ones %+v", len(report.Effects), last)
+	text := fmt.Sprint(len(report.Effects), " effects, the last ones")
+	for _, e := range report.Effects[max(0, len(report.Effects)-3):] {
+		text += fmt.Sprintf(" %s %s %s", e.Step, e.Entity, e.ExternalID)
+	}
+	return text
 }
 
 // real is Tryton as a target: its books are compared with billing's.
