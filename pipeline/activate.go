@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"waybill/cdc"
 	"waybill/checkpoint"
 	"waybill/transform"
 )
@@ -50,15 +51,16 @@ func (p *Pipeline) activate(ctx context.Context, active *mappingEntry) error {
 	return p.project.catchUp(ctx)
 }
 
-// extends refuses a mapping that reads tables or columns which were not captured so far: their history is not here, so
-// that source must be read again.
+// extends refuses a mapping that reads columns which were not captured so far of a table that was: their history is not here, so
+// that source must be read again. A table that was not captured at all is read beside the stream.
 func (p *Pipeline) extends(old *transform.Mapping) error {
 	if old == nil {
 		return nil
 	}
 	for _, name := range p.o.Mapping.Sources() {
-		captured := map[string]bool{}
+		captured, tables := map[string]bool{}, map[cdc.Table]bool{}
 		for _, sel := range old.Selections(name) {
+			tables[sel.Table] = true
 			for _, col := range sel.Columns {
 				captured[sel.Table.String()+" "+col] = true
 			}
@@ -70,7 +72,11 @@ func (p *Pipeline) extends(old *transform.Mapping) error {
 		if src.Position == "" {
 			continue // it will be read from the beginning anyway
 		}
+		_, reads := p.o.Sources[name].(cdc.TableReader)
 		for _, sel := range p.o.Mapping.Selections(name) {
+			if reads && !tables[sel.Table] {
+				continue
+			}
 			for _, col := range sel.Columns {
 				if !captured[sel.Table.String()+" "+col] {
 					return fmt.Errorf("mapping %s reads %s.%s of source %s, which %s did not capture; run `waybill checkpoint reset %s --to snapshot`, then start again",

@@ -150,12 +150,19 @@ func (p *projector) beginReading(s *state, source string, t cdc.Table, r reading
 	return p.saveReading(s, table, &r)
 }
 
-// readAgain begins a reading of every table of a source: a reset lost what happened meanwhile.
+// readAgain begins a reading of every table of a source: a reset lost what happened meanwhile. What first readings held
+// happened before the new ones begin, so their rows include it.
 func (p *projector) readAgain(s *state, source string, d decisionEntry, at time.Time) error {
 	if p.mapping == nil {
 		return nil
 	}
+	if err := s.addWork(work{Kind: workDrop, Key: key(source, ""), Detail: by(d)}); err != nil {
+		return err
+	}
 	for _, sel := range p.mapping.Selections(source) {
+		if err := s.addWork(work{Kind: workForget, Key: p.mapper.TableKey(source, sel.Table)}); err != nil {
+			return err
+		}
 		if err := p.beginReading(s, source, sel.Table, reading{Began: at, By: d.By, Why: d.Why}); err != nil {
 			return err
 		}
