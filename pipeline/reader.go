@@ -46,6 +46,7 @@ type reader struct {
 	kick     chan struct{}    // readings may have changed
 	mu       sync.Mutex
 	progress map[uint64]*progress // by reading id
+	landing  chan struct{}        // closed and replaced when a chunk is in the journal
 }
 
 // progress is what this daemon knows of a reading beyond what is projected.
@@ -63,7 +64,7 @@ type progress struct {
 }
 
 func newReader(c *capture, tables cdc.TableReader, o ReadingOptions, current func() []reading) *reader {
-	r := &reader{c: c, tables: tables, options: o.withDefaults(), current: current, kick: make(chan struct{}, 1), progress: map[uint64]*progress{}}
+	r := &reader{c: c, tables: tables, options: o.withDefaults(), current: current, kick: make(chan struct{}, 1), landing: make(chan struct{}), progress: map[uint64]*progress{}}
 	limit := rate.Inf
 	if o.RowsPerSecond > 0 {
 		limit = rate.Limit(o.RowsPerSecond)
@@ -163,8 +164,7 @@ func (r *reader) pending(id uint64) bool {
 	return false
 }
 
-// table reads a table's chunks until its end, a pause, or the session's end. The next chunk is read while the last one waits for the
-// stream. A failure that another try may help is tried again, later and later.
+// table reads a table's chunks until its end, a pause, or the session's end. A failure that another try may help is tried again, later and later.
 func (r *reader) table(ctx context.Context, rd reading, batches chan<- cdc.Batch) {
 	wait := backoffLeast
 	for ctx.Err() == nil && r.pending(rd.ID) {
@@ -195,61 +195,38 @@ func (r *reader) note(id uint64, set func(*progress)) {
 	set(r.progress[id])
 }
 
-// chunks reads on behind the last chunk that is in the journal.
+// chunks reads on behind the last chunk that is in the journal, one chunk after the other: a daemon that is killed reads one of them
+// again, and no more.
 func (r *reader) chunks(ctx context.Context, rd reading, batches chan<- cdc.Batch) (moved bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if rows, err := r.tables.Estimate(ctx, rd.Table); err == nil {
+	if rows, err := r.tables.Estimate(ctx, rd.Table); err == nil { // without it there is no percentage, and no harm
 		r.note(rd.ID, func(p *progress) { p.estimate = rows })
 	}
-	var at progress
-	r.note(rd.ID, func(p *progress) { at = *p })
-	found := make(chan cdc.ChunkRead)
-	failed := make(chan error, 1)
-	var fetching sync.WaitGroup
-	defer fetching.Wait()
-	defer cancel()
-	fetching.Add(1)
-	go func() {
-		defer fetching.Done()
-		defer close(found)
-		failed <- r.fetch(ctx, rd, at.after, at.number, found)
-	}()
-	for chunk := range found {
+	at, err := r.landed(ctx, rd.ID)
+	if err != nil {
+		return false, err
+	}
+	for after, number := at.after, at.number+1; r.pending(rd.ID); number++ {
+		chunk, err := r.tables.ReadChunk(ctx, cdc.ChunkRequest{Table: rd.Table, After: after, Where: rd.Where, Rows: r.options.ChunkRows})
+		if err == nil {
+			err = r.limiter.WaitN(ctx, min(chunk.Batch.Changes, r.options.ChunkRows))
+		}
+		if err != nil {
+			return moved, err
+		}
+		chunk.Batch.Chunk.Reading, chunk.Batch.Chunk.Number = rd.ID, number
 		if err := r.join(ctx, chunk, batches); err != nil {
 			return moved, err
 		}
-		moved = true
-	}
-	return moved, <-failed
-}
-
-// fetch reads chunks and hands them on.
-func (r *reader) fetch(ctx context.Context, rd reading, after string, number int, found chan<- cdc.ChunkRead) error {
-	for r.pending(rd.ID) {
-		chunk, err := r.tables.ReadChunk(ctx, cdc.ChunkRequest{Table: rd.Table, After: after, Where: rd.Where, Rows: r.options.ChunkRows})
-		if err != nil {
-			return err
-		}
-		if err := r.limiter.WaitN(ctx, min(chunk.Batch.Changes, r.options.ChunkRows)); err != nil {
-			return err
-		}
-		number++
-		chunk.Batch.Chunk.Reading, chunk.Batch.Chunk.Number = rd.ID, number
-		select {
-		case found <- chunk:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
 		if chunk.Batch.Chunk.End {
-			return nil
+			return true, nil
 		}
-		after = chunk.Batch.Chunk.After
+		moved, after = true, chunk.Batch.Chunk.After
 	}
-	return nil
+	return moved, nil
 }
 
-// join puts a chunk between the stream's batches as soon as the stream has passed what its rows include.
+// join puts a chunk between the stream's batches as soon as the stream has passed what its rows include, and waits until it is in
+// the journal.
 func (r *reader) join(ctx context.Context, chunk cdc.ChunkRead, batches chan<- cdc.Batch) error {
 	for {
 		at, moved := r.c.queued()
@@ -267,19 +244,41 @@ func (r *reader) join(ctx context.Context, chunk cdc.ChunkRead, batches chan<- c
 	r.note(chunk.Batch.Chunk.Reading, func(p *progress) { p.sent = chunk.Batch.Chunk.Number })
 	select {
 	case batches <- chunk.Batch:
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	_, err := r.landed(ctx, chunk.Batch.Chunk.Reading)
+	return err
+}
+
+// landed waits until no chunk of the reading is on its way into the journal. Two of them must not be: if the first is read again,
+// it may end at another row.
+func (r *reader) landed(ctx context.Context, id uint64) (at progress, err error) {
+	for {
+		r.mu.Lock()
+		at, landing := *r.progress[id], r.landing
+		r.mu.Unlock()
+		if at.sent == at.number {
+			return at, nil
+		}
+		select {
+		case <-landing:
+		case <-ctx.Done():
+			return at, ctx.Err()
+		}
 	}
 }
 
 // journalled notes a chunk that is in the journal. The next session goes on behind it.
 func (r *reader) journalled(b *cdc.Batch) {
-	r.note(b.Chunk.Reading, func(p *progress) {
-		p.after, p.number, p.end = b.Chunk.After, b.Chunk.Number, b.Chunk.End
-		p.rows += int64(b.Changes)
-		p.read += int64(b.Changes)
-	})
+	r.mu.Lock()
+	p := r.progress[b.Chunk.Reading]
+	p.after, p.number, p.end = b.Chunk.After, b.Chunk.Number, b.Chunk.End
+	p.rows += int64(b.Changes)
+	p.read += int64(b.Changes)
+	close(r.landing)
+	r.landing = make(chan struct{})
+	r.mu.Unlock()
 	r.notify()
 }
 
