@@ -212,6 +212,11 @@ func TestAReadingThatIsKilledReadsOneChunkAWorkerAgain(t *testing.T) {
 	for kill := range kills {
 		s.slow = make(chan struct{})
 		s.run(t, dir, ReadingOptions{}, func(p *Pipeline, _ func() map[string]ReadingStatus) {
+			poll(t, "two tables are read at once", func() bool {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return s.busy == 2
+			})
 			for range 4 + kill {
 				select {
 				case s.slow <- struct{}{}:
@@ -232,7 +237,7 @@ func TestAReadingThatIsKilledReadsOneChunkAWorkerAgain(t *testing.T) {
 	if again := reads - 70; again > 2*kills {
 		t.Errorf("%d chunks were read again after %d kills of 2 workers: %v", again, kills, s.reads)
 	}
-	if s.most != 2 {
+	if s.most > 2 {
 		t.Errorf("%d chunks were read at once", s.most)
 	}
 }
