@@ -1,0 +1,129 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// guard is what a source knows of the things that it keeps on the server, beside what it finds there.
+type guard struct {
+	mu      sync.Mutex
+	version int               // of the server
+	known   print             // of the publication when it was last known to be whole
+	over    int64             // bytes that the slot kept at the reading before, if more than max_retained
+	notes   map[string]string // for this process; Config.Unfinished keeps them beyond it
+
+	reading sync.Mutex // held while the server is asked for its runway
+	runway  Runway     // the reading before
+	read    time.Time
+}
+
+// Notes are remembered beside the point of an unfinished snapshot, under the slot's name, a dot and these.
+const (
+	printNote   = "publication" // the publication's print
+	droppedNote = "dropped"     // why we dropped the slot
+)
+
+// note recalls a note. One that cannot be read is as good as none: what it says is told more exactly, not decided, by it,
+// but for the publication, which is compared within this process, too.
+func (g *guard) note(cfg Config, key string) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if cfg.Unfinished != nil {
+		if text, err := cfg.Unfinished.Recall(cfg.Slot + "." + key); err == nil && text != "" {
+			return text
+		}
+	}
+	return g.notes[key]
+}
+
+// say notes something for this process.
+func (g *guard) say(key, text string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.notes == nil {
+		g.notes = map[string]string{}
+	}
+	g.notes[key] = text
+}
+
+// keep notes something beyond this process.
+func (g *guard) keep(cfg Config, key, text string) error {
+	g.say(key, text)
+	if cfg.Unfinished == nil {
+		return nil
+	}
+	return cfg.Unfinished.Remember(cfg.Slot+"."+key, text)
+}
+
+// protect looks, once per heartbeat, at what a running stream depends on. When it finds that the stream is not whole any
+// more, or must not go on, it ends the session; the next Open finds the same and says so.
+func (n *session) protect(ctx context.Context, side *side) error {
+	s := n.source
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.ConnectTimeout)
+	defer cancel()
+	conn, err := side.open(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := s.readPrint(ctx, conn)
+	if err != nil {
+		side.close()
+		return err
+	}
+	s.guard.mu.Lock()
+	known, version, max, before := s.guard.known, s.guard.version, int64(s.cfg.MaxRetained), s.guard.over
+	s.guard.mu.Unlock()
+	if what, err := s.difference(ctx, conn, known, now); err != nil || what != "" {
+		if what != "" {
+			n.log.Error("ending the session: the publication "+what, "source", s.cfg.Name, "publication", s.cfg.Publication)
+			n.wire.conn.Close()
+		}
+		return err
+	}
+	if max == 0 {
+		return nil
+	}
+	is, err := readSlot(ctx, conn, s.cfg.Slot, version)
+	if err != nil {
+		side.close()
+		return err
+	}
+	over := is.retained
+	if over <= max {
+		over = 0
+	}
+	s.guard.mu.Lock()
+	s.guard.over = over
+	s.guard.mu.Unlock()
+	if over > 0 && before > 0 && over >= before { // a stream that is catching up is left to do so
+		return n.shed(ctx, side, is)
+	}
+	return nil
+}
+
+// shed drops the slot because its owner would rather take a new snapshot than fill the database's disk (max_retained).
+func (n *session) shed(ctx context.Context, side *side, is slot) error {
+	s := n.source
+	why := fmt.Sprintf("Waybill dropped replication slot %q itself: it made the server keep %s of log and more, and max_retained is %s",
+		s.cfg.Slot, Bytes(is.retained), s.cfg.MaxRetained)
+	s.guard.say(droppedNote, why) // from now on Open does not take the slot up again
+	n.log.Error("dropping the slot", "source", s.cfg.Name, "slot", s.cfg.Slot, "retained", Bytes(is.retained).String(),
+		"max_retained", s.cfg.MaxRetained.String())
+	n.wire.conn.Close()
+	var err error
+	for until := time.Now().Add(s.cfg.ConnectTimeout); ; pause(ctx, 50*time.Millisecond) { // the sender notices soon
+		conn, errOpen := side.open(ctx)
+		if errOpen != nil {
+			err = errOpen
+		} else if err = s.dropSlot(ctx, conn); err == nil {
+			return s.guard.keep(s.cfg, droppedNote, why)
+		}
+		if ctx.Err() != nil || time.Now().After(until) {
+			s.guard.say(droppedNote, "")
+			return err
+		}
+	}
+}
