@@ -136,7 +136,7 @@ func checkRunway(r Runway) cdc.Finding {
 		found += fmt.Sprintf(", %s more may be written", Bytes(r.Safe))
 	}
 	if r.Left > 0 {
-		found += fmt.Sprintf(", %s at the present rate", r.Left.Round(time.Minute))
+		found += fmt.Sprintf(", which is %s at the present rate", r.Left.Round(time.Second))
 	}
 	fix := "Start Waybill, or look why it does not read: waybill status. To have more time: " +
 		slot{retained: r.Retained, limit: r.Retained + r.Safe}.keepMoreSQL()
@@ -146,7 +146,7 @@ func checkRunway(r Runway) cdc.Finding {
 	case r.Left >= 0 && r.Left < soon:
 		return t.warn(found, "at least "+soon.String(), "When "+r.Bound+" is reached, log that was not read is lost, and a compared snapshot is needed.", fix)
 	case r.Safe >= 0 && r.Safe < r.Retained: // more than half is used
-		return t.warn(found, "less than half of "+"max_slot_wal_keep_size kept", "When it is reached, log that was not read is lost, and a compared snapshot is needed.", fix)
+		return t.warn(found, "less than half of max_slot_wal_keep_size", "When it is reached, log that was not read is lost, and a compared snapshot is needed.", fix)
 	}
 	return t.good(found)
 }

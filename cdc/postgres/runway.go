@@ -59,7 +59,7 @@ func (s *Source) readRunway(ctx context.Context) (Runway, error) {
 	defer closeConn(conn)
 	bound := "'reserved', -1::bigint"
 	if version >= 130000 {
-		bound = "coalesce(s.wal_status, CASE WHEN s.slot_name IS NULL THEN 'missing' ELSE 'reserved' END), coalesce(greatest(s.safe_wal_size, 0), -1)"
+		bound = "coalesce(s.wal_status, CASE WHEN s.slot_name IS NULL THEN 'missing' ELSE 'reserved' END), CASE WHEN s.safe_wal_size IS NULL THEN -1 ELSE greatest(s.safe_wal_size, 0) END"
 	}
 	var (
 		now    Runway
