@@ -210,7 +210,13 @@ func (c Config) connection(replication bool) (*pgx.ConnConfig, error) {
 		cfg.RuntimeParams["lock_timeout"] = "0"
 		dialer.Control = smallReceiveBuffer
 	}
-	cfg.DialFunc = dialer.DialContext
+	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil || !replication {
+			return conn, err
+		}
+		return &gather{Conn: conn, buf: make([]byte, gatherSize)}, nil
+	}
 	return cfg, nil
 }
 
