@@ -124,7 +124,7 @@ func TestUser(t *testing.T) {
 		}
 	}
 	do("DROP USER waybill@'%'")
-	do("CREATE DATABASE billing; USE billing; CREATE TABLE loads(id INT PRIMARY KEY, n INT); CREATE TABLE stops(id INT PRIMARY KEY, load_id INT); "+
+	do("CREATE DATABASE billing; USE billing; CREATE TABLE loads(id INT PRIMARY KEY, n INT); CREATE TABLE stops(id INT PRIMARY KEY, load_id INT); " +
 		"CREATE TABLE payroll(id INT PRIMARY KEY); INSERT INTO loads VALUES (1, 1)")
 	do(string(script))
 	cfg := config(m, "billing")

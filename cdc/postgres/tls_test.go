@@ -2,19 +2,9 @@ package postgres_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,133 +13,42 @@ import (
 	"waybill/cdc/postgres"
 )
 
-// authority makes certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string
-}
-
-func newAuthority(t *testing.T, name string) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	raw, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c, err = x509.ParseCertificate(raw); err != nil {
-		t.Fatal(err)
-	}
-	a := &authority{c, key, filepath.Join(t.TempDir(), name+".crt")}
-	write(t, a.file, "CERTIFICATE", raw)
-	return a
-}
-
-// sign writes a certificate for a name or address and its key.
-func (a *authority) sign(t *testing.T, name string) (cert, key string) {
-	t.Helper()
-	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	if ip := net.ParseIP(name); ip != nil {
-		c.IPAddresses = []net.IP{ip}
-	} else {
-		c.DNSNames = []string{name}
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, c, a.cert, &own.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(own)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	write(t, cert, "CERTIFICATE", raw)
-	write(t, key, "PRIVATE KEY", secret)
-	return cert, key
-}
-
-func write(t *testing.T, file, kind string, raw []byte) {
-	t.Helper()
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// give copies a file to where the server may read it and nobody else.
-func give(t *testing.T, p *cdctest.Postgres, from, name string) string {
-	t.Helper()
-	raw, err := os.ReadFile(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return place(t, p, name, raw)
-}
-
-func place(t *testing.T, p *cdctest.Postgres, name string, raw []byte) string {
-	t.Helper()
-	to := filepath.Join(p.Dir, "data", name)
-	info, err := os.Stat(filepath.Join(p.Dir, "data"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(to, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if os.Geteuid() == 0 {
-		owner := info.Sys().(*syscall.Stat_t)
-		if err := os.Chown(to, int(owner.Uid), int(owner.Gid)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return to
-}
-
 // TestTLS connects in every mode, with right and wrong certificates, and captures over the strictest.
 func TestTLS(t *testing.T) {
 	p := cdctest.StartPostgres(t)
-	ours, strange := newAuthority(t, "ours"), newAuthority(t, "strange")
-	cert, key := ours.sign(t, "127.0.0.1")
+	ours, strange := cdctest.NewAuthority(t, "ours"), cdctest.NewAuthority(t, "strange")
+	cert, key := ours.Sign(t, "127.0.0.1")
+	data := filepath.Join(p.Dir, "data")
 	p.Exec(t, `CREATE ROLE scram LOGIN SUPERUSER REPLICATION PASSWORD 'change-me'; CREATE ROLE bycert LOGIN SUPERUSER REPLICATION;
 		CREATE TABLE loads (id int PRIMARY KEY, n int); INSERT INTO loads VALUES (1, 1)`)
 	p.Exec(t, `SET password_encryption = 'md5'; CREATE ROLE md5 LOGIN SUPERUSER REPLICATION PASSWORD 'change-me'`)
-	for setting, value := range map[string]string{"ssl": "on", "ssl_cert_file": give(t, p, cert, "s.crt"),
-		"ssl_key_file": give(t, p, key, "s.key"), "ssl_ca_file": give(t, p, ours.file, "ca.crt")} {
+	for setting, value := range map[string]string{"ssl": "on", "ssl_cert_file": cdctest.PlaceFile(t, data, "s.crt", cert),
+		"ssl_key_file": cdctest.PlaceFile(t, data, "s.key", key), "ssl_ca_file": cdctest.PlaceFile(t, data, "ca.crt", ours.File)} {
 		p.Exec(t, `ALTER SYSTEM SET `+setting+` = '`+value+`'`)
 	}
-	place(t, p, "pg_hba.conf", []byte("local all all trust\nhost all postgres all scram-sha-256\nhostssl all scram all scram-sha-256\n"+
+	cdctest.Place(t, data, "pg_hba.conf", []byte("local all all trust\nhost all postgres all scram-sha-256\nhostssl all scram all scram-sha-256\n"+
 		"hostssl all bycert all cert\nhost all md5 all md5\n"))
 	if err := p.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	right, rightKey := ours.sign(t, "bycert")
-	wrong, wrongKey := strange.sign(t, "bycert")
+	right, rightKey := ours.Sign(t, "bycert")
+	wrong, wrongKey := strange.Sign(t, "bycert")
 	for _, c := range []struct {
 		name, user, mode, ca, cert, key, host string
 		want                                  string // in the error
 	}{
 		{name: "scram, require", user: "scram", mode: "require"},
-		{name: "scram, verify-ca", user: "scram", mode: "verify-ca", ca: ours.file, host: "localhost"},
-		{name: "scram, verify-full", user: "scram", mode: "verify-full", ca: ours.file},
-		{name: "a server of another authority", user: "scram", mode: "verify-full", ca: strange.file, want: "certificate"},
-		{name: "the same by verify-ca", user: "scram", mode: "verify-ca", ca: strange.file, want: "certificate"},
-		{name: "another host's certificate", user: "scram", mode: "verify-full", ca: ours.file, host: "localhost", want: "localhost"},
+		{name: "scram, verify-ca", user: "scram", mode: "verify-ca", ca: ours.File, host: "localhost"},
+		{name: "scram, verify-full", user: "scram", mode: "verify-full", ca: ours.File},
+		{name: "a server of another authority", user: "scram", mode: "verify-full", ca: strange.File, want: "certificate"},
+		{name: "the same by verify-ca", user: "scram", mode: "verify-ca", ca: strange.File, want: "certificate"},
+		{name: "another host's certificate", user: "scram", mode: "verify-full", ca: ours.File, host: "localhost", want: "localhost"},
 		{name: "no TLS where the server wants it", user: "scram", mode: "disable", want: "28000"},
 		{name: "md5, in the clear", user: "md5", mode: "disable"},
 		{name: "md5, prefer", user: "md5", mode: "prefer"},
-		{name: "client certificate", user: "bycert", mode: "verify-full", ca: ours.file, cert: right, key: rightKey},
-		{name: "client certificate of another authority", user: "bycert", mode: "verify-full", ca: ours.file, cert: wrong, key: wrongKey, want: "28000"},
-		{name: "no client certificate", user: "bycert", mode: "verify-full", ca: ours.file, want: "28000"},
+		{name: "client certificate", user: "bycert", mode: "verify-full", ca: ours.File, cert: right, key: rightKey},
+		{name: "client certificate of another authority", user: "bycert", mode: "verify-full", ca: ours.File, cert: wrong, key: wrongKey, want: "28000"},
+		{name: "no client certificate", user: "bycert", mode: "verify-full", ca: ours.File, want: "28000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := config(p, "tls")
@@ -181,7 +80,7 @@ func TestTLS(t *testing.T) {
 
 	t.Run("capture", func(t *testing.T) {
 		cfg := config(p, "tls")
-		cfg.User, cfg.SSLMode, cfg.SSLRootCert, cfg.SSLCert, cfg.SSLKey = "bycert", "verify-full", ours.file, right, rightKey
+		cfg.User, cfg.SSLMode, cfg.SSLRootCert, cfg.SSLCert, cfg.SSLKey = "bycert", "verify-full", ours.File, right, rightKey
 		s := postgres.New(cfg, []cdc.Selection{selection("loads", "n")}, logger(t))
 		defer s.Close()
 		f := follow(t, s)
