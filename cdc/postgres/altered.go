@@ -12,10 +12,10 @@ import (
 	"waybill/cdc"
 )
 
-// print tells two states of a publication apart, also when it was altered and altered back: what changed in between is not
+// fingerprint tells two states of a publication apart, also when it was altered and altered back: what changed in between is not
 // in the stream. The transaction that wrote its row changes with every ALTER of its options, the id of a table's
 // membership with every leaving and joining.
-type print struct {
+type fingerprint struct {
 	ID     uint32            `json:"id"`
 	Flags  string            `json:"flags"` // its options, and
 	Owner  uint32            `json:"owner"`
@@ -24,15 +24,16 @@ type print struct {
 }
 
 // A table of a FOR ALL TABLES or FOR TABLES IN SCHEMA publication has no membership of its own: 0.
-const printSQL = `SELECT p.oid, p.pubowner, p.xmin::text, to_jsonb(p) - 'oid' - 'pubowner' - 'pubname', t.schemaname || '.' || t.tablename, c.oid || '/' || coalesce(r.oid, 0)
+const printSQL = `SELECT p.oid, p.pubowner, p.xmin::text, to_jsonb(p) - 'oid' - 'pubowner' - 'pubname',
+  t.schemaname || '.' || t.tablename, c.oid || '/' || coalesce(r.oid, 0)
 FROM pg_publication p
 LEFT JOIN pg_publication_tables t ON t.pubname = p.pubname
 LEFT JOIN pg_namespace n ON n.nspname = t.schemaname LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
 LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid
 WHERE p.pubname = $1`
 
-func (s *Source) readPrint(ctx context.Context, conn *pgx.Conn) (print, error) {
-	p := print{Tables: map[string]string{}}
+func (s *Source) readPrint(ctx context.Context, conn *pgx.Conn) (fingerprint, error) {
+	p := fingerprint{Tables: map[string]string{}}
 	rows, err := conn.Query(ctx, printSQL, s.cfg.Publication)
 	if err != nil {
 		return p, fmt.Errorf("reading publication %q: %w", s.cfg.Publication, err)
@@ -52,7 +53,7 @@ func (s *Source) readPrint(ctx context.Context, conn *pgx.Conn) (print, error) {
 
 // changed says in words what happened to the publication since; "" if nothing that matters. A table that is not selected any
 // more, or does not exist any more, does not matter.
-func (p print) changed(now print, selected func(table string) (exists bool)) string {
+func (p fingerprint) changed(now fingerprint, selected func(table string) (exists bool)) string {
 	switch {
 	case p.ID != now.ID && now.ID == 0:
 		return "was dropped"
@@ -94,7 +95,7 @@ func (s *Source) unaltered(ctx context.Context, conn *pgx.Conn, version int) err
 	}
 	var what string
 	if text := s.guard.note(s.cfg, printNote); text != "" {
-		var known print
+		var known fingerprint
 		if err := json.Unmarshal([]byte(text), &known); err != nil {
 			return fmt.Errorf("reading what is remembered of publication %q: %w", s.cfg.Publication, err)
 		}
@@ -119,7 +120,11 @@ func (s *Source) unaltered(ctx context.Context, conn *pgx.Conn, version int) err
 	return s.lostFirst("Repair it first: as its owner", sql, "%s", reason)
 }
 
-func (s *Source) difference(ctx context.Context, conn *pgx.Conn, known, now print) (string, error) {
+// difference is changed with the tables looked up, which is only done when there may be one.
+func (s *Source) difference(ctx context.Context, conn *pgx.Conn, known, now fingerprint) (string, error) {
+	if known.ID == 0 || known.changed(now, func(string) bool { return true }) == "" {
+		return "", nil
+	}
 	exists := map[string]bool{}
 	for _, t := range s.tables {
 		r, err := lookUp(ctx, conn, t)

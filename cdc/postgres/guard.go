@@ -11,7 +11,7 @@ import (
 type guard struct {
 	mu      sync.Mutex
 	version int               // of the server
-	known   print             // of the publication when it was last known to be whole
+	known   fingerprint             // of the publication when it was last known to be whole
 	over    int64             // bytes that the slot kept at the reading before, if more than max_retained
 	notes   map[string]string // for this process; Config.Unfinished keeps them beyond it
 
@@ -22,7 +22,7 @@ type guard struct {
 
 // Notes are remembered beside the point of an unfinished snapshot, under the slot's name, a dot and these.
 const (
-	printNote   = "publication" // the publication's print
+	printNote   = "publication" // the publication's fingerprint
 	droppedNote = "dropped"     // why we dropped the slot
 )
 

@@ -19,7 +19,7 @@ import (
 func TestRefusals(t *testing.T) {
 	p := cdctest.StartPostgres(t, "min_wal_size=32MB", "max_wal_size=48MB")
 	limitSlots(t, p, "32MB")
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	p.Exec(t, `CREATE TABLE loads (id int PRIMARY KEY, n int); INSERT INTO loads VALUES (1, 1)`)
 	source := func(t *testing.T, name string, sel ...cdc.Selection) *postgres.Source {
