@@ -188,15 +188,29 @@ func (s *Source) publish(ctx context.Context, conn *pgx.Conn, version int) error
 		return fmt.Errorf("remembering publication %q: %w", s.cfg.Publication, err)
 	}
 	s.guard.mu.Lock()
-	s.guard.known, s.guard.version, s.guard.over = now, version, 0
+	s.guard.known, s.guard.version, s.guard.over, s.guard.restart = now, version, 0, 0
 	s.guard.mu.Unlock()
 	if s.guard.note(s.cfg, printNote) != string(text) {
 		if err := s.guard.keep(s.cfg, printNote, string(text)); err != nil {
 			return fmt.Errorf("remembering publication %q: %w", s.cfg.Publication, err)
 		}
 	}
-	if s.guard.note(s.cfg, droppedNote) != "" {
-		return s.guard.keep(s.cfg, droppedNote, "") // there is a slot again, or soon will be
+	return s.forget(ctx, conn, version)
+}
+
+// forget drops what was noted of a slot that is no more: another will be made.
+func (s *Source) forget(ctx context.Context, conn *pgx.Conn, version int) error {
+	is, err := readSlot(ctx, conn, s.cfg.Slot, version)
+	if err != nil {
+		return s.disconnected(err)
+	}
+	for _, name := range []string{droppedNote, restartNote} {
+		if is.exists || s.guard.note(s.cfg, name) == "" {
+			continue
+		}
+		if err := s.guard.keep(s.cfg, name, ""); err != nil {
+			return fmt.Errorf("forgetting slot %q: %w", s.cfg.Slot, err)
+		}
 	}
 	return nil
 }

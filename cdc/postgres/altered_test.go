@@ -72,8 +72,7 @@ func TestPublicationAltered(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := config(p, "pub")
-			store := memory{}
-			cfg.Unfinished = store
+			cfg.Unfinished = &memory{}
 			sel := []cdc.Selection{selection("loads", "n"), selection("other", "n")}
 			s := postgres.New(cfg, sel, logger(t))
 			defer s.Close()
@@ -145,7 +144,7 @@ func TestMaxRetained(t *testing.T) {
 	p.Exec(t, `CREATE TABLE loads (id int PRIMARY KEY, n int); INSERT INTO loads VALUES (1, 1)`)
 	cfg := config(p, "shed")
 	cfg.MaxRetained = 128 << 20
-	cfg.Unfinished = memory{}
+	cfg.Unfinished = &memory{}
 	sel := []cdc.Selection{selection("loads", "n")}
 	s := postgres.New(cfg, sel, logger(t))
 	defer s.Close()
@@ -191,8 +190,8 @@ func TestMaxRetained(t *testing.T) {
 	s.Close()
 	f.open(f.pos)
 	f.next()
-	if cfg.Unfinished.(memory)["waybill_shed.dropped"] != "" {
-		t.Error("the note of the drop is still there")
+	if note, err := cfg.Unfinished.Recall("waybill_shed.dropped"); note != "" || err != nil {
+		t.Errorf("the note of the drop is still there: %q, %v", note, err)
 	}
 }
 

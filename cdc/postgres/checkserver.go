@@ -22,8 +22,7 @@ func (s *Source) checkServer(f *facts, is slot) []cdc.Finding {
 		freeOf(aboutSlots, f.number("max_replication_slots"), f.usedSlots, is.exists, 2, "max_replication_slots",
 			"The snapshot holds a temporary slot until the lasting one is made. One slot serves any number of tables."),
 		freeOf(aboutSenders, f.number("max_wal_senders"), f.usedSenders, is.pid != 0, 1, "max_wal_senders", "The stream needs a sender."),
-		freeOf(aboutConnections, f.number("max_connections")-max(0, f.number("superuser_reserved_connections")), f.usedConnections,
-			false, 4, "max_connections", "Beside the stream Waybill asks the catalog, reads tables, and looks after the slot."),
+		checkConnections(f),
 		s.checkKeepSize(f, is),
 		checkIdleSlot(f),
 		checkSenderTimeout(f),
@@ -41,6 +40,19 @@ func freeOf(t topic, limit int64, used int, have bool, need int64, setting, why 
 		return t.good(found)
 	}
 	return t.fail(found, fmt.Sprintf("at least %d free", need), why, restart(setting, limit+need))
+}
+
+// checkConnections only warns: how many are free is another number in a moment.
+func checkConnections(f *facts) cdc.Finding {
+	const need = 4
+	limit := f.number("max_connections")
+	free := max(0, limit-max(0, f.number("superuser_reserved_connections"))-int64(f.usedConnections))
+	found := fmt.Sprintf("%d of %d free", free, limit)
+	if free >= need {
+		return aboutConnections.good(found)
+	}
+	return aboutConnections.warn(found, fmt.Sprintf("at least %d free", need),
+		"Beside the stream Waybill asks the catalog, reads tables, and looks after the slot.", restart("max_connections", limit+need))
 }
 
 func (s *Source) checkKeepSize(f *facts, is slot) cdc.Finding {

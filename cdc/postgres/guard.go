@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/jackc/pglogrepl"
 )
 
 // guard is what a source knows of the things that it keeps on the server, beside what it finds there.
 type guard struct {
 	mu      sync.Mutex
 	version int               // of the server
-	known   fingerprint             // of the publication when it was last known to be whole
+	known   fingerprint       // of the publication when it was last known to be whole
+	restart pglogrepl.LSN     // of the slot at the reading before
 	over    int64             // bytes that the slot kept at the reading before, if more than max_retained
 	notes   map[string]string // for this process; Config.Unfinished keeps them beyond it
 
@@ -24,6 +27,7 @@ type guard struct {
 const (
 	printNote   = "publication" // the publication's fingerprint
 	droppedNote = "dropped"     // why we dropped the slot
+	restartNote = "restart"     // from where on the server kept the log for us
 )
 
 // note recalls a note. One that cannot be read is as good as none: what it says is told more exactly, not decided, by it,
@@ -74,7 +78,7 @@ func (n *session) protect(ctx context.Context, side *side) error {
 		return err
 	}
 	s.guard.mu.Lock()
-	known, version, max, before := s.guard.known, s.guard.version, int64(s.cfg.MaxRetained), s.guard.over
+	known, version := s.guard.known, s.guard.version
 	s.guard.mu.Unlock()
 	if what, err := s.difference(ctx, conn, known, now); err != nil || what != "" {
 		if what != "" {
@@ -83,25 +87,45 @@ func (n *session) protect(ctx context.Context, side *side) error {
 		}
 		return err
 	}
-	if max == 0 {
-		return nil
-	}
 	is, err := readSlot(ctx, conn, s.cfg.Slot, version)
 	if err != nil {
 		side.close()
 		return err
 	}
-	over := is.retained
-	if over <= max {
-		over = 0
+	if err := s.noteRestart(is); err != nil {
+		return err
 	}
-	s.guard.mu.Lock()
-	s.guard.over = over
-	s.guard.mu.Unlock()
-	if over > 0 && before > 0 && over >= before { // a stream that is catching up is left to do so
+	if s.tooMuch(is) {
 		return n.shed(ctx, side, is)
 	}
 	return nil
+}
+
+// tooMuch reports whether the slot keeps more than its owner allows, and did so at the reading before, and it grows: a
+// stream that is catching up is left to do so.
+func (s *Source) tooMuch(is slot) bool {
+	over := is.retained
+	if limit := int64(s.cfg.MaxRetained); limit == 0 || over <= limit {
+		over = 0
+	}
+	s.guard.mu.Lock()
+	defer s.guard.mu.Unlock()
+	before := s.guard.over
+	s.guard.over = over
+	return over > 0 && before > 0 && over >= before
+}
+
+// noteRestart remembers how far the slot's restart point has come. The server syncs it before it acts on it, so it never goes
+// back, also over a crash, unless the server's files do. The reading before is noted, which was synced for certain.
+func (s *Source) noteRestart(is slot) error {
+	s.guard.mu.Lock()
+	before := s.guard.restart
+	s.guard.restart = is.restart
+	s.guard.mu.Unlock()
+	if before == 0 || s.guard.note(s.cfg, restartNote) == before.String() {
+		return nil
+	}
+	return s.guard.keep(s.cfg, restartNote, before.String())
 }
 
 // shed drops the slot because its owner would rather take a new snapshot than fill the database's disk (max_retained).

@@ -3,6 +3,8 @@ package postgres
 import (
 	"fmt"
 
+	"github.com/jackc/pglogrepl"
+
 	"waybill/cdc"
 )
 
@@ -40,6 +42,9 @@ func (s *Source) slotFault(is slot, want place) error {
 	case is.status == "lost":
 		return s.lostFirst("So that it does not happen again", is.keepMoreSQL(),
 			"slot %q was invalidated (wal_status lost%s): the server has removed log that we had not read", name, because(is.reason))
+	case is.restart < s.notedRestart():
+		return s.lost("slot %q keeps the log from %s on, and before kept it only from %s on: the database was restored to an earlier "+
+			"time, and what it has written since need not be what we have read", name, is.restart, s.notedRestart())
 	case is.confirmed > want.lsn:
 		return s.lost("slot %q is at %s, ahead of the stored position %s: somebody else has read from it, or our "+
 			"store was restored from an older copy. The changes between the two cannot be had again", name, is.confirmed, want.lsn)
@@ -51,6 +56,15 @@ func (s *Source) slotFault(is slot, want place) error {
 				s.cfg.Database, is.keepMoreSQL())}
 	}
 	return nil
+}
+
+// notedRestart is where the slot's restart point certainly was; 0 when nothing is noted, or not by this release.
+func (s *Source) notedRestart() pglogrepl.LSN {
+	lsn, err := pglogrepl.ParseLSN(s.guard.note(s.cfg, restartNote))
+	if err != nil {
+		return 0
+	}
+	return lsn
 }
 
 // foreign refuses a slot of our name that somebody else made. What it is for we cannot know, so nothing is offered to drop it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -160,7 +161,7 @@ func TestRefusals(t *testing.T) {
 	})
 
 	t.Run("a crash before the snapshot's end is stored", func(t *testing.T) {
-		memory := memory{}
+		memory := &memory{}
 		cfg := config(p, "unfinished")
 		cfg.Unfinished = memory
 		sel := []cdc.Selection{selection("loads", "n")}
@@ -265,11 +266,14 @@ func limitSlots(t *testing.T, p *cdctest.Postgres, size string) {
 }
 
 // memory is a store's memory beside its journal.
-type memory map[string]string
+type memory struct{ notes sync.Map }
 
-func (m memory) Remember(name, text string) error { m[name] = text; return nil }
+func (m *memory) Remember(name, text string) error { m.notes.Store(name, text); return nil }
 
-func (m memory) Recall(name string) (string, error) { return m[name], nil }
+func (m *memory) Recall(name string) (string, error) {
+	text, _ := m.notes.LoadOrStore(name, "")
+	return text.(string), nil
+}
 
 func slots(t *testing.T, p *cdctest.Postgres, like string) int {
 	t.Helper()

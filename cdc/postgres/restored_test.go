@@ -50,6 +50,69 @@ func TestRestored(t *testing.T) {
 	f.until(1)
 }
 
+// TestRestoredAndWritten restores an older copy, and then writes on until the log is longer than it was: it has the same
+// identity and timeline, and everywhere something else in it.
+func TestRestoredAndWritten(t *testing.T) {
+	p := cdctest.StartPostgres(t)
+	p.Exec(t, `CREATE TABLE loads (id int PRIMARY KEY, n int); INSERT INTO loads VALUES (1, 1)`)
+	cfg := config(p, "restored")
+	cfg.Unfinished = &memory{}
+	s := postgres.New(cfg, []cdc.Selection{selection("loads", "n")}, logger(t))
+	defer s.Close()
+	f := follow(t, s)
+	f.open("")
+	f.until(1)
+	f.next()
+	s.Close()
+	p.Stop()
+	data, copied := filepath.Join(p.Dir, "data"), filepath.Join(p.Dir, "copy")
+	run(t, "cp", "-a", data, copied)
+	if err := p.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	f.open(f.pos)
+	var was string
+	if err := p.DB.QueryRow(`SELECT restart_lsn FROM pg_replication_slots`).Scan(&was); err != nil {
+		t.Fatal(err)
+	}
+	for until, moved := time.Now().Add(30*time.Second), false; !moved; {
+		note, err := cfg.Unfinished.Recall("waybill_restored.restart")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.DB.QueryRow(`SELECT coalesce(nullif($1, '')::pg_lsn > $2::pg_lsn, false)`, note, was).Scan(&moved); err != nil {
+			t.Fatal(err)
+		}
+		p.Exec(t, `INSERT INTO loads SELECT max(id) + 1, 1 FROM loads`)
+		p.Exec(t, `CHECKPOINT`) // writes what lets the slot's restart point move
+		f.next()
+		if time.Now().After(until) {
+			t.Fatal("the restart point does not move")
+		}
+	}
+	s.Close()
+	p.Stop()
+	run(t, "rm", "-r", data)
+	run(t, "mv", copied, data)
+	if err := p.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	p.Exec(t, `INSERT INTO loads SELECT i, 2 FROM generate_series(2, 50000) i`)
+	s = postgres.New(cfg, []cdc.Selection{selection("loads", "n")}, logger(t)) // a new process
+	defer s.Close()
+	var l *cdc.LostError
+	if err := s.Open(t.Context(), f.pos); !errors.As(err, &l) || !strings.Contains(l.Reason, "was restored to an earlier time, and what it has written since") {
+		t.Fatalf("Open returned %v", err)
+	}
+	heal(t, p, l.Hint)
+	f = follow(t, s)
+	f.open("")
+	f.until(50000)
+	s.Close()
+	f.open(f.pos)
+	f.next()
+}
+
 // TestPromoted promotes the server, as a failover or a restore to a point in time does.
 func TestPromoted(t *testing.T) {
 	p := cdctest.StartPostgres(t)

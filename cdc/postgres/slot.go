@@ -21,11 +21,12 @@ type slot struct {
 	database  string
 	pid       int // of the session that uses it; 0 if none does
 	confirmed pglogrepl.LSN
-	status    string // pg_replication_slots.wal_status, or "reserved" before PostgreSQL 13
-	retained  int64  // bytes of log kept for it
-	safe      int64  // bytes that may still be written before the slot is in danger; -1 when there is no bound
-	limit     int64  // max_slot_wal_keep_size in bytes; -1 when there is none
-	reason    string // why it was invalidated; empty before PostgreSQL 17
+	restart   pglogrepl.LSN // the log is kept from there on; 0 when the slot is lost
+	status    string        // pg_replication_slots.wal_status, or "reserved" before PostgreSQL 13
+	retained  int64         // bytes of log kept for it
+	safe      int64         // bytes that may still be written before the slot is in danger; -1 when there is no bound
+	limit     int64         // max_slot_wal_keep_size in bytes; -1 when there is none
+	reason    string        // why it was invalidated; empty before PostgreSQL 17
 }
 
 func readSlot(ctx context.Context, conn *pgx.Conn, name string, version int) (slot, error) {
@@ -37,12 +38,12 @@ func readSlot(ctx context.Context, conn *pgx.Conn, name string, version int) (sl
 		reason = "coalesce(invalidation_reason, '')"
 	}
 	s := slot{exists: true}
-	var confirmed string
+	var confirmed, restart string
 	err := conn.QueryRow(ctx, `SELECT coalesce(plugin::text, ''), slot_type, coalesce(database::text, ''), coalesce(active_pid, 0),
-		coalesce(confirmed_flush_lsn, '0/0')::text, `+status+`,
+		coalesce(confirmed_flush_lsn, '0/0')::text, coalesce(restart_lsn, '0/0')::text, `+status+`,
 		coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint,
 		`+safe+`, coalesce(pg_size_bytes(current_setting('max_slot_wal_keep_size', true)), -1), `+reason+` FROM pg_replication_slots WHERE slot_name = $1`, name).
-		Scan(&s.plugin, &s.kind, &s.database, &s.pid, &confirmed, &s.status, &s.retained, &s.safe, &s.limit, &s.reason)
+		Scan(&s.plugin, &s.kind, &s.database, &s.pid, &confirmed, &restart, &s.status, &s.retained, &s.safe, &s.limit, &s.reason)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return slot{}, nil
 	}
@@ -50,6 +51,9 @@ func readSlot(ctx context.Context, conn *pgx.Conn, name string, version int) (sl
 		return slot{}, fmt.Errorf("reading slot %q: %w", name, err)
 	}
 	if s.confirmed, err = pglogrepl.ParseLSN(confirmed); err != nil {
+		return slot{}, fmt.Errorf("reading slot %q: %w", name, err)
+	}
+	if s.restart, err = pglogrepl.ParseLSN(restart); err != nil {
 		return slot{}, fmt.Errorf("reading slot %q: %w", name, err)
 	}
 	return s, nil
