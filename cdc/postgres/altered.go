@@ -94,7 +94,7 @@ func (s *Source) unaltered(ctx context.Context, conn *pgx.Conn, version int) err
 		return s.disconnected(err)
 	}
 	var what string
-	if text := s.guard.note(s.cfg, printNote); text != "" {
+	if text := s.guard.note(printNote); text != "" {
 		var known fingerprint
 		if err := json.Unmarshal([]byte(text), &known); err != nil {
 			return fmt.Errorf("reading what is remembered of publication %q: %w", s.cfg.Publication, err)
@@ -176,6 +176,9 @@ func (s *Source) wholeSQL() string {
 
 // publish makes sure that the publication exists and contains the selected tables, and remembers what it looks like.
 func (s *Source) publish(ctx context.Context, conn *pgx.Conn, version int) error {
+	if err := s.guard.load(s.cfg); err != nil {
+		return err
+	}
 	if err := s.addTables(ctx, conn, version); err != nil {
 		return err
 	}
@@ -190,7 +193,7 @@ func (s *Source) publish(ctx context.Context, conn *pgx.Conn, version int) error
 	s.guard.mu.Lock()
 	s.guard.known, s.guard.version, s.guard.over, s.guard.restart = now, version, 0, 0
 	s.guard.mu.Unlock()
-	if s.guard.note(s.cfg, printNote) != string(text) {
+	if s.guard.note(printNote) != string(text) {
 		if err := s.guard.keep(s.cfg, printNote, string(text)); err != nil {
 			return fmt.Errorf("remembering publication %q: %w", s.cfg.Publication, err)
 		}
@@ -205,7 +208,7 @@ func (s *Source) forget(ctx context.Context, conn *pgx.Conn, version int) error 
 		return s.disconnected(err)
 	}
 	for _, name := range []string{droppedNote, restartNote} {
-		if is.exists || s.guard.note(s.cfg, name) == "" {
+		if is.exists || s.guard.note(name) == "" {
 			continue
 		}
 		if err := s.guard.keep(s.cfg, name, ""); err != nil {

@@ -30,17 +30,30 @@ const (
 	restartNote = "restart"     // from where on the server kept the log for us
 )
 
-// note recalls a note. One that cannot be read is as good as none: what it says is told more exactly, not decided, by it,
-// but for the publication, which is compared within this process, too.
-func (g *guard) note(cfg Config, key string) string {
+// load recalls the notes of the processes before; what this one has noted is newer and stays.
+func (g *guard) load(cfg Config) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if cfg.Unfinished != nil {
-		if text, err := cfg.Unfinished.Recall(cfg.Slot + "." + key); err == nil && text != "" {
-			return text
-		}
+	if g.notes == nil {
+		g.notes = map[string]string{}
 	}
-	return g.notes[key]
+	for _, name := range []string{printNote, droppedNote, restartNote} {
+		if _, known := g.notes[name]; known || cfg.Unfinished == nil {
+			continue
+		}
+		text, err := cfg.Unfinished.Recall(cfg.Slot + "." + name)
+		if err != nil {
+			return fmt.Errorf("recalling what is known of slot %q: %w", cfg.Slot, err)
+		}
+		g.notes[name] = text
+	}
+	return nil
+}
+
+func (g *guard) note(name string) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.notes[name]
 }
 
 // say notes something for this process.
@@ -122,7 +135,7 @@ func (s *Source) noteRestart(is slot) error {
 	before := s.guard.restart
 	s.guard.restart = is.restart
 	s.guard.mu.Unlock()
-	if before == 0 || s.guard.note(s.cfg, restartNote) == before.String() {
+	if before == 0 || s.guard.note(restartNote) == before.String() {
 		return nil
 	}
 	return s.guard.keep(s.cfg, restartNote, before.String())
@@ -136,16 +149,18 @@ func (n *session) shed(ctx context.Context, side *side, is slot) error {
 	s.guard.say(droppedNote, why) // from now on Open does not take the slot up again
 	n.log.Error("dropping the slot", "source", s.cfg.Name, "slot", s.cfg.Slot, "retained", Bytes(is.retained).String(),
 		"max_retained", s.cfg.MaxRetained.String())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ConnectTimeout) // Close, which comes next, waits for us
+	defer cancel()
 	n.wire.conn.Close()
 	var err error
-	for until := time.Now().Add(s.cfg.ConnectTimeout); ; pause(ctx, 50*time.Millisecond) { // the sender notices soon
+	for ; ; pause(ctx, 50*time.Millisecond) { // the sender notices soon
 		conn, errOpen := side.open(ctx)
 		if errOpen != nil {
 			err = errOpen
 		} else if err = s.dropSlot(ctx, conn); err == nil {
 			return s.guard.keep(s.cfg, droppedNote, why)
 		}
-		if ctx.Err() != nil || time.Now().After(until) {
+		if ctx.Err() != nil {
 			s.guard.say(droppedNote, "")
 			return err
 		}

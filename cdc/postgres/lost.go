@@ -30,9 +30,13 @@ func (s *Source) resetHint() string {
 // slotFault says why a stored position cannot be served by the slot as it is; nil if it can.
 func (s *Source) slotFault(is slot, want place) error {
 	name := s.cfg.Slot
+	restart, err := s.notedRestart()
+	if err != nil {
+		return err
+	}
 	switch {
-	case s.guard.note(s.cfg, droppedNote) != "":
-		return s.lost("%s", s.guard.note(s.cfg, droppedNote))
+	case s.guard.note(droppedNote) != "":
+		return s.lost("%s", s.guard.note(droppedNote))
 	case !is.exists:
 		return s.lost("replication slot %q does not exist on %s; it was dropped, or the server is a restored copy", name, s.cfg.address())
 	case is.kind != "logical" || is.plugin != "pgoutput":
@@ -42,9 +46,9 @@ func (s *Source) slotFault(is slot, want place) error {
 	case is.status == "lost":
 		return s.lostFirst("So that it does not happen again", is.keepMoreSQL(),
 			"slot %q was invalidated (wal_status lost%s): the server has removed log that we had not read", name, because(is.reason))
-	case is.restart < s.notedRestart():
+	case is.restart < restart:
 		return s.lost("slot %q keeps the log from %s on, and before kept it only from %s on: the database was restored to an earlier "+
-			"time, and what it has written since need not be what we have read", name, is.restart, s.notedRestart())
+			"time, and what it has written since need not be what we have read", name, is.restart, restart)
 	case is.confirmed > want.lsn:
 		return s.lost("slot %q is at %s, ahead of the stored position %s: somebody else has read from it, or our "+
 			"store was restored from an older copy. The changes between the two cannot be had again", name, is.confirmed, want.lsn)
@@ -58,13 +62,17 @@ func (s *Source) slotFault(is slot, want place) error {
 	return nil
 }
 
-// notedRestart is where the slot's restart point certainly was; 0 when nothing is noted, or not by this release.
-func (s *Source) notedRestart() pglogrepl.LSN {
-	lsn, err := pglogrepl.ParseLSN(s.guard.note(s.cfg, restartNote))
-	if err != nil {
-		return 0
+// notedRestart is where the slot's restart point certainly was; 0 when nothing is noted.
+func (s *Source) notedRestart() (pglogrepl.LSN, error) {
+	text := s.guard.note(restartNote)
+	if text == "" {
+		return 0, nil
 	}
-	return lsn
+	lsn, err := pglogrepl.ParseLSN(text)
+	if err != nil {
+		return 0, fmt.Errorf("reading what is known of slot %q: %w", s.cfg.Slot, err)
+	}
+	return lsn, nil
 }
 
 // foreign refuses a slot of our name that somebody else made. What it is for we cannot know, so nothing is offered to drop it.

@@ -108,6 +108,9 @@ func (s *Source) openAt(ctx context.Context, pos cdc.Position) error {
 	if err != nil {
 		return fmt.Errorf("opening source %s: %w", s.cfg.Name, err)
 	}
+	if err := s.guard.load(s.cfg); err != nil {
+		return err
+	}
 	is, err := s.identify(ctx)
 	if err != nil {
 		return err
