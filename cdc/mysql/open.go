@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"os"
 	"strconv"
 	"time"
 
@@ -131,7 +130,7 @@ func (s *session) startDump(ctx context.Context, server *serverInfo, byGTID bool
 			return err
 		}
 	}
-	if err := s.register(); err != nil {
+	if err := s.register(hostname()); err != nil {
 		return err
 	}
 	if err := s.sendDump(server, byGTID); err != nil {
@@ -150,9 +149,7 @@ func (s *session) startDump(ctx context.Context, server *serverInfo, byGTID bool
 }
 
 // register makes the source visible in SHOW SLAVE HOSTS.
-func (s *session) register() error {
-	host, _ := os.Hostname() // for people to see; it may be empty
-	host = host[:min(len(host), 60)]
+func (s *session) register(host string) error {
 	data := binary.LittleEndian.AppendUint32([]byte{0, 0, 0, 0, driver.COM_REGISTER_SLAVE}, s.cfg.ServerID)
 	data = append(data, byte(len(host)))
 	data = append(data, host...)

@@ -165,9 +165,9 @@ func (s *session) refused(e *driver.MyError) error {
 	switch e.Code {
 	case 1236, 1373, 1789, 4084: // the log cannot be read from there
 		return s.lost(fmt.Sprintf("the server will not send its log from %s:%d (GTID %q): %s", s.resume.file, s.resume.pos, s.resume.gtids, e.Message),
-			"If the log was purged, take a new snapshot: waybill checkpoint reset "+s.cfg.Name+" --to snapshot")
+			s.purgedHint())
 	case sameID:
-		return fmt.Errorf("another replica uses server_id %d: set server_id of source %s to an id that no other has: %w", s.cfg.ServerID, s.cfg.Name, e)
+		return fmt.Errorf("another replica uses server_id %d: set an id that no other has, %s: %w", s.cfg.ServerID, otherID(s.cfg), e)
 	}
 	return fmt.Errorf("reading the binlog: %w", classifyError(e))
 }

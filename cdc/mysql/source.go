@@ -23,6 +23,8 @@ type Source struct {
 	mu  sync.Mutex
 	lag cdc.Lag
 
+	gauge gauge
+
 	sampling sync.Mutex // held while the end of the server's log is being asked for
 	sampler  *conn
 	sampled  time.Time

@@ -88,9 +88,9 @@ func (s *Source) addSQL(tables []cdc.Table) string {
 	return fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s", identifier(s.cfg.Publication), tableList(tables))
 }
 
-// publish makes sure that the publication exists and contains the selected tables. Invariant 13: a table without a usable
+// addTables makes sure that the publication exists and contains the selected tables. Invariant 13: a table without a usable
 // replica identity is never added, because the database would from then on refuse its UPDATEs and DELETEs.
-func (s *Source) publish(ctx context.Context, conn *pgx.Conn, version int) error {
+func (s *Source) addTables(ctx context.Context, conn *pgx.Conn, version int) error {
 	p, err := readPublication(ctx, conn, s.cfg.Publication, version)
 	if err != nil {
 		return err

@@ -36,6 +36,7 @@ type Source struct {
 	confirmed atomic.Uint64 // LSN that the caller has stored
 	returned  atomic.Uint64 // LSN of the last position that Next returned
 	wake      chan struct{} // something was confirmed, or the server wants to hear from us
+	guard     guard
 
 	mu        sync.Mutex
 	identity  string // of the server that we are connected to
