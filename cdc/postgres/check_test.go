@@ -31,7 +31,7 @@ func TestCheck(t *testing.T) {
 		{name: "faults", settings: []string{"wal_level=replica", "max_replication_slots=1", "wal_sender_timeout=2s"}, user: "reader",
 			masked: []string{"loads.ssn"},
 			sql: `CREATE ROLE reader LOGIN PASSWORD 'waybill-test';
-				CREATE TABLE loads (id int PRIMARY KEY, n int, span interval, tags text[], ssn text, twice int GENERATED ALWAYS AS (n * 2) STORED);
+				CREATE TABLE loads (id int PRIMARY KEY, n int, span tsvector, tags tsquery[], ssn text, twice int GENERATED ALWAYS AS (n * 2) STORED);
 				CREATE TABLE bare (id int, n int); CREATE VIEW seen AS SELECT * FROM bare; CREATE UNLOGGED TABLE volatile (id int PRIMARY KEY);
 				GRANT SELECT ON bare TO reader; REVOKE USAGE ON SCHEMA public FROM PUBLIC`,
 			columns: cdc.Selection{Table: cdc.Table{Name: "loads"}, Columns: []string{"n", "span", "tags", "ssn", "twice", "typo"}, Old: []string{"n"}},
@@ -92,7 +92,7 @@ func TestInspect(t *testing.T) {
 	for _, c := range list[0].Columns {
 		got += fmt.Sprintf("%s %s %s key %t; ", c.Name, c.Type, c.Kind, c.Key)
 	}
-	if want := "id integer int key true; n integer int key false; span interval unsupported key false; "; got != want {
+	if want := "id integer int key true; n integer int key false; span interval interval key false; "; got != want {
 		t.Errorf("Catalog: %s, want %s", got, want)
 	}
 	var left int

@@ -144,10 +144,11 @@ func (c Config) column(name string) (cdc.Table, string, error) {
 var pinned = map[string]string{
 	"client_encoding":             "UTF8",
 	"DateStyle":                   "ISO, MDY",
-	"IntervalStyle":               "postgres",
+	"IntervalStyle":               "iso_8601",
 	"TimeZone":                    "UTC",
 	"extra_float_digits":          "3",
 	"bytea_output":                "hex",
+	"lc_monetary":                 "C",
 	"standard_conforming_strings": "on",
 	// A snapshot may last for hours, and a policy that hides rows must be an error, not a smaller snapshot.
 	"statement_timeout":                   "0",
