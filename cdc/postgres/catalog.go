@@ -12,13 +12,16 @@ import (
 
 // relation is a table as the catalog describes it.
 type relation struct {
-	oid       uint32
-	table     cdc.Table
-	kind      string // pg_class.relkind: r table, p partitioned table
-	unlogged  bool
-	identity  string // pg_class.relreplident: d default, n nothing, f full, i index
-	usable    bool   // an UPDATE of a published row would find an identity
-	mayUse    bool   // the role may use the schema
+	oid      uint32
+	table    cdc.Table
+	kind     string // pg_class.relkind: r table, p partitioned table
+	unlogged bool
+	identity string // pg_class.relreplident: d default, n nothing, f full, i index
+	usable   bool   // an UPDATE of a published row would find an identity
+	// Of a partitioned table, the partitions whose old rows lack what the table's own replica identity promises: the
+	// identity of a partition is its own, and the server sends its rows as if they had the root's.
+	unlike    []cdc.Table
+	mayUse    bool // the role may use the schema
 	mayRead   bool
 	owned     bool // the role may alter the table, and so publish it
 	columns   []attribute
@@ -57,6 +60,27 @@ LEFT JOIN pg_index k ON k.indrelid = c.oid
   AND CASE WHEN c.relreplident = 'i' THEN k.indisreplident ELSE k.indisprimary END
 WHERE c.oid = $1 ORDER BY a.attnum`
 
+// A partition that is FULL is never short of anything. One with an index is as its root if its index is part of the root's.
+const unlikeSQL = `
+SELECT n.nspname::text, l.relname::text
+FROM pg_partition_tree($1) t JOIN pg_class l ON l.oid = t.relid JOIN pg_namespace n ON n.oid = l.relnamespace
+CROSS JOIN (SELECT relreplident FROM pg_class WHERE oid = $1) r
+WHERE t.isleaf AND l.relreplident <> 'f' AND (
+  l.relreplident <> r.relreplident
+  OR r.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1 AND i.indisprimary)
+  OR r.relreplident = 'i' AND NOT EXISTS (
+    SELECT FROM pg_index i JOIN pg_inherits h ON h.inhrelid = i.indexrelid JOIN pg_index p ON p.indexrelid = h.inhparent
+    WHERE i.indrelid = l.oid AND i.indisreplident AND p.indisreplident))
+ORDER BY 1, 2`
+
+func unlikePartitions(ctx context.Context, conn *pgx.Conn, oid uint32) ([]cdc.Table, error) {
+	rows, err := conn.Query(ctx, unlikeSQL, oid)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[cdc.Table])
+}
+
 // lookUp reads one table's description; nil if it does not exist.
 func lookUp(ctx context.Context, conn *pgx.Conn, table cdc.Table) (*relation, error) {
 	r := &relation{table: table}
@@ -67,6 +91,11 @@ func lookUp(ctx context.Context, conn *pgx.Conn, table cdc.Table) (*relation, er
 	}
 	if err != nil {
 		return nil, fmt.Errorf("looking up table %s: %w", table, err)
+	}
+	if r.kind == "p" {
+		if r.unlike, err = unlikePartitions(ctx, conn, r.oid); err != nil {
+			return nil, fmt.Errorf("looking up the partitions of %s: %w", table, err)
+		}
 	}
 	rows, err := conn.Query(ctx, attributeSQL, r.oid)
 	if err != nil {
@@ -83,7 +112,7 @@ func lookUp(ctx context.Context, conn *pgx.Conn, table cdc.Table) (*relation, er
 			r.generated = append(r.generated, a.Name)
 			return nil
 		}
-		a.identity = a.Key && r.identity != "n" || r.identity == "f"
+		a.identity = a.Key && r.identity != "n" || r.identity == "f" && len(r.unlike) == 0
 		r.columns = append(r.columns, a)
 		refs = append(refs, ref)
 		return nil
@@ -135,6 +164,10 @@ func (s *Source) Catalog(ctx context.Context, want []cdc.Table) ([]*cdc.Schema, 
 	defer closeConn(conn)
 	var list []*cdc.Schema
 	for _, t := range want {
+		if s.named(t) == messageTable {
+			list = append(list, messageSchema(s.cfg.Name, messageRelation(), func(name string) bool { return !s.masked(messageTable, name) }))
+			continue
+		}
 		r, err := lookUp(ctx, conn, s.named(t))
 		if err != nil {
 			return nil, err

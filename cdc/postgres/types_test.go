@@ -184,6 +184,9 @@ func (f *follower) next() {
 	f.t.Helper()
 	b, err := f.s.Next(f.ctx)
 	if err != nil {
+		for _, r := range f.rows[max(0, len(f.rows)-20):] {
+			f.t.Log(show(r))
+		}
 		f.t.Fatalf("Next: %v", err)
 	}
 	f.read(b)
