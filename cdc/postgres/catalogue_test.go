@@ -143,7 +143,8 @@ func typesPage(t *testing.T) map[string]string {
 	}
 	page := map[string]string{}
 	refused := false
-	for line := range strings.Lines(string(raw)) {
+	types, _, _ := strings.Cut(string(raw), "\n## ")
+	for line := range strings.Lines(types) {
 		cells := strings.Split(line, "|")
 		refused = refused || strings.HasPrefix(line, "| refused |")
 		if len(cells) < 4 {

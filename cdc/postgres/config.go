@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"waybill/cdc"
 )
@@ -163,6 +164,18 @@ var pinned = map[string]string{
 	"application_name":        "waybill",
 }
 
+// keepBytes lets a server that does not know what its bytes mean send them as they are. Asked for UTF-8 it would convert nothing, and
+// end the statement, or the stream, at the first text that is not valid; so it is one value that fails to decode.
+func keepBytes(ctx context.Context, conn *pgconn.PgConn) error {
+	if conn.ParameterStatus("server_encoding") != "SQL_ASCII" {
+		return nil
+	}
+	if err := conn.Exec(ctx, "SET client_encoding = 'SQL_ASCII'").Close(); err != nil {
+		return fmt.Errorf("asking for text without conversion: %w", err)
+	}
+	return nil
+}
+
 // connection returns the settings of one connection. The password and names are set beside the parsed string, so that
 // no error text can repeat them.
 func (c Config) connection(replication bool) (*pgx.ConnConfig, error) {
@@ -183,6 +196,7 @@ func (c Config) connection(replication bool) (*pgx.ConnConfig, error) {
 	for name, value := range pinned {
 		cfg.RuntimeParams[name] = value
 	}
+	cfg.AfterConnect = keepBytes
 	dialer := &net.Dialer{Timeout: c.ConnectTimeout, KeepAlive: 15 * time.Second}
 	if replication {
 		cfg.RuntimeParams["replication"] = "database"

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"flag"
 	"fmt"
@@ -99,6 +100,45 @@ func TestTypes(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestEncodings reads a database that is not UTF-8, which the server converts, and one of which it does not know what its bytes
+// mean.
+func TestEncodings(t *testing.T) {
+	p := cdctest.StartPostgres(t)
+	for _, c := range []struct{ encoding, value, want string }{
+		{"LATIN9", `'è €', array['ž'], 'ž=>€'`, `id="1" città="è €" lists="[\"ž\"]" pairs="{\"ž\":\"€\"}"`},
+		{"SQL_ASCII", `E'\xe8', array[E'\xe8'], E'a=>\xe8'`, strings.NewReplacer("E", "error: the text is not valid UTF-8 (a database with encoding SQL_ASCII does not convert)").
+			Replace(`id="1" città=E lists=E pairs=E`)},
+	} {
+		t.Run(c.encoding, func(t *testing.T) {
+			name := strings.ToLower(c.encoding)
+			p.Exec(t, fmt.Sprintf(`CREATE DATABASE %s ENCODING '%s' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`, name, c.encoding))
+			db, err := sql.Open("pgx", strings.Replace(p.DSN(), "dbname=postgres", "dbname="+name+" client_encoding=UTF8", 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			exec := func(statement string) {
+				t.Helper()
+				if _, err := db.Exec(statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			exec(`CREATE EXTENSION hstore; CREATE TABLE places (id int PRIMARY KEY, "città" text, lists text[], pairs hstore)`)
+			exec(`INSERT INTO places VALUES (1, ` + c.value + `)`)
+			cfg := config(p, name)
+			cfg.Database = name
+			s := postgres.New(cfg, []cdc.Selection{selection("places", "città", "lists", "pairs")}, logger(t))
+			defer s.Close()
+			f := follow(t, s)
+			f.open("")
+			f.until(1)
+			exec(`DELETE FROM places; INSERT INTO places VALUES (1, ` + c.value + `)`)
+			f.until(3)
+			expect(t, f.rows, "snapshot places "+c.want, `delete places old.id="1"`, "insert places "+c.want)
+		})
+	}
 }
 
 var ownOID = regexp.MustCompile(`\b[1-9][0-9]{4,}\b`)
