@@ -47,7 +47,7 @@ func canonical(kind cdc.Kind, meta string, raw []byte) (string, error) {
 	case cdc.KindText, cdc.KindEnum:
 		return plainText(raw)
 	case cdc.KindJSON:
-		if parseForm(meta).hstore {
+		if strings.HasSuffix(meta, hstoreMark) {
 			return hstoreText(raw)
 		}
 		return plainText(raw)
@@ -68,46 +68,29 @@ func canonical(kind cdc.Kind, meta string, raw []byte) (string, error) {
 	case cdc.KindBits:
 		return bitsText(raw)
 	case cdc.KindArray:
-		return arrayText(raw, parseForm(meta))
+		return arrayText(raw, meta)
 	case cdc.KindRange:
 		return rangeText(raw)
 	}
 	return "", fmt.Errorf("kind %s is not one of this codec", kind)
 }
 
-// form is what Column.Meta tells the codec. Its texts are kept in the journal for ever:
+// Column.Meta tells the codec what it must know beside the kind. Its texts are kept in the journal for ever:
 //
 //	1700                  the type's OID
 //	16412 hstore          the type is hstore, whatever its OID
 //	1231 of decimal 1700  an array; kind and Meta of its elements follow
-type form struct {
-	oid     string
-	hstore  bool
-	element cdc.Kind // of an array
-	of      string   // Meta of the elements
-}
+const (
+	hstoreMark = " hstore"
+	arrayMark  = " of "
+)
 
-func (f form) meta() string {
-	switch {
-	case f.hstore:
-		return f.oid + " hstore"
-	case f.of != "":
-		return f.oid + " of " + f.element.String() + " " + f.of
-	}
-	return f.oid
-}
-
-// parseForm reads what meta wrote. Of any other text it makes a form whose values fail to decode.
-func parseForm(meta string) form {
-	oid, rest, _ := strings.Cut(meta, " ")
-	if rest == "hstore" {
-		return form{oid: oid, hstore: true}
-	}
-	if rest, ok := strings.CutPrefix(rest, "of "); ok {
-		kind, of, _ := strings.Cut(rest, " ")
-		return form{oid: oid, element: kindOf[kind], of: of}
-	}
-	return form{oid: oid}
+// elementOf returns the kind and Meta of an array's elements. Of a text that was not written here it returns a kind whose values
+// fail to decode.
+func elementOf(meta string) (cdc.Kind, string) {
+	_, element, _ := strings.Cut(meta, arrayMark)
+	kind, of, _ := strings.Cut(element, " ")
+	return kindOf[kind], of
 }
 
 var kindOf = func() map[string]cdc.Kind {
@@ -147,14 +130,21 @@ func bytesText(raw []byte) (string, error) {
 }
 
 func uuidText(raw []byte) (string, error) {
-	if len(raw) != 36 {
+	if len(raw) != 36 || raw[8] != '-' || raw[13] != '-' || raw[18] != '-' || raw[23] != '-' {
 		return "", errForm
 	}
-	for i, c := range raw {
-		dash := i == 8 || i == 13 || i == 18 || i == 23
-		if dash != (c == '-') || !dash && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+	dashes := 0
+	for _, c := range raw {
+		switch {
+		case c-'0' <= 9 || c-'a' <= 5:
+		case c == '-':
+			dashes++
+		default:
 			return "", errForm
 		}
+	}
+	if dashes != 4 {
+		return "", errForm
 	}
 	return string(raw), nil
 }

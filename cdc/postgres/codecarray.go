@@ -11,13 +11,13 @@ import (
 
 // arrayText turns {1150.00,NULL,"-3"} into ["1150.00",null,"-3"], each element in the canonical form of its own kind. The
 // elements of a bytea array stay in hexadecimal, \xdeadbeef, for JSON holds no bytes.
-func arrayText(raw []byte, f form) (string, error) {
+func arrayText(raw []byte, meta string) (string, error) {
 	if len(raw) > 0 && raw[0] == '[' {
 		bounds, _, _ := bytes.Cut(raw, []byte("="))
 		return "", fmt.Errorf("an array with the bounds %q cannot be carried: JSON arrays begin at 1", bounds)
 	}
-	p := arrayParser{rest: raw, delimiter: ',', form: f}
-	if f.element == cdc.KindText && f.of == "603" {
+	p := arrayParser{rest: raw, delimiter: ','}
+	if p.element, p.of = elementOf(meta); p.element == cdc.KindText && p.of == "603" {
 		p.delimiter = ';' // of box alone: its text has commas
 	}
 	list, err := p.list(0)
@@ -34,7 +34,8 @@ func arrayText(raw []byte, f form) (string, error) {
 type arrayParser struct {
 	rest      []byte
 	delimiter byte
-	form      form
+	element   cdc.Kind
+	of        string // Meta of the elements
 }
 
 // dimensions is the server's MAXDIM.
@@ -91,8 +92,8 @@ func (p *arrayParser) item(depth int) (any, error) {
 			return nil, nil
 		}
 	}
-	element, err := canonical(p.form.element, p.form.of, text)
-	if err == nil && p.form.element == cdc.KindBytes {
+	element, err := canonical(p.element, p.of, text)
+	if err == nil && p.element == cdc.KindBytes {
 		element = string(text)
 	}
 	return element, err

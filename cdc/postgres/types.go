@@ -55,7 +55,6 @@ var kinds = map[uint32]cdc.Kind{
 
 // Types of which more than the kind must be known.
 const (
-	real  = 700
 	money = 790
 	box   = 603
 )
@@ -85,7 +84,7 @@ type typeRef struct {
 type typeInfo struct {
 	name   string // numeric(12,2)
 	kind   cdc.Kind
-	meta   string // for the codec: see form
+	meta   string // Column.Meta
 	labels []string
 	gone   bool // the catalog no longer knows the type
 }
@@ -205,12 +204,12 @@ func (c *typeCatalog) info(ref typeRef) typeInfo {
 		}
 	case t.element.oid != 0:
 		if e := c.info(t.element); e.kind != cdc.KindUnsupported {
-			info.kind, info.meta = cdc.KindArray, form{oid: info.meta, element: e.kind, of: e.meta}.meta()
+			info.kind, info.meta = cdc.KindArray, info.meta+arrayMark+e.kind.String()+" "+e.meta
 		}
 	case t.extension != "":
 		info.kind = extensionKinds[t.extension+"."+t.typname]
 		if info.kind == cdc.KindJSON {
-			info.meta = form{oid: info.meta, hstore: true}.meta()
+			info.meta += hstoreMark
 		}
 	case t.oid == money && !c.cents:
 	default:
