@@ -107,8 +107,10 @@ func TestMoney(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	if out, err := exec.Command("localedef", "-i", "ja_JP", "-f", "UTF-8", filepath.Join(dir, "ja_JP.UTF-8")).CombinedOutput(); err != nil {
-		t.Skipf("no Japanese locale can be made (apt-get install locales): %v\n%s", err, out)
+	for _, l := range []string{"ja_JP", "de_DE"} {
+		if out, err := exec.Command("localedef", "-i", l, "-f", "UTF-8", filepath.Join(dir, l+".UTF-8")).CombinedOutput(); err != nil {
+			t.Skipf("no locale %s can be made (apt-get install locales): %v\n%s", l, err, out)
+		}
 	}
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -116,8 +118,8 @@ func TestMoney(t *testing.T) {
 	t.Setenv("LOCPATH", dir)
 	p := cdctest.StartPostgres(t)
 	cfg := Config{Name: "money", Host: p.Host, Port: p.Port, Database: p.Database, User: p.User, Password: p.Password}
-	p.Exec(t, `CREATE TABLE fares (id int, fare money, fares money[])`)
-	for _, c := range []struct{ locale, want string }{{"C", "decimal, array"}, {"ja_JP.UTF-8", "unsupported, unsupported"}} {
+	p.Exec(t, `CREATE TABLE fares (id int, fare money, fares money[]); INSERT INTO fares VALUES (1, -1234.5, array[0.01, 1234567]::money[])`)
+	for _, c := range []struct{ locale, want string }{{"C", "decimal, array"}, {"de_DE.UTF-8", "decimal, array"}, {"ja_JP.UTF-8", "unsupported, unsupported"}} {
 		p.Exec(t, "ALTER DATABASE postgres SET lc_monetary = '"+c.locale+"'")
 		list, err := New(cfg, nil, nil).Catalog(t.Context(), []cdc.Table{{Name: "fares"}})
 		if err != nil || len(list) != 1 {
@@ -125,6 +127,18 @@ func TestMoney(t *testing.T) {
 		}
 		if got := list[0].Columns[1].Kind.String() + ", " + list[0].Columns[2].Kind.String(); got != c.want {
 			t.Errorf("under %s money is %s, want %s", c.locale, got, c.want)
+		}
+		if c.locale != "de_DE.UTF-8" { // where the server writes -1.234,50 €
+			continue
+		}
+		source := New(cfg, []cdc.Selection{{Table: cdc.Table{Name: "fares"}, Columns: []string{"fare", "fares"}}}, nil)
+		if err := source.Peek(t.Context(), func(b cdc.Batch) error {
+			if got, want := showBatch(t, b), `public.fares fare="-1234.50" fares="[\"0.01\",\"1234567.00\"]"`+"\n"; got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
