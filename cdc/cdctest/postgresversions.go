@@ -28,7 +28,10 @@ func EachPostgres(t *testing.T, test func(t *testing.T, p *Postgres)) {
 	}
 	t.Logf("on PostgreSQL %s", strings.Join(versions, ", "))
 	for _, version := range versions {
-		t.Run("postgres"+version, func(t *testing.T) { test(t, startPostgres(t, PostgresOptions{Version: version})) })
+		t.Run("postgres"+version, func(t *testing.T) {
+			t.Parallel() // most of it is waiting for the server
+			test(t, startPostgres(t, PostgresOptions{Version: version}))
+		})
 	}
 }
 
