@@ -36,15 +36,20 @@ type attribute struct {
 }
 
 // A table has a usable identity by FULL, by its index, or by its primary key. Of a partitioned table the leaves count:
-// theirs are the rows that an UPDATE touches.
+// theirs are the rows that an UPDATE touches. A generated column is not in the log, so an index that has one identifies nothing; and
+// PostgreSQL 18 refuses UPDATEs of a published table whose identity needs one, with FULL any.
 const relationSQL = `
 SELECT c.oid, c.relkind::text, c.relpersistence <> 'p', c.relreplident::text,
        NOT EXISTS (
          SELECT FROM pg_class l
          WHERE (l.oid = c.oid OR l.oid IN (SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf)) AND l.relkind = 'r'
-         AND NOT (l.relreplident = 'f' OR EXISTS (
-           SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid
-           AND (l.relreplident = 'd' AND i.indisprimary OR l.relreplident = 'i' AND i.indisreplident)))),
+         AND NOT (
+           l.relreplident = 'f' AND NOT (current_setting('server_version_num')::int >= 180000
+             AND EXISTS (SELECT FROM pg_attribute g WHERE g.attrelid = l.oid AND g.attgenerated <> '' AND NOT g.attisdropped))
+           OR EXISTS (
+             SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid
+             AND (l.relreplident = 'd' AND i.indisprimary OR l.relreplident = 'i' AND i.indisreplident)
+             AND NOT EXISTS (SELECT FROM pg_attribute g WHERE g.attrelid = l.oid AND g.attnum = ANY (i.indkey) AND g.attgenerated <> '')))),
        has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT'),
        pg_has_role(c.relowner, 'USAGE')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
