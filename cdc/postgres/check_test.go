@@ -31,9 +31,9 @@ func TestCheck(t *testing.T) {
 		{name: "faults", settings: []string{"wal_level=replica", "max_replication_slots=1", "wal_sender_timeout=2s",
 			"idle_session_timeout=30s", "logical_decoding_work_mem=64kB", "max_slot_wal_keep_size=64MB", "max_prepared_transactions=5"}, user: "reader",
 			masked: []string{"loads.ssn"},
-			sql: `CREATE ROLE reader LOGIN PASSWORD 'waybill-test'; CREATE TYPE pair AS (a int, b int);
+			sql: `CREATE ROLE reader LOGIN PASSWORD 'waybill-test';
 				ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'; ALTER SYSTEM SET synchronous_commit = off;
-				CREATE TABLE loads (id int PRIMARY KEY, n int, span pair, tags pair[], ssn text, twice int GENERATED ALWAYS AS (n * 2) STORED);
+				CREATE TABLE loads (id int PRIMARY KEY, n int, span tsvector, tags tsquery[], ssn text, twice int GENERATED ALWAYS AS (n * 2) STORED);
 				CREATE TABLE bare (id int, n int); CREATE VIEW seen AS SELECT * FROM bare; CREATE UNLOGGED TABLE volatile (id int PRIMARY KEY);
 				CREATE TABLE hidden (id int PRIMARY KEY); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY; GRANT SELECT ON hidden TO reader;
 				GRANT SELECT ON bare TO reader; REVOKE USAGE ON SCHEMA public FROM PUBLIC`,
@@ -98,7 +98,7 @@ func TestInspect(t *testing.T) {
 	for _, c := range list[0].Columns {
 		got += fmt.Sprintf("%s %s %s key %t; ", c.Name, c.Type, c.Kind, c.Key)
 	}
-	if want := "id integer int key true; n integer int key false; span interval unsupported key false; "; got != want {
+	if want := "id integer int key true; n integer int key false; span interval interval key false; "; got != want {
 		t.Errorf("Catalog: %s, want %s", got, want)
 	}
 	var left int

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"waybill/cdc"
 )
@@ -158,10 +159,11 @@ func (c Config) column(name string) (cdc.Table, string, error) {
 var pinned = map[string]string{
 	"client_encoding":             "UTF8",
 	"DateStyle":                   "ISO, MDY",
-	"IntervalStyle":               "postgres",
+	"IntervalStyle":               "iso_8601",
 	"TimeZone":                    "UTC",
 	"extra_float_digits":          "3",
 	"bytea_output":                "hex",
+	"lc_monetary":                 "C",
 	"standard_conforming_strings": "on",
 	// A snapshot may last for hours, and a policy that hides rows must be an error, not a smaller snapshot.
 	"statement_timeout":                   "0",
@@ -174,6 +176,18 @@ var pinned = map[string]string{
 	"tcp_keepalives_interval": "10",
 	"tcp_keepalives_count":    "6",
 	"application_name":        "waybill",
+}
+
+// keepBytes lets a server that does not know what its bytes mean send them as they are. Asked for UTF-8 it would convert nothing, and
+// end the statement, or the stream, at the first text that is not valid; so it is one value that fails to decode.
+func keepBytes(ctx context.Context, conn *pgconn.PgConn) error {
+	if conn.ParameterStatus("server_encoding") != "SQL_ASCII" {
+		return nil
+	}
+	if err := conn.Exec(ctx, "SET client_encoding = 'SQL_ASCII'").Close(); err != nil {
+		return fmt.Errorf("asking for text without conversion: %w", err)
+	}
+	return nil
 }
 
 // connection returns the settings of one connection. The password and names are set beside the parsed string, so that
@@ -203,6 +217,7 @@ func (c Config) connection(replication bool) (*pgx.ConnConfig, error) {
 	for name, value := range pinned {
 		cfg.RuntimeParams[name] = value
 	}
+	cfg.AfterConnect = keepBytes
 	dialer := &net.Dialer{Timeout: c.ConnectTimeout, KeepAlive: 15 * time.Second}
 	if replication {
 		cfg.RuntimeParams["replication"] = "database"
