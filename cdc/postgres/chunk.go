@@ -18,9 +18,9 @@ import (
 var _ cdc.TableReader = (*Source)(nil)
 
 const (
-	chunkSize  = 2 << 20          // so many bytes a chunk is meant to have
-	chunkMax   = 2 * chunkSize    // and at so many it ends, when its rows are larger than those before
-	settleWait = 10 * time.Second // for transactions that are older than the table's publication, before the caller is told
+	chunkSize  = 2 << 20         // so many bytes a chunk is meant to have
+	chunkMax   = 2 * chunkSize   // and at so many it ends, when its rows are larger than those before
+	settleWait = 2 * time.Second // for transactions that are older than the table's publication, before the caller is told
 	settleStep = 20 * time.Millisecond
 )
 
