@@ -290,6 +290,96 @@ func TestChunkClosed(t *testing.T) {
 	}
 }
 
+// TestChunkRenamed swaps the table for another again and again, as gh-ost does: a chunk holds the rows of the table that had the
+// name at the view's place.
+func TestChunkRenamed(t *testing.T) {
+	db := database(t, server)
+	server.Exec(t, "USE "+db+"; CREATE TABLE t(id INT PRIMARY KEY, n INT); INSERT INTO t VALUES (1,0); CREATE TABLE next0(id INT PRIMARY KEY, n INT)")
+	f := follow(t, config(server, db), pick("t", "n")).tail()
+	swapped := []place{{}} // where the log stood behind each renaming
+	end := time.Now().Add(2 * time.Second)
+	views := make(chan []string, 1)
+	go func() {
+		var seen []string // view and row
+		defer func() { views <- seen }()
+		for time.Now().Before(end) {
+			c, rows, err := f.chunk(cdc.ChunkRequest{Table: cdc.Table{Name: "t"}})
+			if errors.Is(err, cdc.ErrDisconnected) {
+				continue
+			}
+			if err != nil || len(rows) != 1 {
+				t.Error(rows, err)
+				return
+			}
+			seen = append(seen, c.Batch.Chunk.View+" "+rows[0])
+		}
+	}()
+	for i := 1; time.Now().Before(end); i++ {
+		server.Exec(t, fmt.Sprintf("USE %s; INSERT INTO next%d VALUES (1,%d); CREATE TABLE next%[3]d(id INT PRIMARY KEY, n INT); RENAME TABLE t TO old%[3]d, next%[2]d TO t", db, i-1, i))
+		var file, other string
+		var pos uint64
+		if err := server.DB.QueryRow("SHOW MASTER STATUS").Scan(&file, &pos, &other, &other); err != nil {
+			t.Fatal(err)
+		}
+		swapped = append(swapped, place{file: fileNumber(file), pos: pos})
+		server.Exec(t, fmt.Sprintf("DROP TABLE %s.old%d", db, i))
+		time.Sleep(3 * time.Millisecond)
+	}
+	seen := <-views
+	for _, s := range seen {
+		parts := strings.Split(s, " ")
+		view, err := parsePlace(parts[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for i, at := range swapped {
+			if at.file < view.file || at.file == view.file && at.pos <= view.pos {
+				n = i
+			}
+		}
+		if parts[len(parts)-1] != fmt.Sprintf("n=%d", n) {
+			t.Fatalf("%s, want n=%d", s, n)
+		}
+	}
+	t.Logf("%d chunks, %d renamings", len(seen), len(swapped)-1)
+	if len(seen) < 50 || len(swapped) < 20 {
+		t.Error("too little for the test to mean anything")
+	}
+}
+
+// TestChunkWide reads rows of very different sizes: a chunk ends at about 2 MiB all the same.
+func TestChunkWide(t *testing.T) {
+	db := database(t, server)
+	server.Exec(t, "USE "+db+`; CREATE TABLE t(id INT PRIMARY KEY, b LONGTEXT);
+		INSERT INTO t SELECT seq, 'x' FROM seq_1_to_5000; INSERT INTO t SELECT 5000 + seq, REPEAT('y', 300000) FROM seq_1_to_50`)
+	f := follow(t, config(server, db), pick("t", "b")).tail()
+	rows, chunks := f.table(cdc.ChunkRequest{Table: cdc.Table{Name: "t"}})
+	if len(rows) != 5050 {
+		t.Errorf("%d rows", len(rows))
+	}
+	for _, c := range chunks {
+		if n := len(c.Batch.Data); n > chunkBytes+400_000 {
+			t.Errorf("a chunk of %d bytes", n)
+		}
+	}
+	if len(chunks) < 9 {
+		t.Errorf("%d chunks", len(chunks))
+	}
+}
+
+// TestChunkFilter looks for one row in many: no statement walks through all of them.
+func TestChunkFilter(t *testing.T) {
+	db := database(t, server)
+	server.Exec(t, "USE "+db+"; CREATE TABLE t(id INT PRIMARY KEY, b VARCHAR(300)); INSERT INTO t SELECT seq, seq FROM seq_1_to_60000")
+	f := follow(t, config(server, db), pick("t", "b")).tail()
+	rows, chunks := f.table(cdc.ChunkRequest{Table: cdc.Table{Name: "t"}, Where: "b = '59999'", Rows: 1000})
+	equalRows(t, rows, "snapshot t new id=59999 b=59999")
+	if len(chunks) != 7 {
+		t.Errorf("%d chunks, want 6 windows of 10000 rows and the end", len(chunks))
+	}
+}
+
 // TestTail sees nothing of what was before, everything after, and goes on at a stored position under the same opening.
 func TestTail(t *testing.T) {
 	db := database(t, server)
