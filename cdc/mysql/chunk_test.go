@@ -380,6 +380,53 @@ func TestChunkFilter(t *testing.T) {
 	}
 }
 
+// TestChunkGrants reads as a user with no more rights than the stream needs.
+func TestChunkGrants(t *testing.T) {
+	db := database(t, server)
+	server.Exec(t, "USE "+db+`; CREATE TABLE t(id INT PRIMARY KEY); INSERT INTO t VALUES (1); CREATE TABLE isam(id INT PRIMARY KEY) ENGINE=MyISAM;
+		INSERT INTO isam VALUES (2); CREATE OR REPLACE USER reader IDENTIFIED BY 'x'; GRANT BINLOG MONITOR, REPLICATION SLAVE ON *.* TO reader;
+		GRANT SELECT ON t TO reader; GRANT SELECT ON isam TO reader`)
+	defer server.Exec(t, "DROP USER reader")
+	cfg := config(server, db)
+	cfg.User, cfg.Password = "reader", "x"
+	f := follow(t, cfg, pick("t"), pick("isam")).tail()
+	rows, _ := f.table(cdc.ChunkRequest{Table: cdc.Table{Name: "t"}})
+	equalRows(t, rows, "snapshot t new id=1")
+	isam := cdc.ChunkRequest{Table: cdc.Table{Name: "isam"}}
+	f.tableError(isam, "GRANT LOCK TABLES ON `"+db+"`.* TO 'reader';")
+	server.Exec(t, "GRANT LOCK TABLES ON `"+db+"`.* TO 'reader';")
+	rows, _ = f.table(isam)
+	equalRows(t, rows, "snapshot isam new id=2")
+}
+
+// TestChunkByIndex asks the server how it goes on in the middle of a table: by the index, neither from its beginning nor by
+// sorting.
+func TestChunkByIndex(t *testing.T) {
+	db := database(t, server)
+	server.Exec(t, "USE "+db+`; CREATE TABLE t(k ENUM('c','b','a'), s VARCHAR(20) COLLATE utf8mb4_general_ci, d DATE, id BIGINT UNSIGNED, PRIMARY KEY(k, s, d, id));
+		INSERT INTO t SELECT 1 + seq % 3, CONCAT('K', seq % 100), '2026-01-01', seq FROM seq_1_to_20000; ANALYZE TABLE t`)
+	src := New(config(server, db), []cdc.Selection{pick("t")}, quiet())
+	r, err := src.cfg.newReader(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	d, err := r.hold(t.Context(), src.tables[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind, err := d.ask.key.behind([]string{"2", "4B3530", "2026-01-01", "17"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{d.ask.rows(100, behind), d.ask.edge(1000, behind)} {
+		plan, err := r.guard.query(t.Context(), "EXPLAIN "+q)
+		if err != nil || plan[0][3] != "range" || strings.Contains(strings.Join(plan[0], " "), "sort") {
+			t.Errorf("%v, %v: %s", plan, err, q)
+		}
+	}
+}
+
 // TestTail sees nothing of what was before, everything after, and goes on at a stored position under the same opening.
 func TestTail(t *testing.T) {
 	db := database(t, server)

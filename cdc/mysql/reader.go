@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +17,8 @@ import (
 
 const (
 	readersIdle  = 4                // readers kept for the next chunk
+	readerIdle   = 30 * time.Second // how long one is kept
+	leftAlone    = 60               // seconds after which the server ends a session that lost us, and what it holds still
 	chunkTime    = 10 * time.Second // the server ends a chunk's statement after this
 	drainBytes   = 2 << 20          // more than this behind a chunk's end is not read: the connection is given up
 	widthUnknown = 2 << 10          // bytes of a row of a table that was never read
@@ -32,6 +35,7 @@ type reader struct {
 	wire   *wire // of data
 	known  map[cdc.Table]*described
 	spent  bool // rows are left on data: not to be used again
+	timer  *time.Timer
 }
 
 // described is what was found out about a table, good as long as its CREATE TABLE statement is the same.
@@ -82,6 +86,7 @@ func (p *readers) takeIdle() *reader {
 	}
 	r := p.idle[n-1]
 	p.idle = p.idle[:n-1]
+	r.timer.Stop()
 	p.busy[r] = true
 	return r
 }
@@ -96,6 +101,14 @@ func (p *readers) give(r *reader, failed bool) {
 		return
 	}
 	p.idle = append(p.idle, r)
+	r.timer = time.AfterFunc(readerIdle, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if i := slices.Index(p.idle, r); i >= 0 {
+			p.idle = slices.Delete(p.idle, i, i+1)
+			r.close()
+		}
+	})
 }
 
 // open lets readers be taken, or ends them all: those in use fail.
@@ -107,6 +120,7 @@ func (p *readers) open(yes bool) {
 		return
 	}
 	for _, r := range p.idle {
+		r.timer.Stop()
 		r.close()
 	}
 	for r := range p.busy {
@@ -131,7 +145,7 @@ func (r *reader) connect(ctx context.Context) (err error) {
 	if r.guard, err = r.cfg.dial(ctx); err != nil {
 		return err
 	}
-	if err := r.guard.exec(ctx, "SET SESSION autocommit = 0, lock_wait_timeout = 1"); err != nil {
+	if err := r.guard.exec(ctx, fmt.Sprintf("SET SESSION autocommit = 0, lock_wait_timeout = 1, wait_timeout = %d", leftAlone)); err != nil {
 		return err
 	}
 	if r.data, err = r.cfg.dial(ctx); err != nil {
@@ -143,7 +157,7 @@ func (r *reader) connect(ctx context.Context) (err error) {
 		wait, bound = "lock_wait_timeout = 1", fmt.Sprintf("max_execution_time = %d", chunkTime/time.Millisecond)
 	}
 	for _, set := range []string{"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-		"SET SESSION character_set_results = NULL, " + wait + ", " + stayOpen, "SET SESSION " + bound} {
+		fmt.Sprintf("SET SESSION character_set_results = NULL, wait_timeout = %d, %s, %s", leftAlone, wait, bound)} {
 		if err := r.data.exec(ctx, set); err != nil {
 			return err
 		}

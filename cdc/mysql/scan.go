@@ -30,11 +30,12 @@ func (r *reader) scan(ctx context.Context, d *described, c *chunk, base position
 		return nil, &cdc.TableError{Source: r.cfg.Name, Table: d.info.table, Err: fmt.Errorf("it has engine %s and no primary key", d.info.engine),
 			Hint: "Give it a primary key, or run: ALTER TABLE " + tableIdent(d.info.table) + " ENGINE=InnoDB;"}
 	}
-	bound := "max_statement_time = 0"
+	bound := "max_statement_time"
 	if r.cfg.Flavor == MySQL {
-		bound = "max_execution_time = 0"
+		bound = "max_execution_time"
 	}
-	err := r.data.exec(ctx, "SET SESSION "+bound)
+	// The server waits for us to read on longer than we keep the scan, and not for ever when it has lost us.
+	err := r.data.exec(ctx, fmt.Sprintf("SET SESSION %s = 0, net_write_timeout = %d", bound, 2*scanIdle/time.Second))
 	if err == nil {
 		c.view, err = r.cfg.see(ctx, r.data, r.server)
 	}

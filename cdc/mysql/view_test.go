@@ -71,6 +71,16 @@ func TestCovers(t *testing.T) {
 	}
 }
 
+func TestPositionText(t *testing.T) {
+	for _, text := range []cdc.Position{"mariadb/1/binlog.000007:500/0-1-5", "mariadb/1/binlog.000007:500/0-1-5/1-3", "mariadb/1/binlog.000007:500/0-1-5//k2",
+		"mariadb/2/binlog.000007:500/0-1-5,3-1-9/1-0/k2"} {
+		p, err := parsePosition(text)
+		if err != nil || p.text() != text {
+			t.Errorf("%s becomes %s, %v", text, p.text(), err)
+		}
+	}
+}
+
 // TestSeeLocked compares the place that MySQL's way finds with the one that MariaDB knows of the same snapshot, while
 // others write.
 func TestSeeLocked(t *testing.T) {
