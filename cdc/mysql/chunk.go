@@ -51,8 +51,7 @@ func (s *Source) ReadChunk(ctx context.Context, r cdc.ChunkRequest) (cdc.ChunkRe
 	if sel == nil {
 		return cdc.ChunkRead{}, s.unreadable(r.Table, errors.New("it is not among the selected tables"), "Map it first.")
 	}
-	base, err := s.streamed()
-	if err != nil {
+	if _, _, err := s.streamed(); err != nil {
 		return cdc.ChunkRead{}, err
 	}
 	if scan := s.readers.resume(r.Table, r.After); scan != nil {
@@ -62,12 +61,33 @@ func (s *Source) ReadChunk(ctx context.Context, r cdc.ChunkRequest) (cdc.ChunkRe
 	if err != nil {
 		return cdc.ChunkRead{}, fmt.Errorf("reading table %s of source %s: %w", r.Table, s.cfg.Name, err)
 	}
-	out, scan, err := rd.chunk(ctx, &r, sel, base)
+	out, scan, err := s.settledChunk(ctx, rd, &r, sel)
 	if scan != nil {
 		return s.goOn(ctx, scan, &r)
 	}
 	s.readers.give(rd, err != nil)
 	return out, s.chunkError(ctx, &r, err)
+}
+
+// settledChunk tries again while the server does not tell what is visible. Nothing is held in between.
+func (s *Source) settledChunk(ctx context.Context, rd *reader, r *cdc.ChunkRequest, sel *selected) (out cdc.ChunkRead, scan *scan, err error) {
+	for until := time.Now().Add(settleTries); ; {
+		base, calm, err := s.streamed()
+		if err == nil {
+			out, scan, err = rd.chunk(ctx, r, sel, base, calm)
+		}
+		if !errors.Is(err, errUnsettled) || time.Now().After(until) {
+			return out, scan, err
+		}
+		if err := errors.Join(rd.data.exec(ctx, "COMMIT"), rd.release(ctx)); err != nil {
+			return out, nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return out, nil, ctx.Err()
+		case <-time.After(settlePause):
+		}
+	}
 }
 
 func (s *Source) qualified(t cdc.Table) cdc.Table {
@@ -86,18 +106,19 @@ func (s *Source) selection(t cdc.Table) *selected {
 	return nil
 }
 
-// streamed returns the last position of the stream.
-func (s *Source) streamed() (position, error) {
+// streamed returns the last position that the stream has returned, and where it stands.
+func (s *Source) streamed() (position, *calm, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.lag.Connected {
-		return position{}, fmt.Errorf("reading tables of source %s: %w: it is not open", s.cfg.Name, cdc.ErrDisconnected)
+	if s.live == nil || !s.lag.Connected {
+		return position{}, nil, fmt.Errorf("reading tables of source %s: %w: it is not open", s.cfg.Name, cdc.ErrDisconnected)
 	}
-	return parsePosition(s.lag.Position)
+	base, err := parsePosition(s.lag.Position)
+	return base, s.live.calm.Load(), err
 }
 
 // chunk reads a chunk by the key. For a table without one it begins a scan instead.
-func (r *reader) chunk(ctx context.Context, req *cdc.ChunkRequest, sel *selected, base position) (out cdc.ChunkRead, scan *scan, err error) {
+func (r *reader) chunk(ctx context.Context, req *cdc.ChunkRequest, sel *selected, base position, calm *calm) (out cdc.ChunkRead, scan *scan, err error) {
 	d, err := r.hold(ctx, sel)
 	if err != nil {
 		return out, nil, err
@@ -107,12 +128,12 @@ func (r *reader) chunk(ctx context.Context, req *cdc.ChunkRequest, sel *selected
 		return out, nil, err
 	}
 	if d.ask.key == nil {
-		scan, err = r.scan(ctx, d, c, base)
+		scan, err = r.scan(ctx, d, c, base, calm)
 		return out, scan, err
 	}
 	end := "COMMIT"
 	if transactional(d.info.engine) {
-		c.view, err = r.cfg.see(ctx, r.data, r.server)
+		c.view, err = r.see(ctx, calm)
 	} else {
 		end = "UNLOCK TABLES"
 		c.view, err = r.lock(ctx, d)
@@ -133,6 +154,19 @@ func (r *reader) chunk(ctx context.Context, req *cdc.ChunkRequest, sel *selected
 		return out, nil, err
 	}
 	return c.result(), nil, nil
+}
+
+// see begins a snapshot of which is known what it includes.
+func (r *reader) see(ctx context.Context, calm *calm) (position, error) {
+	at, err := r.cfg.see(ctx, r.data, r.server)
+	if err != nil || r.cfg.Flavor != MariaDB {
+		return at, err
+	}
+	ok, err := r.settled(ctx, &at, calm)
+	if err == nil && !ok {
+		err = errUnsettled
+	}
+	return at, err
 }
 
 // transactional reports whether a snapshot sees the engine's tables.
@@ -331,7 +365,7 @@ func (s *Source) Covers(at, high cdc.Position) bool {
 func (s *Source) Nudge() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stream != nil {
-		s.stream.nudge()
+	if s.live != nil {
+		s.live.wire.nudge()
 	}
 }

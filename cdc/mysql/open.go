@@ -76,6 +76,7 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 		s.resume.file, s.resume.pos = "", 0 // the server will say where it found them
 	}
 	s.place = s.resume
+	s.ended = groupEnd{file: s.resume.file, pos: s.resume.pos, at: time.Now()}
 	if pos == cdc.Tail {
 		s.emit(cdc.Batch{Position: s.position(), CommitAt: s.commitAt})
 	}

@@ -42,7 +42,7 @@ type oracleRead struct {
 
 func TestSeesWhatTheRowsShow(t *testing.T) {
 	for _, engine := range []string{"InnoDB", "MyISAM", "Aria"} {
-		t.Run(engine, func(t *testing.T) { hammer(t, engine, 1500*time.Millisecond) })
+		t.Run(engine, func(t *testing.T) { hammer(t, engine, 5*time.Second) })
 	}
 }
 
@@ -63,7 +63,7 @@ func hammer(t *testing.T, engine string, span time.Duration) {
 	}
 	work.Go(func() {
 		for ctx.Err() == nil {
-			time.Sleep(300 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond)
 			server.Exec(t, "FLUSH BINARY LOGS")
 		}
 	})

@@ -25,7 +25,7 @@ type scan struct {
 }
 
 // scan begins one. When it succeeds the reader is the scan's and is not used again.
-func (r *reader) scan(ctx context.Context, d *described, c *chunk, base position) (*scan, error) {
+func (r *reader) scan(ctx context.Context, d *described, c *chunk, base position, calm *calm) (*scan, error) {
 	if !transactional(d.info.engine) {
 		return nil, &cdc.TableError{Source: r.cfg.Name, Table: d.info.table, Err: fmt.Errorf("it has engine %s and no primary key", d.info.engine),
 			Hint: "Give it a primary key, or run: ALTER TABLE " + tableIdent(d.info.table) + " ENGINE=InnoDB;"}
@@ -37,7 +37,7 @@ func (r *reader) scan(ctx context.Context, d *described, c *chunk, base position
 	// The server waits for us to read on longer than we keep the scan, and not for ever when it has lost us.
 	err := r.data.exec(ctx, fmt.Sprintf("SET SESSION %s = 0, net_write_timeout = %d", bound, 2*scanIdle/time.Second))
 	if err == nil {
-		c.view, err = r.cfg.see(ctx, r.data, r.server)
+		c.view, err = r.see(ctx, calm)
 	}
 	if err == nil {
 		err = r.joins(ctx, &c.view, &base)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	driver "github.com/go-mysql-org/go-mysql/mysql"
@@ -49,7 +50,9 @@ type session struct {
 	ready     []cdc.Batch          // never more than two
 	emitted   time.Time
 	goal      *goal
-	nudged    bool // a watermark is wanted as soon as what is logged by now has come
+	ended     groupEnd
+	calm      atomic.Pointer[calm] // for the readers of tables
+	nudged    bool                 // a watermark is wanted as soon as what is logged by now has come
 }
 
 // group is the event group being read: a transaction, or a statement that is one by itself.
@@ -120,6 +123,9 @@ func (s *session) step(ctx context.Context) error {
 		if s.goal != nil && s.enc.Changes() == 0 && s.reached() {
 			s.emitGoal()
 			return nil
+		}
+		if !s.wire.buffered() {
+			s.settle()
 		}
 		due = s.emitted.Add(s.cfg.Heartbeat)
 		if s.enc.Changes() > 0 && !s.wire.buffered() {

@@ -69,7 +69,7 @@ func (s *snapshot) begin(ctx context.Context, c *Config, server *serverInfo) err
 	if c.Flavor == MariaDB {
 		gtids, ok, err := s.conn.gtidsAt(ctx, s.place.file, s.place.pos)
 		if err == nil && !ok {
-			err = fmt.Errorf("the server does not know its own place %s:%d", s.place.file, s.place.pos)
+			err = fmt.Errorf("%w: the server does not know its own place %s:%d", cdc.ErrDisconnected, s.place.file, s.place.pos) // see settle.go
 		}
 		s.place.gtids = gtids
 		return err

@@ -22,9 +22,9 @@ type Source struct {
 
 	readers readers // of tables beside the stream
 
-	mu     sync.Mutex
-	lag    cdc.Lag
-	stream *wire // of the open session; nil without one
+	mu   sync.Mutex
+	lag  cdc.Lag
+	live *session // the open one, for Nudge and the readers of tables; nil without one
 
 	sampling sync.Mutex // held while the end of the server's log is being asked for
 	sampler  *conn
@@ -74,7 +74,7 @@ func (s *Source) Open(ctx context.Context, pos cdc.Position) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stream = session.wire
+	s.live = session
 	s.lag.Connected, s.lag.Position, s.lag.HeardAt = true, pos, time.Now()
 	return nil
 }
@@ -133,7 +133,7 @@ func (s *Source) Close() error {
 	}
 	s.mu.Lock()
 	s.lag.Connected = false // from now on Lag asks nobody
-	s.stream = nil
+	s.live = nil
 	s.mu.Unlock()
 	s.readers.open(false)
 	s.sampling.Lock()

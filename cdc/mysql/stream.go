@@ -158,6 +158,7 @@ func (s *session) commit() {
 		s.gtids.add(&g.gtid)
 	}
 	s.resume.file, s.resume.pos = s.place.file, s.place.pos
+	s.ended = groupEnd{s.place.file, s.place.pos, true, time.Now()}
 	s.commitAt = g.at
 	if g.part > 0 {
 		s.emitPart(true)

@@ -108,7 +108,8 @@ func (c *Config) see(ctx context.Context, conn *conn, server *serverInfo) (posit
 }
 
 // seeMariaDB learns the place without any lock: the server remembers the last commit that became visible before the
-// snapshot (binlog_snapshot_file and _position, mariadb.com/kb: Replication and Binary Log Status Variables).
+// snapshot (binlog_snapshot_file and _position, mariadb.com/kb: Replication and Binary Log Status Variables). It does not always
+// remember well: see settle.go.
 func seeMariaDB(ctx context.Context, conn *conn, server *serverInfo) (position, error) {
 	at := server.position()
 	if err := conn.exec(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
