@@ -158,7 +158,9 @@ func (r *reader) chunk(ctx context.Context, req *cdc.ChunkRequest, sel *selected
 
 // see begins a snapshot of which is known what it includes.
 func (r *reader) see(ctx context.Context, calm *calm) (position, error) {
+	r.turn.Lock()
 	at, err := r.cfg.see(ctx, r.data, r.server)
+	r.turn.Unlock()
 	if err != nil || r.cfg.Flavor != MariaDB {
 		return at, err
 	}

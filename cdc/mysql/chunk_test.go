@@ -406,7 +406,7 @@ func TestChunkByIndex(t *testing.T) {
 	server.Exec(t, "USE "+db+`; CREATE TABLE t(k ENUM('c','b','a'), s VARCHAR(20) COLLATE utf8mb4_general_ci, d DATE, id BIGINT UNSIGNED, PRIMARY KEY(k, s, d, id));
 		INSERT INTO t SELECT 1 + seq % 3, CONCAT('K', seq % 100), '2026-01-01', seq FROM seq_1_to_20000; ANALYZE TABLE t`)
 	src := New(config(server, db), []cdc.Selection{pick("t")}, quiet())
-	r, err := src.cfg.newReader(t.Context())
+	r, err := src.cfg.newReader(t.Context(), &src.readers.turn)
 	if err != nil {
 		t.Fatal(err)
 	}

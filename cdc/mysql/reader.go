@@ -34,7 +34,8 @@ type reader struct {
 	data   *conn
 	wire   *wire // of data
 	known  map[cdc.Table]*described
-	spent  bool // rows are left on data: not to be used again
+	turn   *sync.Mutex // held while a snapshot's place is asked for: see snapshotStatus
+	spent  bool        // rows are left on data: not to be used again
 	timer  *time.Timer
 }
 
@@ -48,6 +49,7 @@ type described struct {
 
 // readers are the open ones of a source.
 type readers struct {
+	turn   sync.Mutex
 	mu     sync.Mutex
 	closed bool
 	idle   []*reader
@@ -60,7 +62,7 @@ func (p *readers) take(ctx context.Context, c *Config) (*reader, error) {
 	if r := p.takeIdle(); r != nil {
 		return r, nil
 	}
-	r, err := c.newReader(ctx)
+	r, err := c.newReader(ctx, &p.turn)
 	if err != nil {
 		return nil, err
 	}
@@ -132,8 +134,8 @@ func (p *readers) open(yes bool) {
 	p.idle, p.scans = nil, nil
 }
 
-func (c *Config) newReader(ctx context.Context) (*reader, error) {
-	r := &reader{cfg: c, known: map[cdc.Table]*described{}}
+func (c *Config) newReader(ctx context.Context, turn *sync.Mutex) (*reader, error) {
+	r := &reader{cfg: c, turn: turn, known: map[cdc.Table]*described{}}
 	if err := r.connect(ctx); err != nil {
 		r.close()
 		return nil, err

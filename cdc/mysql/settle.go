@@ -12,12 +12,11 @@ import (
 	"waybill/cdc"
 )
 
-// MariaDB keeps the place of the last visible commit in two parts, and a file that begins, and the checkpoint that is logged
-// into it afterwards, set them to the end of the log although commits written before may not be visible yet; a commit on its way
-// then brings its offset in the file before under the name of the new one (MYSQL_BIN_LOG in sql/log.cc, 10.0 to 10.11:
-// found by the hammer of this package). So a place is believed only when a commit has certainly set it: an Xid event ends
-// there, or the stream has read a whole group that ends there. Where the log has gone on without a commit since, the rows
-// are those of its last group, once that must have become visible.
+// MariaDB moves the place of the last visible commit when a file of its log begins, although the commit that made it
+// begin is not visible yet (found on 10.11 by this package's hammer; MYSQL_BIN_LOG in sql/log.cc does the same for the checkpoint that
+// is logged into the file later, and keeps the file's name and the offset apart). So a place is believed only when a commit
+// has certainly set it: an Xid event ends there, or the stream has read a whole group that ends there. Where the log
+// has gone on without a commit since, the rows are those of its last group, once that must have become visible.
 
 const (
 	// settleTime is how long after the stream has read a commit the server may still not show it. Between the two lie
