@@ -27,7 +27,8 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "waybill-mysql-")
 	if err == nil {
-		server, err = cdctest.NewMariaDB(dir, cdctest.MariaDBOptions{})
+		// Not /tmp: a server that starts there removes the temporary tables of those that run.
+		server, err = cdctest.NewMariaDB(dir, cdctest.MariaDBOptions{Args: []string{"--tmpdir=" + dir}})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
