@@ -113,7 +113,8 @@ var kinds = map[string]cdc.Kind{
 	"char": cdc.KindText, "varchar": cdc.KindText, "tinytext": cdc.KindText, "text": cdc.KindText, "mediumtext": cdc.KindText,
 	"longtext": cdc.KindText, "binary": cdc.KindBytes, "varbinary": cdc.KindBytes, "tinyblob": cdc.KindBytes,
 	"blob": cdc.KindBytes, "mediumblob": cdc.KindBytes, "longblob": cdc.KindBytes, "date": cdc.KindDate, "time": cdc.KindTime,
-	"datetime": cdc.KindTimestamp, "timestamp": cdc.KindInstant, "enum": cdc.KindEnum, "uuid": cdc.KindUUID,
+	"datetime": cdc.KindTimestamp, "timestamp": cdc.KindInstant, "enum": cdc.KindEnum, "set": cdc.KindArray, "bit": cdc.KindBits,
+	"uuid": cdc.KindUUID, "inet4": cdc.KindText, "inet6": cdc.KindText, "json": cdc.KindJSON,
 }
 
 // kind returns what values of the column mean. Types without an exact form are unsupported.
@@ -161,9 +162,21 @@ func (c *columnInfo) logged() (kind byte, metadata uint16, told bool) {
 	case "longtext", "longblob":
 		return kind, 4, true
 	case "enum":
-		return kind, uint16(1 + (len(c.labels) >> 8 & 1)), len(c.labels) < 512
+		return kind, uint16(1 + btoi(len(c.labels) > 255)), true
+	case "set":
+		return kind, setBytes(len(c.labels)), true
+	case "bit":
+		return kind, uint16(c.precision/8)<<8 | uint16(c.precision%8), true
 	}
 	return kind, 0, false
+}
+
+// setBytes returns the bytes that a set of so many labels takes: 1 to 4, or 8.
+func setBytes(labels int) uint16 {
+	if n := (labels + 7) / 8; n <= 4 {
+		return uint16(max(n, 1))
+	}
+	return 8
 }
 
 // captured returns the column as a schema carries it.
@@ -175,11 +188,13 @@ func (c *columnInfo) captured() cdc.Column {
 	}
 	out := cdc.Column{Name: c.name, Type: c.text, Kind: c.kind(), Key: c.key, NotNull: !c.nullable}
 	switch out.Kind {
-	case cdc.KindEnum:
+	case cdc.KindEnum, cdc.KindArray:
 		out.Labels = c.labels
 		m.charset = ""
 	case cdc.KindText, cdc.KindJSON:
-		m.meta = 0
+		if m.address = strings.HasPrefix(c.data, "inet"); !m.address {
+			m.meta = 0
+		}
 	default:
 		m.charset = ""
 	}

@@ -293,7 +293,7 @@ func TestStatements(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	db := database(t, server)
-	server.Exec(t, "USE "+db+`; CREATE TABLE t(id INT PRIMARY KEY, b BIT(3), s SET('a'), g POINT, i INET6, k VARCHAR(9) CHARSET sjis, z VARCHAR(900) COMPRESSED);
+	server.Exec(t, "USE "+db+`; CREATE TABLE t(id INT PRIMARY KEY, b LONGTEXT CHARACTER SET big5, s VARCHAR(9) CHARSET swe7, g POINT, i MULTIPOLYGON, k VARCHAR(9) CHARSET sjis, z VARCHAR(900) COMPRESSED);
 		CREATE TABLE my(a INT) ENGINE=MyISAM; CREATE TABLE hist(id INT PRIMARY KEY) WITH SYSTEM VERSIONING;
 		CREATE OR REPLACE USER reader@'%' IDENTIFIED BY 'r'; GRANT SELECT ON `+db+`.* TO reader@'%'`)
 	cfg := config(server, db)

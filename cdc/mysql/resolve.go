@@ -55,7 +55,7 @@ func (r *resolver) columns(m *tableMap, info *tableInfo, at int64, wanted func(n
 			return nil, &doubt{fmt.Sprintf("column %s: %v", mc.name, err)}
 		}
 		out[i].Key = mc.key
-		if len(mc.labels) > 0 && out[i].Kind == cdc.KindEnum {
+		if len(mc.labels) > 0 && (out[i].Kind == cdc.KindEnum || out[i].Kind == cdc.KindArray) {
 			if out[i].Labels, err = r.labels(mc); err != nil {
 				return nil, &doubt{fmt.Sprintf("column %s: %v", mc.name, err)}
 			}
@@ -165,6 +165,12 @@ func (r *resolver) fromMap(mc *mapColumn) (cdc.Column, error) {
 		out.Kind, out.Type = cdc.KindInstant, fmt.Sprintf("timestamp(%d)", mc.meta)
 	case tEnum:
 		out.Kind, out.Type = cdc.KindEnum, "enum"
+	case tSet:
+		out.Kind, out.Type = cdc.KindArray, "set"
+	case tBit:
+		out.Kind, out.Type = cdc.KindBits, fmt.Sprintf("bit(%d)", int(mc.meta>>8)*8+int(mc.meta&0xff))
+	case tJSON:
+		out.Kind, out.Type = cdc.KindJSON, "json"
 	case tString, tVarchar, tVarString, tBlob:
 		if mc.collation == binaryCharset {
 			out.Kind, out.Type = cdc.KindBytes, map[bool]string{true: "binary", false: "varbinary or blob"}[mc.kind == tString]
