@@ -27,6 +27,8 @@ type Config struct {
 	GTID           string        `yaml:"gtid"`            // auto (default): resume by GTID when the server has them; on: must; off: by file and position
 	ConnectTimeout time.Duration `yaml:"connect_timeout"` // default 10s
 	Masked         []string      `yaml:"masked"`          // "table.column": never read from a row, never stored
+
+	Definitions Definitions `yaml:"-"` // where the history of table definitions is kept; nil: in memory, and lost at Close
 }
 
 // TLS says how the connection is protected.

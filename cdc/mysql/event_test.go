@@ -48,10 +48,11 @@ func TestMySQLEvents(t *testing.T) {
 	}
 	table := cdc.Table{Schema: "d", Name: "t"}
 	s := &session{cfg: &cfg, log: quiet(), gtids: gtids, announced: map[uint64]bool{}, used: map[*cdc.Schema]bool{}, plans: map[uint64]tablePlan{},
-		tables:  map[cdc.Table]*selected{table: {table: table, columns: []string{"id", "v"}}},
-		catalog: map[cdc.Table]*tableInfo{table: nil}, resolver: resolver{source: "billing", flavor: MySQL, charsets: map[uint32]string{255: "utf8mb4"}}}
+		tables:   map[cdc.Table]*selected{table: {table: table, columns: []string{"id", "v"}}},
+		resolver: resolver{source: "billing", flavor: MySQL, charsets: map[uint32]string{255: "utf8mb4"}}}
 	s.resume = position{flavor: MySQL, server: "s", history: "mysql/s", file: "b.000009", pos: 0xffffff00}
 	s.place = s.resume
+	s.history = &history{flavor: MySQL, selected: s.tables, tables: map[cdc.Table]*definition{table: {gone: true}}, databases: map[string]string{"d": "utf8mb4"}}
 	feed := func(kind byte, end uint32, body []byte) {
 		t.Helper()
 		if err := s.packet(t.Context(), append([]byte{0}, logEvent(kind, 1000, end, 0, body, true)...)); err != nil {
@@ -165,7 +166,7 @@ func TestClassify(t *testing.T) {
 		{"/* never ends", verbOther, cdc.Table{}},
 		{"TRUNCATE `never ends", verbTruncate, table("d", "never ends")},
 	} {
-		if v, name := classify("d", []byte(c.statement)); v != c.verb || name != c.table {
+		if v, name := classify(&queryEvent{database: "d", statement: []byte(c.statement)}, MariaDB); v != c.verb || name != c.table {
 			t.Errorf("%q: verb %d of %v, want %d of %v", c.statement, v, name, c.verb, c.table)
 		}
 	}

@@ -26,7 +26,7 @@ func FuzzRows(f *testing.F) {
 			sel.columns = append(sel.columns, m.columns[i].name)
 		}
 		r := resolver{source: "s", flavor: MariaDB, charsets: map[uint32]string{255: "utf8mb4"}}
-		p, err := r.plan(m, mapBody, nil, 0, sel)
+		p, err := r.plan(m, mapBody, known{}, 0, sel)
 		if err != nil {
 			return
 		}
@@ -68,11 +68,11 @@ func FuzzEvent(f *testing.F) {
 			parseRotate(e.body)
 			parseMariaGTID(e.body, 1)
 			parseGTID(e.body, false)
-			if db, q, err := parseQuery(e.body, e.flags&1 == 1); err == nil {
-				classify(db, q)
-				mentions(q, "t")
-				if len(q) < 1000 {
-					unzip(q)
+			if q, err := parseQuery(e.body, e.flags&1 == 1); err == nil {
+				classify(&q, MariaDB)
+				mentions(q.statement, "t")
+				if len(q.statement) < 1000 {
+					unzip(q.statement)
 				}
 			}
 		}

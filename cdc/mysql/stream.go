@@ -16,8 +16,7 @@ func (s *session) event(ctx context.Context, e *event) error {
 	case evWriteV1, evUpdateV1, evDeleteV1, evWriteV2, evUpdateV2, evDeleteV2, evMariaWrite, evMariaUpdate, evMariaDelete:
 		return s.rows(e)
 	case evXID:
-		s.commit()
-		return nil
+		return s.commit(ctx)
 	case evMariaGTID:
 		g, err := parseMariaGTID(e.body, e.serverID)
 		if err == nil {
@@ -39,15 +38,17 @@ func (s *session) event(ctx context.Context, e *event) error {
 		return s.rotate(e)
 	case evHeartbeat:
 		s.heartbeat(e)
-		return nil
+		if s.group.open {
+			return nil
+		}
+		return s.settle(ctx)
 	case evHeartbeatV2, evStop:
 		return nil
 	case evXAPrepare:
 		if s.group.begun || s.group.part > 0 {
 			return s.stop("a transaction of two phases (XA PREPARE) changed a selected table", "Waybill does not read XA transactions: change these tables without XA")
 		}
-		s.commit()
-		return nil
+		return s.commit(ctx)
 	case evIncident:
 		return s.stop("the server lost events of its own log (an incident is recorded in it)", "The log has a gap")
 	case evPartialUpdate:
@@ -152,12 +153,15 @@ func (s *session) abort() {
 }
 
 // commit ends the group: here and nowhere else lies a position (Invariant 2).
-func (s *session) commit() {
+func (s *session) commit(ctx context.Context) error {
 	g := &s.group
 	if s.gtids != nil && g.gtid.text != "" {
 		s.gtids.add(&g.gtid)
 	}
 	s.resume.file, s.resume.pos = s.place.file, s.place.pos
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
 	s.commitAt = g.at
 	if g.part > 0 {
 		s.emitPart(true)
@@ -168,4 +172,5 @@ func (s *session) commit() {
 	if s.goal != nil && s.enc.Changes() == 0 && s.reached() {
 		s.emitGoal()
 	}
+	return nil
 }

@@ -1,0 +1,225 @@
+package mysql
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"waybill/cdc"
+)
+
+// history knows each table's definition at the place that the stream has come to. It begins with what information_schema says
+// and follows the statements of the log, so that rows are read by the columns that the table had when they were written. A
+// statement that is not understood makes the tables that it names unknown, and those alone, until they are known again.
+type history struct {
+	flavor    string
+	lower     bool // the server compares names of tables in lower case
+	selected  map[cdc.Table]*selected
+	tables    map[cdc.Table]*definition
+	made      []cdc.Table       // tables that are not selected, in the order they came: one of them may become a selected one
+	databases map[string]string // default charset of the databases of the selected tables; "" when not known
+	pending   int               // definitions with seen set
+	dirty     []cdc.Table       // changed by the group being read
+	kept      []Definition      // as they are saved
+	confirmed func() cdc.Position
+}
+
+// definition is what is known of one table.
+type definition struct {
+	info *tableInfo // nil when not known
+	why  string     // why not
+	held string     // why rows are held all the same: the log lacks changes of the table
+	gone bool       // the table does not exist
+
+	// seen is what information_schema said when the log ended at file and pos. If no statement touches the table before the
+	// stream comes there, that is its definition.
+	seen  *tableInfo
+	file  string
+	pos   uint64
+	guess bool // no statement has touched it since the source began: until then rows may be read by seen, with care
+}
+
+// madeMost bounds the tables that are followed though nobody selected them.
+const madeMost = 500
+
+// follows reports whether statements about the table matter.
+func (h *history) follows(t cdc.Table) bool {
+	_, ok := h.databases[t.Schema]
+	return ok
+}
+
+// set replaces a definition. What is held stays so: changes are missing under that name.
+func (h *history) set(t cdc.Table, d *definition) {
+	if !h.follows(t) {
+		return
+	}
+	old := h.tables[t]
+	if old != nil {
+		d.held = old.held
+		h.pending -= btoi(old.seen != nil)
+	}
+	h.dirty = append(h.dirty, t)
+	if h.selected[t] == nil {
+		if d.gone {
+			delete(h.tables, t)
+			h.made = slices.DeleteFunc(h.made, func(m cdc.Table) bool { return m == t })
+			return
+		}
+		if old == nil {
+			h.made = append(h.made, t)
+		}
+		if len(h.made) > madeMost {
+			delete(h.tables, h.made[0])
+			h.made = h.made[1:]
+		}
+	}
+	h.tables[t] = d
+}
+
+func (h *history) unknown(t cdc.Table, why string) { h.set(t, &definition{why: why}) }
+
+// missed makes every table unknown that a statement names which is not understood.
+func (h *history) missed(statement, why string) {
+	for t := range h.selected {
+		if h.tables[t] == nil && mentions([]byte(statement), t.Name) {
+			h.unknown(t, why)
+		}
+	}
+	for t := range h.tables {
+		if mentions([]byte(statement), t.Name) {
+			h.unknown(t, why)
+		}
+	}
+}
+
+// apply follows one change. where says which statement it is, for people.
+func (h *history) apply(c *change, where string) {
+	c.named(h.lower)
+	switch c.op {
+	case opDatabase:
+		h.database(c)
+	case opDropDatabase:
+		for t := range h.tables {
+			if t.Schema == c.table.Schema {
+				h.drop(t, where)
+			}
+		}
+		h.databaseCharset(c.table.Schema, "")
+	case opDrop:
+		h.drop(c.table, where)
+	case opRename:
+		h.move(c.table, c.other, where)
+	case opCreate, opLike:
+		h.create(c, where)
+	case opAlter:
+		h.alter(c, where)
+	}
+}
+
+func (h *history) database(c *change) {
+	if known, ok := h.databases[c.table.Schema]; ok && !(c.exists && known != "") && c.charset != "default" {
+		h.databaseCharset(c.table.Schema, c.charset)
+	}
+}
+
+func (h *history) databaseCharset(name, charset string) {
+	if _, ok := h.databases[name]; ok {
+		h.databases[name] = charset
+		h.dirty = append(h.dirty, cdc.Table{Schema: name})
+	}
+}
+
+func (h *history) drop(t cdc.Table, where string) {
+	if h.tables[t] != nil || h.selected[t] != nil {
+		h.set(t, &definition{gone: true, why: "the table was dropped by " + where})
+	}
+}
+
+func (h *history) create(c *change, where string) {
+	old := h.tables[c.table]
+	if c.exists && old != nil && !old.gone {
+		return // it was there already
+	}
+	if c.op == opLike {
+		model := h.tables[c.other]
+		if model == nil || model.info == nil {
+			h.unknown(c.table, "the table was made by "+where+" like "+c.other.String()+", which is not known")
+			return
+		}
+		info := *model.info
+		info.table = c.table
+		h.set(c.table, &definition{info: &info})
+		return
+	}
+	charset := h.databases[c.table.Schema]
+	info, err := (&tableInfo{table: c.table, charset: charset}).alter(c.clauses, charset, h.flavor)
+	h.become(c.table, info, err, where)
+}
+
+// become sets the outcome of a statement.
+func (h *history) become(t cdc.Table, info *tableInfo, err error, where string) {
+	if err != nil {
+		h.unknown(t, where+" does not fit what is known of the table: "+err.Error())
+		return
+	}
+	h.set(t, &definition{info: info})
+}
+
+func (h *history) alter(c *change, where string) {
+	d := h.tables[c.table]
+	switch {
+	case d == nil && h.selected[c.table] == nil: // nobody's, and not known
+	case d == nil, d.info == nil:
+		if d == nil || !d.gone {
+			h.unknown(c.table, "the table was changed by "+where+" and was not known before")
+		}
+	default:
+		info, err := d.info.alter(c.clauses, h.databases[c.table.Schema], h.flavor)
+		h.become(c.table, info, err, where)
+	}
+	for _, clause := range c.clauses {
+		if clause.op == clauseTable {
+			h.move(c.table, clause.table, where)
+		}
+	}
+}
+
+// move renames a table.
+func (h *history) move(from, to cdc.Table, where string) {
+	d := h.tables[from]
+	switch {
+	case d == nil && (h.selected[to] != nil || h.tables[to] != nil):
+		h.unknown(to, "the table was "+from.String()+" before "+where+", which was not known")
+	case d != nil:
+		moved := &definition{info: d.info, why: d.why}
+		if moved.info != nil {
+			info := *moved.info
+			info.table = to
+			moved.info = &info
+		}
+		h.set(to, moved)
+		h.drop(from, where)
+	}
+}
+
+// proved takes over what information_schema said of the tables that no statement has touched up to the place where it was
+// asked. It reports whether there were any.
+func (h *history) proved(file string, pos uint64) bool {
+	any := false
+	for t, d := range h.tables {
+		if d.seen != nil && !before(file, pos, d.file, d.pos) {
+			h.set(t, &definition{info: d.seen})
+			any = true
+		}
+	}
+	return any
+}
+
+// excerpt is the beginning of a statement, for people.
+func excerpt(statement string) string {
+	s := strings.Join(strings.Fields(statement), " ")
+	if len(s) > 100 {
+		s = s[:100] + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}
