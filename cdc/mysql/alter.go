@@ -145,8 +145,8 @@ func (t *tableInfo) keys(clauses []clause) error {
 			}
 		case clauseConstraint:
 			unique = true
-			if i := t.place(c.name); i >= 0 {
-				t.columns[i].json = false // the check of a column has its name
+			if c.check && slices.ContainsFunc(t.columns, func(c columnInfo) bool { return c.json }) {
+				return fmt.Errorf("constraint %s may be the one that made a column JSON", c.name)
 			}
 		}
 		unique = unique || c.unique
@@ -177,6 +177,11 @@ func (c *columnInfo) convert(charset string) error {
 	}
 	if charset == "" {
 		return fmt.Errorf("the default character set is not known")
+	}
+	for _, label := range c.labels {
+		if !plain([]byte(label)) {
+			return fmt.Errorf("the labels of %s are converted too, not always as one expects", c.name) // MariaDB 10.11 makes ? of ä
+		}
 	}
 	was := maxLength(c.charset)
 	c.octets = c.octets / was * maxLength(charset)

@@ -104,9 +104,12 @@ func (p *ddlParser) dropped() ([]clause, error) {
 	case p.peek().is("PERIOD") && p.ahead(1).is("FOR"), p.peek().is("FOREIGN") && p.ahead(1).is("KEY"):
 		p.skip()
 		return nil, nil
-	case p.accept("INDEX", "KEY", "CONSTRAINT", "CHECK"):
+	case p.peek().is("INDEX", "KEY", "CONSTRAINT", "CHECK"):
+		check := p.take().is("CONSTRAINT", "CHECK")
 		p.phrase("IF", "EXISTS")
-		return []clause{droppedIndex(p.take().text)}, nil
+		c := droppedIndex(p.take().text)
+		c.check = check
+		return []clause{c}, nil
 	}
 	p.accept("COLUMN")
 	c := clause{op: clauseDrop, exists: p.phrase("IF", "EXISTS")}

@@ -18,6 +18,7 @@ type clause struct {
 	exists bool // IF EXISTS, IF NOT EXISTS
 	key    bool // PRIMARY KEY stands with the column
 	unique bool
+	check  bool      // the constraint that goes may be a CHECK
 	names  []string  // of the primary key
 	table  cdc.Table // the new name
 	text   string    // a charset; "" is the database's
@@ -36,7 +37,7 @@ const (
 	clauseDefault    // charset of the table
 	clauseConvert    // charset of all columns
 	clauseJSON       // the column must hold JSON
-	clauseConstraint // a constraint of that name goes
+	clauseConstraint // an index or a constraint of that name goes
 	clauseTable      // new name of the table
 )
 
@@ -135,14 +136,11 @@ func (p *ddlParser) add(c clause) ([]clause, error) {
 	if p.mode&modeRealAsFloat != 0 && p.peek().is("REAL") {
 		return nil, fmt.Errorf("it was run with sql_mode=REAL_AS_FLOAT")
 	}
-	c.column.nullable = true
 	t := &typeParser{tokens: p.tokens, flavor: p.flavor, column: &c.column}
 	if err := t.columnType(); err != nil {
 		return nil, err
 	}
-	if c.length = t.length; c.column.text == "bigint(20) unsigned" && p.ahead(-1).is("SERIAL") {
-		c.column.nullable, c.unique = false, true
-	}
+	c.length, c.unique, c.column.nullable = t.length, t.serial, !t.serial
 	return p.attributes(c)
 }
 

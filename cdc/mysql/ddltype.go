@@ -22,7 +22,8 @@ type typeParser struct {
 	*tokens
 	flavor string
 	column *columnInfo
-	length int // of char, varchar, text and their binary forms; -1 when none is given
+	length int  // of char, varchar, text and their binary forms; -1 when none is given
+	serial bool // SERIAL, which is NOT NULL and UNIQUE too
 }
 
 // columnType reads a type up to its attributes. The charset is left empty when the type does not imply it; see complete.
@@ -44,8 +45,8 @@ func (p *typeParser) columnType() error {
 	case "bool", "boolean":
 		c.data, c.text = "tinyint", "tinyint(1)"
 	case "serial":
-		c.data, c.unsigned = "bigint", true
-		c.text = p.integer(nil)
+		c.data, c.unsigned, p.serial = "bigint", true, true
+		c.text = p.integer(nil) + " unsigned"
 	case "tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double":
 		err = p.numeric()
 	case "bit", "year":
@@ -139,8 +140,7 @@ func (p *typeParser) numeric() error {
 	}
 	switch c.data {
 	case "decimal":
-		n = append(n, 10, 0)[:2]
-		if len(n) == 2 && n[0] == 0 {
+		if n = append(n, 0, 0); n[0] == 0 {
 			n[0] = 10
 		}
 		c.precision, c.scale = n[0], n[1]
@@ -235,11 +235,14 @@ func (p *typeParser) list() error {
 	}
 	quoted := make([]string, len(c.labels))
 	for i, l := range c.labels {
-		quoted[i] = "'" + strings.ReplaceAll(l, "'", "''") + "'"
+		quoted[i] = "'" + labelEscapes.Replace(l) + "'"
 	}
 	c.text = c.data + "(" + strings.Join(quoted, ",") + ")"
 	return nil
 }
+
+// labelEscapes are those with which the server shows labels.
+var labelEscapes = strings.NewReplacer(`\`, `\\`, "'", "''", "\n", `\n`, "\r", `\r`, "\x00", `\0`)
 
 var binaryTypes = map[string]string{"char": "binary", "varchar": "varbinary", "tinytext": "tinyblob", "text": "blob", "mediumtext": "mediumblob", "longtext": "longblob"}
 

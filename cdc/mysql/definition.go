@@ -22,7 +22,7 @@ type Definition struct {
 	From    cdc.Position    `json:"from"`
 	Table   cdc.Table       `json:"table"`             // without a name: a database, of which Charset is told
 	Charset string          `json:"charset,omitempty"` // default of new columns; empty when not known
-	Columns []DefinedColumn `json:"columns,omitempty"` // in order; none when the table was dropped, or is not known
+	Columns []DefinedColumn `json:"columns,omitempty"` // in order; none of a database, and when the table was dropped or is not known
 	Unknown string          `json:"unknown,omitempty"` // why the columns are not known
 	Gone    bool            `json:"gone,omitempty"`    // the table does not exist
 	Held    string          `json:"held,omitempty"`    // why rows are held although the columns are known: changes are missing
@@ -55,7 +55,7 @@ func (d *definition) record(table cdc.Table, from cdc.Position) Definition {
 // restored is the reverse of record.
 func restored(d *Definition, flavor string) (*definition, error) {
 	out := &definition{why: d.Unknown, gone: d.Gone, held: d.Held}
-	if len(d.Columns) == 0 {
+	if d.Unknown != "" || d.Gone {
 		return out, nil
 	}
 	out.info = &tableInfo{table: d.Table, charset: d.Charset}

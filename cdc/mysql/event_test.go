@@ -52,7 +52,7 @@ func TestMySQLEvents(t *testing.T) {
 		resolver: resolver{source: "billing", flavor: MySQL, charsets: map[uint32]string{255: "utf8mb4"}}}
 	s.resume = position{flavor: MySQL, server: "s", history: "mysql/s", file: "b.000009", pos: 0xffffff00}
 	s.place = s.resume
-	s.history = &history{flavor: MySQL, selected: s.tables, tables: map[cdc.Table]*definition{table: {gone: true}}, databases: map[string]string{"d": "utf8mb4"}}
+	s.history = &history{flavor: MySQL, selected: s.tables, tables: map[cdc.Table]*definition{table: {gone: true}}, databases: map[string]bool{"d": true}}
 	feed := func(kind byte, end uint32, body []byte) {
 		t.Helper()
 		if err := s.packet(t.Context(), append([]byte{0}, logEvent(kind, 1000, end, 0, body, true)...)); err != nil {

@@ -15,12 +15,12 @@ type history struct {
 	flavor    string
 	lower     bool // the server compares names of tables in lower case
 	selected  map[cdc.Table]*selected
-	tables    map[cdc.Table]*definition
-	made      []cdc.Table       // tables that are not selected, in the order they came: one of them may become a selected one
-	databases map[string]string // default charset of the databases of the selected tables; "" when not known
-	pending   int               // definitions with seen set
-	dirty     []cdc.Table       // changed by the group being read
-	kept      []Definition      // as they are saved
+	tables    map[cdc.Table]*definition // a database is one without a name, of which the default charset is known
+	made      []cdc.Table               // tables that are not selected, in the order they came: one of them may become a selected one
+	databases map[string]bool           // those of the selected tables
+	pending   int                       // definitions with seen set
+	dirty     []cdc.Table               // changed by the group being read
+	kept      []Definition              // as they are saved
 	confirmed func() cdc.Position
 }
 
@@ -43,9 +43,11 @@ type definition struct {
 const madeMost = 500
 
 // follows reports whether statements about the table matter.
-func (h *history) follows(t cdc.Table) bool {
-	_, ok := h.databases[t.Schema]
-	return ok
+func (h *history) follows(t cdc.Table) bool { return h.databases[t.Schema] }
+
+// wanted reports whether the table is a selected one, or a database of one.
+func (h *history) wanted(t cdc.Table) bool {
+	return h.selected[t] != nil || t.Name == "" && h.follows(t)
 }
 
 // set replaces a definition. What is held stays so: changes are missing under that name.
@@ -59,7 +61,7 @@ func (h *history) set(t cdc.Table, d *definition) {
 		h.pending -= btoi(old.seen != nil)
 	}
 	h.dirty = append(h.dirty, t)
-	if h.selected[t] == nil {
+	if !h.wanted(t) {
 		if d.gone {
 			delete(h.tables, t)
 			h.made = slices.DeleteFunc(h.made, func(m cdc.Table) bool { return m == t })
@@ -86,7 +88,7 @@ func (h *history) missed(statement, why string) {
 		}
 	}
 	for t := range h.tables {
-		if mentions([]byte(statement), t.Name) {
+		if t.Name != "" && mentions([]byte(statement), t.Name) {
 			h.unknown(t, why)
 		}
 	}
@@ -97,14 +99,14 @@ func (h *history) apply(c *change, where string) {
 	c.named(h.lower)
 	switch c.op {
 	case opDatabase:
-		h.database(c)
+		h.database(c, where)
 	case opDropDatabase:
 		for t := range h.tables {
-			if t.Schema == c.table.Schema {
+			if t.Schema == c.table.Schema && t.Name != "" {
 				h.drop(t, where)
 			}
 		}
-		h.databaseCharset(c.table.Schema, "")
+		h.unknown(cdc.Table{Schema: c.table.Schema}, "the database was dropped by "+where)
 	case opDrop:
 		h.drop(c.table, where)
 	case opRename:
@@ -116,17 +118,22 @@ func (h *history) apply(c *change, where string) {
 	}
 }
 
-func (h *history) database(c *change) {
-	if known, ok := h.databases[c.table.Schema]; ok && !(c.exists && known != "") && c.charset != "default" {
-		h.databaseCharset(c.table.Schema, c.charset)
+// database follows CREATE and ALTER DATABASE.
+func (h *history) database(c *change, where string) {
+	switch old := h.charset(c.table.Schema); {
+	case c.charset != "" && c.charset != "default" && !(c.exists && old != ""):
+		h.set(cdc.Table{Schema: c.table.Schema}, &definition{info: &tableInfo{charset: c.charset}})
+	case c.charset == "default", old == "":
+		h.unknown(cdc.Table{Schema: c.table.Schema}, where+" takes the server's default character set")
 	}
 }
 
-func (h *history) databaseCharset(name, charset string) {
-	if _, ok := h.databases[name]; ok {
-		h.databases[name] = charset
-		h.dirty = append(h.dirty, cdc.Table{Schema: name})
+// charset returns the default of a database, "" when it is not known.
+func (h *history) charset(database string) string {
+	if d := h.tables[cdc.Table{Schema: database}]; d != nil && d.info != nil {
+		return d.info.charset
 	}
+	return ""
 }
 
 func (h *history) drop(t cdc.Table, where string) {
@@ -151,7 +158,7 @@ func (h *history) create(c *change, where string) {
 		h.set(c.table, &definition{info: &info})
 		return
 	}
-	charset := h.databases[c.table.Schema]
+	charset := h.charset(c.table.Schema)
 	info, err := (&tableInfo{table: c.table, charset: charset}).alter(c.clauses, charset, h.flavor)
 	h.become(c.table, info, err, where)
 }
@@ -174,7 +181,7 @@ func (h *history) alter(c *change, where string) {
 			h.unknown(c.table, "the table was changed by "+where+" and was not known before")
 		}
 	default:
-		info, err := d.info.alter(c.clauses, h.databases[c.table.Schema], h.flavor)
+		info, err := d.info.alter(c.clauses, h.charset(c.table.Schema), h.flavor)
 		h.become(c.table, info, err, where)
 	}
 	for _, clause := range c.clauses {

@@ -13,26 +13,16 @@ import (
 // confirmed tells the position before which no later session begins.
 func (s *session) remember(ctx context.Context, server *serverInfo, at position, fresh bool, confirmed func() cdc.Position) error {
 	h := &history{flavor: s.cfg.Flavor, lower: server.variables["lower_case_table_names"] != "0", selected: s.tables,
-		tables: map[cdc.Table]*definition{}, databases: map[string]string{}, confirmed: confirmed}
+		tables: map[cdc.Table]*definition{}, databases: map[string]bool{}, confirmed: confirmed}
 	s.history = h
+	for table := range s.tables {
+		h.databases[table.Schema] = true
+	}
 	if err := s.recall(ctx, at, fresh); err != nil {
 		return err
 	}
-	if err := s.databases(ctx); err != nil {
+	if err := s.begun(ctx); err != nil {
 		return err
-	}
-	for table := range s.tables {
-		if h.tables[table] != nil {
-			continue
-		}
-		d := &definition{guess: true, why: "nothing was kept of the table's definition"}
-		h.tables[table] = d
-		if err := s.see(ctx, table, d); err != nil {
-			return err
-		}
-		if d.seen == nil {
-			d.gone, d.why = true, "the table does not exist"
-		}
 	}
 	if h.proved(s.place.file, s.place.pos) || fresh {
 		return s.keep(ctx)
@@ -54,45 +44,59 @@ func (s *session) recall(ctx context.Context, at position, fresh bool) error {
 	}
 	for i := range s.history.kept {
 		d := &s.history.kept[i]
-		if d.Table.Name == "" {
-			s.history.databases[d.Table.Schema] = d.Charset
-			continue
-		}
 		known, err := restored(d, s.cfg.Flavor)
 		if err != nil {
 			return err
 		}
-		if known.gone && s.tables[d.Table] == nil {
+		if known.gone && !s.history.wanted(d.Table) {
 			continue
 		}
-		if s.history.tables[d.Table] = known; s.tables[d.Table] == nil {
+		if s.history.tables[d.Table] = known; !s.history.wanted(d.Table) {
 			s.history.made = append(s.history.made, d.Table)
 		}
 	}
 	return nil
 }
 
-// databases asks for the default charsets that are not known.
-func (s *session) databases(ctx context.Context) error {
+// begun asks for the tables and databases of which nothing was kept.
+func (s *session) begun(ctx context.Context) error {
+	h := s.history
+	var names []cdc.Table
 	for table := range s.tables {
-		if _, ok := s.history.databases[table.Schema]; ok {
+		names = append(names, table, cdc.Table{Schema: table.Schema})
+	}
+	for _, name := range names {
+		if h.tables[name] != nil {
 			continue
 		}
-		answer, err := s.side.query(ctx, "SELECT DEFAULT_CHARACTER_SET_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME="+quote(table.Schema))
-		if err != nil {
+		d := &definition{guess: true, why: "nothing was kept of its definition"}
+		h.tables[name] = d
+		if err := s.see(ctx, name, d); err != nil {
 			return err
 		}
-		s.history.databases[table.Schema] = answer.one()
+		if d.seen == nil {
+			d.gone, d.why = true, "it does not exist"
+		}
 	}
 	return nil
 }
 
-// see asks information_schema for a table, and then where the log ends: what it says is true at some place before that end.
+// see asks information_schema for a table or a database, and then where the log ends: what it says is true at some place before that end.
 func (s *session) see(ctx context.Context, table cdc.Table, d *definition) error {
 	if _, err := s.ask(ctx); err != nil { // the connection may have been idle for too long
 		return err
 	}
-	info, err := s.side.describe(ctx, table, s.cfg.Flavor == MariaDB)
+	var info *tableInfo
+	var err error
+	if table.Name == "" {
+		var answer rows
+		answer, err = s.side.query(ctx, "SELECT DEFAULT_CHARACTER_SET_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME="+quote(table.Schema))
+		if len(answer) > 0 {
+			info = &tableInfo{charset: answer.one()}
+		}
+	} else {
+		info, err = s.side.describe(ctx, table, s.cfg.Flavor == MariaDB)
+	}
 	if err != nil {
 		return fmt.Errorf("describing %s: %w", table, err)
 	}
@@ -151,7 +155,7 @@ func (s *session) ddl(q *queryEvent, start uint64) {
 func (s *session) settle(ctx context.Context) error {
 	h := s.history
 	for _, t := range h.dirty { // asked at once, little of the log is doubtful
-		if d := h.tables[t]; h.selected[t] != nil && d.info == nil && d.seen == nil && !d.gone {
+		if d := h.tables[t]; h.wanted(t) && d.info == nil && d.seen == nil && !d.gone {
 			if err := s.see(ctx, t, d); err != nil {
 				return err
 			}
@@ -178,8 +182,6 @@ func (s *session) keep(ctx context.Context) error {
 			continue
 		}
 		switch d := h.tables[t]; {
-		case t.Name == "":
-			s.history.kept = append(s.history.kept, Definition{From: from, Table: t, Charset: h.databases[t.Schema]})
 		case d == nil:
 			s.history.kept = append(s.history.kept, Definition{From: from, Table: t, Gone: true})
 		case d.info != nil || !d.guess:
@@ -225,7 +227,7 @@ func (s *session) thin() error {
 		reached, err := reaches(place, from)
 		return err == nil && reached
 	})
-	past = slices.DeleteFunc(past, func(d Definition) bool { return d.Gone && s.tables[d.Table] == nil })
+	past = slices.DeleteFunc(past, func(d Definition) bool { return d.Gone && !h.wanted(d.Table) })
 	h.kept = append(past, h.kept...)
 	return nil
 }

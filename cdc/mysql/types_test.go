@@ -93,6 +93,7 @@ var typeRows = []struct{ column, values string }{
 	{"timestamp(4) null", "'2026-03-08 14:05:00.12'"},
 	{"timestamp(6) null", "'2026-03-08 14:05:00.000100'"},
 	{"enum('open','näh''er','')", "'open'|'näh''er'|''|'other'"},
+	{`enum('a\\b','c\nd')`, `'a\\b'|'c\nd'`},
 	{"enum('open','done')", "'done'|'other'|''"},
 	{"enum('é','b') charset latin1", "'é'|'b'"},
 	{"set('a','näh''er','')", "'a,näh''er'|''|'a,'|'a'|'other'|NULL"},
