@@ -10,6 +10,14 @@ import (
 func (s *session) event(ctx context.Context, e *event) error {
 	before := s.place.pos
 	s.advance(e)
+	if e.kind == evPayload {
+		return s.payload(ctx, e, before)
+	}
+	return s.read(ctx, e, before)
+}
+
+// read takes an event that began at before, or stands in a compressed transaction that did.
+func (s *session) read(ctx context.Context, e *event, before uint64) error {
 	switch e.kind {
 	case evTableMap:
 		return s.tableMap(ctx, e)
@@ -52,12 +60,11 @@ func (s *session) event(ctx context.Context, e *event) error {
 	case evIncident:
 		return s.stop("the server lost events of its own log (an incident is recorded in it)", "The log has a gap")
 	case evPartialUpdate:
-		if p, err := s.planOf(e); err != nil || p == nil {
+		p, err := s.planOf(e)
+		if err != nil || p == nil {
 			return err
 		}
-		return s.stop("binlog_row_value_options=PARTIAL_JSON: an update holds only parts of a JSON value", "Run: SET GLOBAL binlog_row_value_options=''")
-	case evPayload:
-		return s.stop("a compressed transaction is in the log (binlog_transaction_compression=ON)", "Run: SET GLOBAL binlog_transaction_compression=OFF")
+		return s.stop("binlog_row_value_options=PARTIAL_JSON: an update of "+p.schema.Table.String()+" holds only parts of a JSON value", "Run: SET GLOBAL binlog_row_value_options=''")
 	case evTaggedGTID:
 		return s.stop("a GTID with a tag is in the log", "Waybill does not read tagged GTIDs")
 	}
