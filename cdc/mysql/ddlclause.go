@@ -173,7 +173,7 @@ func (p *ddlParser) attributes(c clause) ([]clause, error) {
 		case next.is("PRIMARY"), next.is("KEY"):
 			p.accept("KEY")
 			c.key = true
-		case next.is("COMPRESSED"):
+		case next.is("COMPRESSED") && p.flavor == MariaDB:
 			col.zipped = true
 		case next.is("DEFAULT"):
 			if !p.parens() {
