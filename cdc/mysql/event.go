@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"strconv"
 	"time"
 )
 
@@ -167,7 +168,10 @@ func parseMariaGTID(body []byte, serverID uint32) (gtidEvent, error) {
 	le := binary.LittleEndian
 	g := gtidEvent{seq: le.Uint64(body), domain: le.Uint32(body[8:]), server: serverID,
 		standalone: body[12]&1 != 0, prepared: body[12]&64 != 0}
-	g.text = fmt.Sprintf("%d-%d-%d", g.domain, g.server, g.seq)
+	var buf [44]byte // for each transaction: as cheap as it can be
+	text := append(strconv.AppendUint(buf[:0], uint64(g.domain), 10), '-')
+	text = append(strconv.AppendUint(text, uint64(g.server), 10), '-')
+	g.text = string(strconv.AppendUint(text, g.seq, 10))
 	g.unfinished = unfinished(body[12], &cursor{b: body[13:]})
 	return g, nil
 }

@@ -49,7 +49,7 @@ func mysqlSession(t testing.TB) *session {
 	s := &session{cfg: &cfg, log: quiet(), gtids: gtids, announced: map[uint64]bool{}, used: map[*cdc.Schema]bool{}, plans: map[uint64]tablePlan{},
 		tables:   map[cdc.Table]*selected{table: {table: table, columns: []string{"id", "v"}}},
 		resolver: resolver{source: "billing", flavor: MySQL, charsets: map[uint32]string{255: "utf8mb4"}}}
-	s.history = &history{flavor: MySQL, selected: s.tables, tables: map[cdc.Table]*definition{table: {gone: true}}, databases: map[string]bool{"d": true}}
+	s.history = &history{flavor: MySQL, selected: s.tables, tables: map[cdc.Table]*definition{table: {info: &tableInfo{}}}, databases: map[string]bool{"d": true}}
 	s.resume = position{flavor: MySQL, server: "s", history: "mysql/s", file: "b.000009", pos: 0xffffff00}
 	s.place = s.resume
 	return s

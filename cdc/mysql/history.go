@@ -19,8 +19,10 @@ type history struct {
 	made      []cdc.Table               // tables that are not selected, in the order they came: one of them may become a selected one
 	databases map[string]bool           // those of the selected tables
 	pending   int                       // definitions with seen set
-	dirty     []cdc.Table               // changed by the group being read
-	kept      []Definition              // as they are saved
+	file      string                    // the first place at which one of them may be proved
+	pos       uint64
+	dirty     []cdc.Table  // changed by the group being read
+	kept      []Definition // as they are saved
 	confirmed func() cdc.Position
 }
 
@@ -209,14 +211,29 @@ func (h *history) move(from, to cdc.Table, where string) {
 	}
 }
 
+// saw notes what information_schema said of a table when the log ended at a place.
+func (h *history) saw(d *definition, info *tableInfo, file string, pos uint64) {
+	d.seen, d.file, d.pos = info, file, pos
+	if h.pending++; h.pending == 1 || before(file, pos, h.file, h.pos) {
+		h.file, h.pos = file, pos
+	}
+}
+
 // proved takes over what information_schema said of the tables that no statement has touched up to the place where it was
 // asked. It reports whether there were any.
 func (h *history) proved(file string, pos uint64) bool {
-	any := false
+	if h.pending == 0 || before(file, pos, h.file, h.pos) {
+		return false
+	}
+	any, first := false, true
 	for t, d := range h.tables {
-		if d.seen != nil && !before(file, pos, d.file, d.pos) {
+		switch {
+		case d.seen == nil:
+		case !before(file, pos, d.file, d.pos):
 			h.set(t, &definition{info: d.seen})
 			any = true
+		case first || before(d.file, d.pos, h.file, h.pos):
+			h.file, h.pos, first = d.file, d.pos, false
 		}
 	}
 	return any

@@ -103,25 +103,25 @@ func (s *session) see(ctx context.Context, table cdc.Table, d *definition) error
 	if info == nil {
 		return nil
 	}
-	if d.file, d.pos, err = s.side.logEnd(ctx, s.cfg.Flavor); err != nil {
+	file, pos, err := s.side.logEnd(ctx, s.cfg.Flavor)
+	if err != nil {
 		return fmt.Errorf("describing %s: %w", table, err)
 	}
-	d.seen = info
-	s.history.pending++
+	s.history.saw(d, info, file, pos)
 	return nil
 }
 
 // definition returns what is known of a table here, and whether it is certain; without the latter info may be nil.
 func (s *session) definition(ctx context.Context, table cdc.Table) (d *definition, info *tableInfo, certain bool, err error) {
 	h := s.history
-	if d = h.tables[table]; d == nil {
-		h.unknown(table, "the table was not known before")
+	if d = h.tables[table]; d == nil || d.gone {
+		h.unknown(table, "the log does not say how the table was made")
 		d = h.tables[table]
 	}
 	if d.info != nil {
 		return d, d.info, true, nil
 	}
-	if d.seen == nil && !d.gone {
+	if d.seen == nil {
 		if err := s.see(ctx, table, d); err != nil {
 			return nil, nil, false, err
 		}
@@ -161,7 +161,7 @@ func (s *session) settle(ctx context.Context) error {
 			}
 		}
 	}
-	if h.pending > 0 && h.proved(s.place.file, s.place.pos) {
+	if h.proved(s.place.file, s.place.pos) {
 		s.forget()
 	}
 	if len(h.dirty) == 0 {
