@@ -269,6 +269,20 @@ func TestWithoutMetadata(t *testing.T) {
 	}
 }
 
+// TestNoBlob leaves columns that did not change, and are long, out of the log: they are absent, not null.
+func TestNoBlob(t *testing.T) {
+	db := database(t, server)
+	server.Exec(t, "USE "+db+"; CREATE TABLE t(id INT PRIMARY KEY, a INT, b TEXT)")
+	f := follow(t, config(server, db), pick("t", "a", "b")).open()
+	f.settled()
+	server.Exec(t, "USE "+db+"; SET binlog_row_image='NOBLOB'; INSERT INTO t VALUES (1,1,'x'); UPDATE t SET a=2; UPDATE t SET b='y'; DELETE FROM t; SET binlog_row_image='FULL'")
+	equalRows(t, f.until(4),
+		"insert t new id=1 a=1 b=x",
+		"update t old id=1 a=1 b? new id=1 a=2 b?",
+		"update t old id=1 a=2 b? new id=1 a=2 b=y",
+		"delete t old id=1 a=2 b?")
+}
+
 func TestStatements(t *testing.T) {
 	db := database(t, server)
 	server.Exec(t, "USE "+db+"; CREATE TABLE t(id INT PRIMARY KEY) ENGINE=InnoDB; CREATE TABLE other(id INT PRIMARY KEY)")

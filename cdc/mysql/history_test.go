@@ -2,8 +2,11 @@ package mysql
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"waybill/cdc"
 	"waybill/cdc/cdctest"
@@ -208,4 +211,81 @@ func TestThin(t *testing.T) {
 	if err != nil || len(past) != 1 || past[0].From != at || past[0].Table.Name != "t" {
 		t.Errorf("at %s: %+v %v", at, past, err)
 	}
+}
+
+// TestRandomAlters moves, adds, drops and renames columns at random while rows are written, and reads the log in pieces that are
+// behind. A column's value says which one it is: no row may be read by the columns of another time, and none be held.
+func TestRandomAlters(t *testing.T) {
+	m := plainServer(t)
+	seed := time.Now().UnixNano()
+	random := rand.New(rand.NewPCG(uint64(seed), 1))
+	m.Exec(t, "USE d; CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, c100 INT, c200 INT)")
+	cfg := config(m, "d")
+	cfg.Definitions = &keeper{}
+	f := follow(t, cfg, pick("t", "gone"))
+	f.pos = endOf(t, m)
+	f.open()
+	f.settled()
+	columns, next, rows := []int{100, 200}, 300, 0
+	for round := range 12 {
+		f.src.Close()
+		for range 8 {
+			m.Exec(t, alterAtRandom(random, &columns, &next))
+			var names, values []string
+			for _, c := range columns {
+				names, values = append(names, fmt.Sprint("c", c)), append(values, fmt.Sprint(c))
+			}
+			m.Exec(t, "INSERT INTO d.t ("+strings.Join(names, ",")+") VALUES ("+strings.Join(values, ",")+")")
+			rows++
+		}
+		f.open()
+		f.until(rows)
+		for i, row := range f.rows {
+			for _, value := range strings.Fields(row)[3:] {
+				if name, v, _ := strings.Cut(value, "="); name != "c"+v && name != "id" || f.faults[i] != "" {
+					t.Fatalf("seed %d, round %d: %s %s", seed, round, row, f.faults[i])
+				}
+			}
+			if n := len(strings.Fields(row)); n < 5 {
+				t.Fatalf("seed %d: %s", seed, row)
+			}
+		}
+	}
+}
+
+// alterAtRandom makes a statement, or several as the tools for changes online do, and follows it.
+func alterAtRandom(random *rand.Rand, columns *[]int, next *int) string {
+	list := *columns
+	at, to := random.IntN(len(list)), random.IntN(len(list)+1)
+	place := " FIRST"
+	if to > 0 {
+		place = fmt.Sprint(" AFTER c", list[to-1])
+	}
+	name := fmt.Sprint("c", list[at])
+	*next += 100
+	clause := ""
+	switch op := random.IntN(4); {
+	case op == 0 || len(list) < 2:
+		clause = fmt.Sprintf("ADD c%d INT%s", *next, place)
+		list = slices.Insert(slices.Clone(list), to, *next)
+	case op == 1:
+		clause = "DROP COLUMN " + name
+		list = slices.Delete(slices.Clone(list), at, at+1)
+	case op == 2:
+		clause = fmt.Sprintf("RENAME COLUMN %s TO c%d", name, *next)
+		list = slices.Clone(list)
+		list[at] = *next
+	default:
+		if to == at+1 {
+			place = " FIRST"
+		}
+		clause = fmt.Sprintf("CHANGE %s c%d INT%s", name, *next, place)
+		list = slices.Clone(list)
+		list[at] = *next
+	}
+	*columns = list
+	if random.IntN(3) > 0 {
+		return "ALTER TABLE d.t " + clause
+	}
+	return "CREATE TABLE d._t_gho LIKE d.t; ALTER TABLE d._t_gho " + clause + "; RENAME TABLE d.t TO d._t_del, d._t_gho TO d.t; DROP TABLE d._t_del"
 }
