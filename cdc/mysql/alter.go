@@ -161,8 +161,11 @@ func (t *tableInfo) keys(clauses []clause) error {
 			if i < 0 {
 				return fmt.Errorf("there is no column %s", name)
 			}
-			t.columns[i].key, t.columns[i].nullable = true, false
+			t.columns[i].key = true
 		}
+	}
+	for i := range t.columns {
+		t.columns[i].nullable = t.columns[i].nullable && !t.columns[i].key
 	}
 	if unique && !slices.ContainsFunc(t.columns, func(c columnInfo) bool { return c.key }) {
 		return fmt.Errorf("a unique key may stand in for the primary key, which it has not")

@@ -127,12 +127,15 @@ func (s *session) changedByStatement(statement []byte, start uint64) {
 		if s.tables[table] == nil || !mentions(statement, table.Name) {
 			continue
 		}
-		d.held = fmt.Sprintf("a change of %s is in the log at %s:%d as a statement, without its rows (binlog_format was not ROW). Run: SET GLOBAL binlog_format='ROW', "+
+		reason := fmt.Sprintf("a change of %s is in the log at %s:%d as a statement, without its rows (binlog_format was not ROW). Run: SET GLOBAL binlog_format='ROW', "+
 			"connect the applications anew, and read the table again", table, s.place.file, start)
-		s.history.dirty = append(s.history.dirty, table)
-		s.forget()
-		s.log.Error("a change was lost, and the table's rows are held from here on", "source", s.cfg.Name, "table", table.String(), "reason", d.held)
-		schema := &cdc.Schema{Source: s.cfg.Name, Table: table, Codec: CodecBinlog, Fault: d.held, Columns: []cdc.Column{{Type: "statement", Kind: cdc.KindBytes}}}
+		if d.held == "" {
+			d.held = reason
+			s.history.dirty = append(s.history.dirty, table)
+			s.forget()
+		}
+		s.log.Error("a change was lost, and the table's rows are held from here on", "source", s.cfg.Name, "table", table.String(), "reason", reason)
+		schema := &cdc.Schema{Source: s.cfg.Name, Table: table, Codec: CodecBinlog, Fault: reason, Columns: []cdc.Column{{Type: "statement", Kind: cdc.KindBytes}}}
 		s.use(schema)
 		s.beginTx()
 		s.enc.Change(cdc.Update, schema)
