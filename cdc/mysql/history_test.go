@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -49,6 +50,7 @@ func TestOldLog(t *testing.T) {
 	m := plainServer(t)
 	m.Exec(t, "USE d; CREATE TABLE t(id INT PRIMARY KEY, a VARCHAR(20), b INT)")
 	cfg := config(m, "d")
+	cfg.Heartbeat = minHeartbeat
 	kept := &keeper{}
 	cfg.Definitions = kept
 	all := []cdc.Selection{pick("t", "gone")} // a selected column that is gone keeps all of them
@@ -288,4 +290,28 @@ func alterAtRandom(random *rand.Rand, columns *[]int, next *int) string {
 		return "ALTER TABLE d.t " + clause
 	}
 	return "CREATE TABLE d._t_gho LIKE d.t; ALTER TABLE d._t_gho " + clause + "; RENAME TABLE d.t TO d._t_del, d._t_gho TO d.t; DROP TABLE d._t_del"
+}
+
+// TestReaches orders positions by place on one server, and by GTID when the source has moved to another.
+func TestReaches(t *testing.T) {
+	for _, c := range []struct {
+		at, from cdc.Position
+		want     bool
+	}{
+		{"mariadb/1/b.000002:500/0-1-9", "mariadb/1/b.000002:500/0-1-9", true},
+		{"mariadb/1/b.000002:499/0-1-8", "mariadb/1/b.000002:500/0-1-9", false},
+		{"mariadb/1/b.1000000:4/", "mariadb/1/b.999999:500/", true},
+		{"mariadb/2/b.000001:4/0-2-9,1-2-1/1-0", "mariadb/1/b.000009:500/0-1-9", true},
+		{"mariadb/2/b.000099:4/0-2-8/1-0", "mariadb/1/b.000009:500/0-1-9", false},
+		{"mariadb/2/b.000099:4/0-2-10/1-0", "mariadb/1/b.000009:500/0-1-9,3-1-1", false},
+		{"mysql/b/b.000001:4/3e11fa47-71ca-11e1-9e33-c80aa9429562:1-9/a", "mysql/a/b.000009:4/3e11fa47-71ca-11e1-9e33-c80aa9429562:1-9", true},
+		{"mysql/b/b.000099:4/3e11fa47-71ca-11e1-9e33-c80aa9429562:1-8/a", "mysql/a/b.000009:4/3e11fa47-71ca-11e1-9e33-c80aa9429562:1-9", false},
+	} {
+		at, err1 := parsePosition(c.at)
+		from, err2 := parsePosition(c.from)
+		got, err3 := reaches(at, from)
+		if err := errors.Join(err1, err2, err3); err != nil || got != c.want {
+			t.Errorf("%s reaches %s: %v, %v", c.at, c.from, got, err)
+		}
+	}
 }
