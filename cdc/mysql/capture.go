@@ -48,7 +48,7 @@ func (s *session) resolve(ctx context.Context, e *event) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.resolver.plan(m, e.body, known{info, certain, d.why}, int64(e.timestamp), sel)
+	p, err := s.resolver.plan(m, e.body, known{info, certain, d.fresh, d.why}, int64(e.timestamp), sel)
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,7 @@ type definition struct {
 	file  string
 	pos   uint64
 	guess bool // no statement has touched it since the source began: until then rows may be read by seen, with care
+	fresh bool // the source began where the log ended, so there is next to nothing in between
 }
 
 // madeMost bounds the tables that are followed though nobody selected them.

@@ -159,6 +159,28 @@ func TestUnknownStatement(t *testing.T) {
 	}
 }
 
+// TestLostHistory starts at a position of which nothing was kept: rows without names from before the start are held, as a table
+// may have been another one then; those after it are not, and with the history none is.
+func TestLostHistory(t *testing.T) {
+	m := plainServer(t)
+	for i, kept := range []Definitions{nil, &keeper{}} {
+		m.Exec(t, "USE d; CREATE OR REPLACE TABLE t(id INT PRIMARY KEY, a INT)")
+		cfg := config(m, "d")
+		cfg.Definitions = kept
+		f := follow(t, cfg, pick("t", "a")).open()
+		f.settled()
+		f.src.Close()
+		m.Exec(t, "INSERT INTO d.t VALUES (1,1)")
+		f.open()
+		f.settled()
+		m.Exec(t, "INSERT INTO d.t VALUES (2,2)")
+		f.until(2)
+		if held := strings.HasPrefix(f.faults[0], "the log has no column names, and nothing was kept"); held != (i == 0) || f.faults[1] != "" {
+			t.Errorf("kept %v: %q", kept, f.faults)
+		}
+	}
+}
+
 // TestTwoPhases follows an ALTER TABLE that the log has twice: when it began, and when it was done.
 func TestTwoPhases(t *testing.T) {
 	m := plainServer(t, "--binlog-alter-two-phase=ON")

@@ -21,7 +21,7 @@ func (s *session) remember(ctx context.Context, server *serverInfo, at position,
 	if err := s.recall(ctx, at, fresh); err != nil {
 		return err
 	}
-	if err := s.begun(ctx); err != nil {
+	if err := s.begun(ctx, fresh); err != nil {
 		return err
 	}
 	if h.proved(s.place.file, s.place.pos) || fresh {
@@ -59,7 +59,7 @@ func (s *session) recall(ctx context.Context, at position, fresh bool) error {
 }
 
 // begun asks for the tables and databases of which nothing was kept.
-func (s *session) begun(ctx context.Context) error {
+func (s *session) begun(ctx context.Context, fresh bool) error {
 	h := s.history
 	var names []cdc.Table
 	for table := range s.tables {
@@ -69,7 +69,7 @@ func (s *session) begun(ctx context.Context) error {
 		if h.tables[name] != nil {
 			continue
 		}
-		d := &definition{guess: true, why: "nothing was kept of its definition"}
+		d := &definition{guess: true, fresh: fresh, why: "nothing was kept of its definition"}
 		h.tables[name] = d
 		if err := s.see(ctx, name, d); err != nil {
 			return err

@@ -26,7 +26,8 @@ func (d *doubt) Error() string { return d.reason }
 type known struct {
 	info    *tableInfo // nil when nothing is known
 	certain bool       // it is the table as it was when the row was written
-	why     string     // why not, when info is nil
+	fresh   bool       // it is, but for a statement in the moment between the source's beginning and the question
+	why     string     // why not
 }
 
 // columns returns every column of the event. at is when the event was written, in seconds since 1970; wanted tells the columns
@@ -89,8 +90,8 @@ func (k *known) reason() string {
 func (r *resolver) byPlace(m *tableMap, k known, at int64) ([]cdc.Column, error) {
 	const need = " (binlog_row_metadata=FULL puts names into the log)"
 	switch {
-	case k.info == nil, !k.certain && (k.info.created == 0 || k.info.created > at):
-		return nil, &doubt{"the log has no column names, and " + k.reason() + need}
+	case k.info == nil, !k.certain && (!k.fresh || k.info.created == 0 || k.info.created > at):
+		return nil, &doubt{"the log has no column names, and " + k.why + need}
 	case len(k.info.columns) != len(m.columns):
 		return nil, &doubt{fmt.Sprintf("the log has no column names and %d columns, the table has %d%s", len(m.columns), len(k.info.columns), need)}
 	}
