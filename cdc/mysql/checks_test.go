@@ -3,7 +3,7 @@ package mysql
 import (
 	"go/ast"
 	"go/parser"
-	"go/token"
+	gotoken "go/token"
 	"os"
 	"regexp"
 	"slices"
@@ -16,7 +16,7 @@ import (
 // no finding is made under a name that is not a topic.
 func TestChecksPage(t *testing.T) {
 	var code, page []string
-	files := token.NewFileSet()
+	files := gotoken.NewFileSet()
 	names, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)

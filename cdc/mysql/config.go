@@ -32,6 +32,8 @@ type Config struct {
 	// Secret, if set, is asked for the password before each connection, in place of Password, so that one that was changed
 	// on the server and in its file works from the next connection on. It is called from any goroutine.
 	Secret func() (string, error) `yaml:"-"`
+
+	Definitions Definitions `yaml:"-"` // where the history of table definitions is kept; nil: in memory, and lost at Close
 }
 
 // TLS says how the connection is protected.

@@ -5,6 +5,11 @@
 // bytes mean is told by the codecs "binlog/1" (stream) and "mysqltext/1" (snapshot), which give the same canonical text
 // for the same value; TYPES.md lists every type.
 //
+// # Definitions
+//
+// Rows are read by the columns that the table had when they were written. The log's statements are followed for that
+// (history), and what is known is kept between runs (Definitions).
+//
 // All reading happens in the goroutine that calls Next: no goroutine, no queue and no buffer grows while the caller is
 // busy; the server waits. Waybill writes nothing to the server and takes no lock on MariaDB, but one for reading on a table
 // without transactions while a chunk of it is read.

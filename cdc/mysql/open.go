@@ -19,7 +19,7 @@ func (s *Source) open(ctx context.Context, pos cdc.Position) (*session, error) {
 		return nil, err
 	}
 	out := &session{cfg: &s.cfg, log: s.log, side: side, tables: map[cdc.Table]*selected{}, plans: map[uint64]tablePlan{},
-		catalog: map[cdc.Table]*tableInfo{}, announced: map[uint64]bool{}, used: map[*cdc.Schema]bool{}, emitted: time.Now()}
+		announced: map[uint64]bool{}, used: map[*cdc.Schema]bool{}, emitted: time.Now()}
 	for _, sel := range s.tables {
 		out.tables[sel.table] = sel
 	}
@@ -71,11 +71,15 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 	} else {
 		s.resume.gtids = ""
 	}
+	at := s.resume
 	if byGTID {
 		s.resume.file, s.resume.pos = "", 0 // the server will say where it found them
 	}
 	s.place = s.resume
 	s.ended = groupEnd{file: s.resume.file, pos: s.resume.pos, at: time.Now()}
+	if err := s.remember(ctx, server, at, pos == "" || pos == cdc.Tail, src.confirmed); err != nil {
+		return err
+	}
 	if pos == cdc.Tail {
 		s.emit(cdc.Batch{Position: s.position(), CommitAt: s.commitAt})
 	}

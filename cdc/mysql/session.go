@@ -43,7 +43,7 @@ type session struct {
 	mark      cdc.Mark // in enc, behind the last whole transaction
 	commitAt  time.Time
 	plans     map[uint64]tablePlan
-	catalog   map[cdc.Table]*tableInfo
+	history   *history
 	announced map[uint64]bool
 	used      map[*cdc.Schema]bool // those of plans, so that a schema's id is made once and not for each event
 	fresh     []*cdc.Schema        // used for the first time, for the next batch

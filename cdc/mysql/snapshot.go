@@ -100,12 +100,14 @@ func (s *snapshot) choose(ctx context.Context, c *Config, side *conn, tables []*
 	return nil
 }
 
-// selectExpression asks for a column in the form that the text codec reads: an enum as its number, because a label may be
-// ambiguous, and a floating point number by an expression, because the plain column is rounded to six digits.
+// selectExpression asks for a column in the form that the text codec reads: an enum or a set as its number, because a label
+// may be ambiguous, and a floating point number by an expression, because the plain column is rounded to six digits.
 func selectExpression(c *cdc.Column) string {
 	switch c.Kind {
 	case cdc.KindEnum:
 		return ident(c.Name) + "+0"
+	case cdc.KindArray: // + 0 is signed
+		return "CAST(" + ident(c.Name) + " AS UNSIGNED)"
 	case cdc.KindFloat:
 		return ident(c.Name) + "+0e0"
 	}
