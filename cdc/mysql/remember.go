@@ -151,8 +151,8 @@ func (s *session) ddl(q *queryEvent, start uint64) {
 	}
 }
 
-// settle is called at the end of a group: it keeps what the group changed before a position behind it is handed on.
-func (s *session) settle(ctx context.Context) error {
+// ascertain is called at the end of a group: it keeps what the group changed before a position behind it is handed on.
+func (s *session) ascertain(ctx context.Context) error {
 	h := s.history
 	for _, t := range h.dirty { // asked at once, little of the log is doubtful
 		if d := h.tables[t]; h.wanted(t) && d.info == nil && d.seen == nil && !d.gone {

@@ -49,7 +49,7 @@ func (s *session) read(ctx context.Context, e *event, before uint64) error {
 		if s.group.open {
 			return nil
 		}
-		return s.settle(ctx)
+		return s.ascertain(ctx)
 	case evHeartbeatV2, evStop:
 		return nil
 	case evXAPrepare:
@@ -167,7 +167,7 @@ func (s *session) commit(ctx context.Context) error {
 	}
 	s.resume.file, s.resume.pos = s.place.file, s.place.pos
 	s.ended = groupEnd{s.place.file, s.place.pos, true, time.Now()}
-	if err := s.settle(ctx); err != nil {
+	if err := s.ascertain(ctx); err != nil {
 		return err
 	}
 	s.commitAt = g.at
