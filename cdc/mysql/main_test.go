@@ -77,6 +77,8 @@ type follower struct {
 	batches []cdc.Batch
 	rows    []string // of every change, in order
 	commits []string // of every change, its Tx.Commit
+
+	followed bool // another goroutine calls Next
 }
 
 func follow(t testing.TB, cfg Config, selection ...cdc.Selection) *follower {

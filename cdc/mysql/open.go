@@ -77,6 +77,7 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 	}
 	s.place = s.resume
 	s.ended = groupEnd{file: s.resume.file, pos: s.resume.pos, at: time.Now()}
+	s.settle()
 	if pos == cdc.Tail {
 		s.emit(cdc.Batch{Position: s.position(), CommitAt: s.commitAt})
 	}
