@@ -133,13 +133,13 @@ func (r *reader) chunk(ctx context.Context, req *cdc.ChunkRequest, sel *selected
 	}
 	end := "COMMIT"
 	if transactional(d.info.engine) {
-		c.view, err = r.see(ctx, calm)
+		c.view, err = r.see(ctx, &base, calm)
 	} else {
 		end = "UNLOCK TABLES"
 		c.view, err = r.lock(ctx, d)
-	}
-	if err == nil {
-		err = r.joins(ctx, &c.view, &base)
+		if err == nil {
+			err = r.joins(ctx, &c.view, &base)
+		}
 	}
 	if err == nil {
 		err = c.read(ctx, r, d)
@@ -156,11 +156,14 @@ func (r *reader) chunk(ctx context.Context, req *cdc.ChunkRequest, sel *selected
 	return c.result(), nil, nil
 }
 
-// see begins a snapshot of which is known what it includes.
-func (r *reader) see(ctx context.Context, calm *calm) (position, error) {
+// see begins a snapshot that joins the stream and of which is known what it includes.
+func (r *reader) see(ctx context.Context, base *position, calm *calm) (position, error) {
 	r.turn.Lock()
 	at, err := r.cfg.see(ctx, r.data, r.server)
 	r.turn.Unlock()
+	if err == nil {
+		err = r.joins(ctx, &at, base)
+	}
 	if err != nil || r.cfg.Flavor != MariaDB {
 		return at, err
 	}
@@ -212,7 +215,7 @@ func (r *reader) joins(ctx context.Context, at, base *position) error {
 	}
 	// The log may have gone on without a transaction (a file begun, a checkpoint), or with one that is not visible yet.
 	err := fmt.Errorf("%w: the tables are at %s:%d, before what the stream has returned (%s:%d): a commit is on its way, or the log was reset",
-		cdc.ErrDisconnected, at.file, at.pos, base.file, base.pos)
+		errUnsettled, at.file, at.pos, base.file, base.pos)
 	if r.cfg.Flavor != MariaDB {
 		return err
 	}

@@ -22,7 +22,15 @@ func BenchmarkChunks(b *testing.B) {
 	if err := src.Open(context.Background(), cdc.Tail); err != nil {
 		b.Fatal(err)
 	}
-	defer src.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	streamed := make(chan struct{})
+	go func() { // what lies in the log is told by the stream
+		defer close(streamed)
+		for ctx.Err() == nil {
+			_, _ = src.Next(ctx)
+		}
+	}()
+	defer func() { stop(); <-streamed; src.Close() }()
 	var own, tool time.Duration
 	chunks := 0
 	for range b.N {

@@ -94,6 +94,8 @@ type follower struct {
 	rows    []string // of every change, in order
 	commits []string // of every change, its Tx.Commit
 	faults  []string // of every change, its schema's
+
+	followed bool // another goroutine calls Next
 }
 
 func follow(t testing.TB, cfg Config, selection ...cdc.Selection) *follower {

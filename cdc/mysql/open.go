@@ -77,6 +77,7 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 	}
 	s.place = s.resume
 	s.ended = groupEnd{file: s.resume.file, pos: s.resume.pos, at: time.Now()}
+	s.settle()
 	if err := s.remember(ctx, server, at, pos == "" || pos == cdc.Tail, src.confirmed); err != nil {
 		return err
 	}

@@ -37,10 +37,7 @@ func (r *reader) scan(ctx context.Context, d *described, c *chunk, base position
 	// The server waits for us to read on longer than we keep the scan, and not for ever when it has lost us.
 	err := r.data.exec(ctx, fmt.Sprintf("SET SESSION %s = 0, net_write_timeout = %d", bound, 2*scanIdle/time.Second))
 	if err == nil {
-		c.view, err = r.see(ctx, calm)
-	}
-	if err == nil {
-		err = r.joins(ctx, &c.view, &base)
+		c.view, err = r.see(ctx, &base, calm)
 	}
 	if err == nil {
 		err = r.ask(ctx, c.ask.rows(0, filter(c.req.Where)))

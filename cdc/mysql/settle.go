@@ -28,7 +28,7 @@ const (
 )
 
 // errUnsettled says that nothing tells yet what the rows include.
-var errUnsettled = fmt.Errorf("%w: the server does not tell yet what is visible, as a file of its log has just begun", cdc.ErrDisconnected)
+var errUnsettled = fmt.Errorf("%w: what is visible now is not certain yet", cdc.ErrDisconnected)
 
 // calm is where the stream was when it had read all that it had received.
 type calm struct {
