@@ -433,3 +433,27 @@ func TestTooManyRequests(t *testing.T) {
 		}
 	}
 }
+
+func TestReadingsRefused(t *testing.T) {
+	f := &fake{}
+	socket, _ := start(t, f, Options{})
+	c := Dial(socket, "")
+	defer c.Close()
+	q := pipeline.ReadRequest{Source: "dispatch", Table: cdc.Table{Name: "loads"}, By: "ann"}
+	for _, x := range []struct {
+		q      pipeline.ReadRequest
+		err    error
+		status int
+	}{
+		{q, &pipeline.ReadingError{Reason: "being read already", Hint: "Wait"}, http.StatusConflict},
+		{q, &pipeline.ReadingError{Reason: "no such table", Hint: "Look", Absent: true}, http.StatusNotFound},
+		{pipeline.ReadRequest{Source: "dispatch", By: "ann"}, nil, http.StatusBadRequest},
+	} {
+		f.err = x.err
+		_, err := c.Read(context.Background(), x.q)
+		var e *Error
+		if !errors.As(err, &e) || e.Status != x.status || e.Hint == "" {
+			t.Errorf("%v: %v", x.err, err)
+		}
+	}
+}
