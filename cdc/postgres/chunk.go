@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pglogrepl"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"waybill/cdc"
 )
-
-var _ cdc.TableReader = (*Source)(nil)
 
 const (
 	chunkSize  = 2 << 20         // so many bytes a chunk is meant to have
@@ -91,18 +87,17 @@ func (c *chunk) finish(ctx context.Context, err error) error {
 
 // chunk is one reading of a part of a table, in a transaction of its own.
 type chunk struct {
-	source   *Source
-	reader   *reader
-	request  cdc.ChunkRequest // its table has a schema
-	view     string
-	high     pglogrepl.LSN
-	at       time.Time // the source's clock
-	relation *relation
-	schema   *cdc.Schema
-	scan     *scan
-	rows     int
-	after    cursor
-	end      bool
+	source  *Source
+	reader  *reader
+	request cdc.ChunkRequest // its table has a schema
+	view    string
+	high    pglogrepl.LSN
+	at      time.Time // the source's clock
+	shape
+	scan  *scan
+	rows  int
+	after cursor
+	end   bool
 }
 
 // The lock comes first: from then on the table keeps its columns and files, so what the snapshot sees of it is whole, and what
@@ -113,7 +108,14 @@ SELECT %s::text, pg_current_wal_insert_lsn()::text, (extract(epoch FROM clock_ti
   SELECT n.xmin::text FROM (
     SELECT p.xmin FROM pg_publication p WHERE p.pubname = %s
     UNION ALL SELECT r.xmin FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
-    WHERE p.pubname = %[4]s AND r.prrelid = %s::regclass) n ORDER BY age(n.xmin) LIMIT 1)`
+    WHERE p.pubname = %[4]s AND r.prrelid = %[5]s::regclass) n ORDER BY age(n.xmin) LIMIT 1), (
+  SELECT md5(string_agg(x, ' ' ORDER BY x)) FROM (
+    SELECT 'class ' || c.oid || ':' || c.xmin FROM pg_class c WHERE c.oid = %[5]s::regclass
+    UNION ALL SELECT 'column ' || a.attnum || ':' || a.xmin || ':' || t.xmin FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = %[5]s::regclass
+    UNION ALL SELECT 'index ' || i.indexrelid || ':' || i.xmin FROM pg_index i WHERE i.indrelid = %[5]s::regclass
+    UNION ALL SELECT 'label ' || e.oid || ':' || e.xmin FROM pg_enum e WHERE e.enumtypid IN (
+      SELECT unnest(ARRAY[t.oid, t.typbasetype]) FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = %[5]s::regclass)) d(x))`
 
 // errUnsettled says that the stream may lack what a running transaction did to the table.
 var errUnsettled = errors.New("transactions that are older than the table's publication are still running, and the stream would " +
@@ -153,7 +155,7 @@ func (c *chunk) begin(ctx context.Context) error {
 	if !settled {
 		return errUnsettled
 	}
-	return c.lookUp(ctx)
+	return c.lookUp(ctx, string(row[4]))
 }
 
 // recordEnd turns an insert position into one that a record's end can have: behind a page's end it has skipped the next
@@ -187,18 +189,27 @@ func settledIn(text string, since []byte) (bool, error) {
 	return published <= v.xmin || published >= v.xmax, nil
 }
 
-func (c *chunk) lookUp(ctx context.Context) error {
+// lookUp finds out how to read the table. What is known of it serves until its print is another.
+func (c *chunk) lookUp(ctx context.Context, print string) (err error) {
 	s, t := c.source, c.request.Table
-	r, err := lookUp(ctx, c.reader.conn, t)
-	if err != nil {
-		return err
+	known := s.learnt.about(t).shape
+	if known.print != print {
+		known = shape{print: print}
+		if known.relation, err = lookUp(ctx, c.reader.conn, t); err != nil {
+			return err
+		}
+		if r := known.relation; r == nil || !r.publishable() {
+			return &cdc.TableError{Source: s.cfg.Name, Table: t, Err: errors.New("it is not a table with rows in the log"),
+				Hint: "waybill check says what it is."}
+		}
+		known.schema = known.relation.schema(s.cfg.Name, s.choices[t].keep)
+		if known.key, err = readKey(ctx, c.reader.conn, known.relation.oid); err != nil {
+			return err
+		}
+		s.learnt.learn(t, func(k *knowledge) { k.shape = known })
 	}
-	if r == nil || !r.publishable() {
-		return &cdc.TableError{Source: s.cfg.Name, Table: t, Err: errors.New("it is not a table with rows in the log"),
-			Hint: "waybill check says what it is."}
-	}
-	c.relation, c.schema = r, r.schema(s.cfg.Name, s.choices[t].keep)
-	if c.scan, err = c.keyScan(ctx); err == nil && c.scan == nil {
+	c.shape = known
+	if c.scan = c.keyScan(); c.scan == nil {
 		c.scan, err = c.placeScan(ctx)
 	}
 	return err
@@ -231,7 +242,8 @@ func (c *chunk) read(ctx context.Context) error {
 		c.after = n.behind(n.last)
 	}
 	if c.rows > 0 || n.blocks {
-		c.source.widths.set(c.request.Table, float64(enc.Len())/n.units(c.rows, c.after))
+		width := float64(enc.Len()) / n.units(c.rows, c.after)
+		c.source.learnt.learn(c.request.Table, func(k *knowledge) { k.width = max(width, 1) })
 	}
 	return nil
 }
@@ -269,63 +281,4 @@ func (c *chunk) result() cdc.ChunkRead {
 		b.Schemas = []*cdc.Schema{c.schema}
 	}
 	return cdc.ChunkRead{Batch: b, High: here.position()}
-}
-
-// readError tells a table that cannot be read from a server that cannot be read at the moment.
-func (s *Source) readError(r cdc.ChunkRequest, err error) error {
-	var (
-		table   *cdc.TableError
-		refused *pgconn.PgError
-	)
-	if errors.As(err, &table) || errors.Is(err, cdc.ErrDisconnected) {
-		return err
-	}
-	if !errors.As(err, &refused) {
-		return s.disconnected(fmt.Errorf("reading table %s: %w", r.Table, err))
-	}
-	hint := "Correct what the server says, then read the table again."
-	switch code := refused.Code; {
-	case code == "57014":
-		hint = fmt.Sprintf("A part of the table could not be read in %s; a filter needs an index that serves it.", readTimeout)
-	case code == "55P03", strings.Contains(" 08 40 53 57 58 ", " "+code[:2]+" "):
-		// locked; or connection, conflict, resources, operator, system: they pass
-		return s.disconnected(fmt.Errorf("reading table %s: %w", r.Table, err))
-	case code == "42501":
-		hint = fmt.Sprintf("Run: GRANT SELECT ON %s TO %s;", tableName(r.Table), identifier(s.cfg.User))
-	case code == "42P01", code == "3F000":
-		hint = "Correct the name in the mapping, or create the table."
-	case r.Where != "":
-		hint = fmt.Sprintf("The filter was: %s", r.Where)
-	}
-	return &cdc.TableError{Source: s.cfg.Name, Table: r.Table, Err: err, Hint: hint}
-}
-
-// Estimate implements cdc.TableReader. Of a partitioned table it is the sum of the partitions.
-func (s *Source) Estimate(ctx context.Context, t cdc.Table) (int64, error) {
-	t = s.named(t)
-	reader, err := s.readers.take(ctx)
-	if err != nil {
-		return -1, err
-	}
-	defer s.readers.give(reader)
-	var rows int64
-	if err := reader.conn.QueryRow(ctx, estimateSQL, tableName(t)).Scan(&rows); err != nil {
-		return -1, s.readError(cdc.ChunkRequest{Table: t}, err)
-	}
-	return rows, nil
-}
-
-// Before PostgreSQL 14 a table that was never analysed has 0 rows on 0 pages, since then -1.
-const estimateSQL = `SELECT CASE WHEN coalesce(bool_or((c.reltuples < 0 OR c.reltuples = 0 AND c.relpages = 0) AND pg_relation_size(c.oid) > 0), true)
-  THEN -1 ELSE sum(greatest(c.reltuples, 0))::bigint END
-FROM pg_class c WHERE c.relkind = 'r' AND (c.oid = $1::regclass OR c.oid IN (SELECT relid FROM pg_partition_tree($1::regclass)))`
-
-// Covers implements cdc.TableReader.
-func (s *Source) Covers(at, high cdc.Position) bool {
-	a, err := parsePosition(at)
-	if err != nil {
-		return false
-	}
-	h, err := parsePosition(high)
-	return err == nil && a.identity() == h.identity() && a.lsn >= h.lsn
 }

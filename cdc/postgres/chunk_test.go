@@ -204,6 +204,36 @@ func TestChunkCursor(t *testing.T) {
 	}
 }
 
+// TestChunkAfterDDL changes the table between two chunks: each has the shape of its own time.
+func TestChunkAfterDDL(t *testing.T) {
+	p := cdctest.StartPostgres(t)
+	p.Exec(t, `CREATE TYPE state AS ENUM ('new'); CREATE DOMAIN mood AS state; CREATE TABLE loads (id int PRIMARY KEY, n int, s state, m mood, note text); INSERT INTO loads VALUES (1, 1, 'new', 'new', 'a')`)
+	f := reading(t, p, "ddl", selection("loads", "n", "s", "m", "note", "more"))
+	shape := func() (out string) {
+		t.Helper()
+		f.chunks("loads", "", 0)
+		row := f.take()[0]
+		for i, c := range row.schema.Columns {
+			out += fmt.Sprintf("%s %s%v=%s ", c.Name, c.Type, c.Labels, row.new[i])
+		}
+		return strings.TrimSpace(out)
+	}
+	for _, c := range []struct{ sql, want string }{
+		{`SELECT 1`, `id integer[]="1" n integer[]="1" s state[new]="new" m state[new]="new" note text[]="a"`},
+		{`ALTER TABLE loads ALTER n TYPE numeric(6,2)`, `id integer[]="1" n numeric(6,2)[]="1.00" s state[new]="new" m state[new]="new" note text[]="a"`},
+		{`ALTER TYPE state ADD VALUE 'old'`, `id integer[]="1" n numeric(6,2)[]="1.00" s state[new old]="new" m state[new old]="new" note text[]="a"`},
+		{`ALTER TABLE loads RENAME note TO more`, `id integer[]="1" n numeric(6,2)[]="1.00" s state[new old]="new" m state[new old]="new" more text[]="a"`},
+		{`ALTER TABLE loads DROP m, ADD note text DEFAULT 'b'`, `id integer[]="1" n numeric(6,2)[]="1.00" s state[new old]="new" more text[]="a" note text[]="b"`},
+		{`DROP TABLE loads; CREATE TABLE loads (id int, n int); INSERT INTO loads VALUES (5, 5)`, `n integer[]="5"`},
+		{`ALTER TABLE loads ADD PRIMARY KEY (id)`, `id integer[]="5" n integer[]="5"`},
+	} {
+		p.Exec(t, c.sql)
+		if got := shape(); got != c.want {
+			t.Errorf("after %s:\n got %s\nwant %s", c.sql, got, c.want)
+		}
+	}
+}
+
 // TestChunkRefusals has a fault of one table told from a fault of the server.
 func TestChunkRefusals(t *testing.T) {
 	p := cdctest.StartPostgres(t)

@@ -1,14 +1,17 @@
 package postgres
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"waybill/cdc"
 )
@@ -130,6 +133,9 @@ func (p *readers) connect(ctx context.Context, round int) (*reader, error) {
 		"jit":                                 "off",
 	} {
 		cfg.RuntimeParams[name] = value
+	}
+	cfg.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend { // fewer reads of the socket
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, 64<<10), w)
 	}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {

@@ -6,11 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/jackc/pgx/v5"
-
-	"waybill/cdc"
 )
 
 // scan is the statement that finds the next rows of a table, and what its rows say about the place reached.
@@ -57,19 +54,19 @@ func readKey(ctx context.Context, conn *pgx.Conn, oid uint32) (key []keyColumn, 
 
 // keyScan goes on behind the row whose key the cursor names. It is nil for a table without a primary key, and when a column
 // of the key is masked: a cursor is stored (Invariant 12).
-func (c *chunk) keyScan(ctx context.Context) (*scan, error) {
-	key, err := readKey(ctx, c.reader.conn, c.relation.oid)
-	if err != nil || len(key) == 0 {
-		return nil, err
+func (c *chunk) keyScan() *scan {
+	key := c.key
+	if len(key) == 0 {
+		return nil
 	}
 	columns := c.columns()
-	n := &scan{limit: c.limit(c.source.widths.of(c.request.Table, 2<<10)), end: true,
+	n := &scan{limit: c.limit(c.width(2 << 10)), end: true,
 		units: func(rows int, _ cursor) float64 { return float64(rows) }}
 	var shape, names, params []string
 	at := make([]int, len(key))
 	for i, k := range key {
 		if c.source.choices[c.request.Table].masked[k.name] {
-			return nil, nil
+			return nil
 		}
 		name := identifier(k.name)
 		if at[i] = slices.Index(columns, name); at[i] < 0 {
@@ -88,7 +85,7 @@ func (c *chunk) keyScan(ctx context.Context) (*scan, error) {
 	n.sql = c.sql(columns, where, names, n.limit)
 	n.at, n.last = at, make([][]byte, len(at))
 	n.behind = func(values [][]byte) cursor { return keyCursor(shape, values) }
-	return n, nil
+	return n
 }
 
 // A row's place is the block and item in its file, and of a partitioned table the partition: all partitions are read side by
@@ -115,7 +112,7 @@ func (c *chunk) placeScan(ctx context.Context) (*scan, error) {
 		from, block = cursor{File: *file, TID: "(0,0)", Leaf: "0"}, 0
 	}
 	blocks := size / int64(c.reader.block)
-	share := c.source.widths.of(c.request.Table, float64(c.reader.block)) * float64(files)
+	share := c.width(float64(c.reader.block)) * float64(files)
 	to := min(block+int64(min(max(1, chunkSize/max(share, 1)), spanMax)), max(blocks, block))
 	n := &scan{limit: c.limit(1), end: to >= blocks, rest: cursor{File: *file, TID: fmt.Sprintf("(%d,0)", to), Leaf: "0"},
 		types: []uint32{27, 27, 26}} // tid, tid, oid
@@ -168,6 +165,14 @@ func (c *chunk) columns() []string {
 	return columns
 }
 
+// width is what is known of the width of a row or block of the table.
+func (c *chunk) width(unknown float64) float64 {
+	if w := c.source.learnt.about(c.request.Table).width; w > 0 {
+		return w
+	}
+	return unknown
+}
+
 // limit is how many rows of a width make a chunk, no more than were asked for.
 func (c *chunk) limit(width float64) int {
 	n := max(1, int(chunkSize/max(width, 1)))
@@ -191,29 +196,4 @@ func (c *chunk) sql(columns, where, order []string, limit int) string {
 	}
 	return fmt.Sprintf("SELECT %s FROM %s%s%s ORDER BY %s LIMIT %d", strings.Join(columns, ", "), only, tableName(c.relation.table),
 		condition, strings.Join(order, ", "), limit)
-}
-
-// widths are the bytes that a row of each table has had lately, or a block of a table without a key. They let a chunk ask for as
-// many rows as it can take. Any goroutine may use them.
-type widths struct {
-	mu sync.Mutex
-	by map[cdc.Table]float64
-}
-
-func (w *widths) of(t cdc.Table, unknown float64) float64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if known, ok := w.by[t]; ok {
-		return known
-	}
-	return unknown
-}
-
-func (w *widths) set(t cdc.Table, width float64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.by == nil {
-		w.by = map[cdc.Table]float64{}
-	}
-	w.by[t] = width
 }

@@ -31,7 +31,7 @@ type Source struct {
 	snapshot *snapshot // while a first snapshot is read
 	session  *session  // while streaming
 	readers  readers   // of chunks
-	widths   widths    // of their rows
+	learnt   learnt    // about the tables, by reading them
 	resume   place     // where the stream begins once it is needed
 	made     string    // consistent point of a slot that this process made and whose position is not confirmed yet
 
