@@ -45,7 +45,7 @@ func (s *Source) ReadChunk(ctx context.Context, r cdc.ChunkRequest) (cdc.ChunkRe
 		if ctx.Err() != nil {
 			return cdc.ChunkRead{}, ctx.Err()
 		}
-		if !errors.Is(err, errUnsettled) || time.Now().After(deadline) {
+		if !errors.Is(err, errUnsettled) && !errors.As(err, new(*unseenError)) || time.Now().After(deadline) {
 			return cdc.ChunkRead{}, s.readError(r, err)
 		}
 	}
@@ -148,6 +148,9 @@ func (c *chunk) begin(ctx context.Context) error {
 		return fmt.Errorf("reading the server's clock: %w", err)
 	}
 	c.at = time.UnixMicro(micros).UTC()
+	if xid, err := c.source.streamed.unseen(c.view); err != nil || xid != 0 {
+		return errors.Join(err, &unseenError{xid})
+	}
 	settled, err := settledIn(c.view, row[3])
 	if err != nil {
 		return err

@@ -108,8 +108,7 @@ func (n *session) begin(ctx context.Context) error {
 	cfg := &n.source.cfg
 	stop := context.AfterFunc(ctx, func() { n.wire.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	err := n.wire.query(fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL %s (proto_version '1', publication_names %s)",
-		cfg.Slot, n.start.lsn, literal(identifier(cfg.Publication))))
+	err := n.wire.query(fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL %s (%s)", cfg.Slot, n.start.lsn, n.source.options()))
 	if err != nil {
 		return n.source.disconnected(err)
 	}
@@ -247,6 +246,7 @@ func (n *session) framed(did step) (cdc.Batch, bool, error) {
 	switch did {
 	case stepCommit:
 		n.received = n.stream.end
+		n.source.streamed.add(n.stream.xid)
 		if !n.stream.framed {
 			return cdc.Batch{}, false, nil
 		}

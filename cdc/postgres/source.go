@@ -40,6 +40,7 @@ type Source struct {
 	wake      chan struct{} // something was confirmed, or the server wants to hear from us
 	nudges    chan struct{} // a watermark is wanted soon
 	guard     guard
+	streamed  streamed
 
 	mu        sync.Mutex
 	identity  string // of the server that we are connected to
