@@ -167,11 +167,17 @@ func (r *reader) see(ctx context.Context, base *position, calm *calm) (position,
 	if err != nil || r.cfg.Flavor != MariaDB {
 		return at, err
 	}
-	ok, err := r.settled(ctx, &at, calm)
-	if err == nil && !ok {
-		err = errUnsettled
+	if here := (place{server: at.server, file: fileNumber(at.file), pos: at.pos}); here != r.sure {
+		ok, err := r.settled(ctx, &at, calm)
+		if err == nil && !ok {
+			err = errUnsettled
+		}
+		if err != nil {
+			return at, err
+		}
+		r.sure = here
 	}
-	return at, err
+	return at, nil
 }
 
 // transactional reports whether a snapshot sees the engine's tables.

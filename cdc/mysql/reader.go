@@ -34,6 +34,7 @@ type reader struct {
 	data   *conn
 	wire   *wire // of data
 	known  map[cdc.Table]*described
+	sure   place       // the last place that was believed: an idle server's stays the same
 	turn   *sync.Mutex // held while a snapshot's place is asked for: see snapshotStatus
 	spent  bool        // rows are left on data: not to be used again
 	timer  *time.Timer
