@@ -74,6 +74,8 @@ func newCollector(p *Pipeline) *collector {
 	add("source_lag_seconds", "Age of the source's watermark: all that was committed before it is captured.", "source")
 	add("source_up", "1 while the source is streaming or reading its snapshot.", "source")
 	add("source_changes_total", "Row changes captured since start.", "source")
+	add("reading_rows", "Rows of a table that its reading under way has brought so far.", "source", "table")
+	add("reading_rows_estimate", "Rows of a table that is being read, by the server's statistics; -1 when unknown.", "source", "table")
 	add("lane_waiting", "Deliveries behind a gate or an earlier one of their order key.", "lane", "sink")
 	add("lane_ready", "Deliveries that may be sent now.", "lane", "sink")
 	add("lane_in_flight", "Deliveries being sent.", "lane", "sink")
@@ -111,6 +113,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge("source_lag_bytes", float64(s.LagBytes), s.Name)
 		gauge("source_lag_seconds", s.LagSeconds, s.Name)
 		ch <- prometheus.MustNewConstMetric(c.descs["source_changes_total"], prometheus.CounterValue, float64(s.Changes), s.Name)
+		for _, r := range s.Readings {
+			if r.State == ReadingPending || r.State == ReadingPaused {
+				gauge("reading_rows", float64(r.Rows), s.Name, r.Table)
+				gauge("reading_rows_estimate", float64(r.Estimate), s.Name, r.Table)
+			}
+		}
 	}
 	for _, l := range st.Lanes {
 		gauge("lane_waiting", float64(l.Waiting), l.Lane, l.Sink)

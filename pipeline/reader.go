@@ -276,6 +276,7 @@ func (r *reader) journalled(b *cdc.Batch) {
 	p.after, p.number, p.end = b.Chunk.After, b.Chunk.Number, b.Chunk.End
 	p.rows += int64(b.Changes)
 	p.read += int64(b.Changes)
+	p.err = ""
 	close(r.landing)
 	r.landing = make(chan struct{})
 	r.mu.Unlock()

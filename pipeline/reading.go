@@ -147,6 +147,9 @@ func (p *projector) beginReading(s *state, source string, t cdc.Table, r reading
 		return err
 	}
 	r.ID, r.Source, r.Table, r.First, r.State = id, source, t, !seen, ReadingPending
+	if r.First {
+		r.Where = "" // what it leaves out would pass for read
+	}
 	return p.saveReading(s, table, &r)
 }
 

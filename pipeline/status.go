@@ -31,6 +31,11 @@ func (p *Pipeline) status(money bool) (Status, error) {
 			st.Ready = false
 			st.Problems = append(st.Problems, strings.TrimSpace(fmt.Sprintf("source %s is %s: %s", s.Name, s.State, s.Error)))
 		}
+		for _, r := range s.Readings {
+			if r.State == ReadingFailed {
+				st.Problems = append(st.Problems, fmt.Sprintf("table %s of %s cannot be read: %s", r.Table, s.Name, clip(r.Error, 300)))
+			}
+		}
 		st.Sources = append(st.Sources, s)
 	}
 	if stats.NearFloor {

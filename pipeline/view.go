@@ -272,6 +272,8 @@ func (notFound) Error() string { return "not found" }
 //	Replay(ctx, ReplayRequest) (Preview, error)
 //	PreviewReset(ctx, ResetRequest) (Preview, error)
 //	Reset(ctx, ResetRequest) (Preview, error)
+//	PreviewRead(ctx, ReadRequest) (ReadPlan, error)
+//	Read(ctx, ReadRequest) (ReadingStatus, error)                          // PauseReading and ResumeReading likewise
 //	Checkpoint(ctx) (CheckpointView, error)
 //	Audit(ctx, limit int) ([]AuditLine, error)
 var _ context.Context

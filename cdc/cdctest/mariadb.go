@@ -115,6 +115,7 @@ func (m *MariaDB) install() error {
 	cmd := exec.Command("mariadb-install-db", "--no-defaults", "--datadir="+filepath.Join(m.Dir, "data"), "--tmpdir="+m.Dir,
 		"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
 	cmd.Dir = m.Dir
+	cmd.Env = append(os.Environ(), "TMPDIR="+m.Dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("running mariadb-install-db: %w\n%s", err, out)
@@ -140,6 +141,7 @@ func (m *MariaDB) start() error {
 	}
 	m.cmd = exec.Command("mariadbd", args...)
 	m.cmd.Dir, m.cmd.Stdout, m.cmd.Stderr = m.Dir, log, log
+	m.cmd.Env = append(os.Environ(), "TMPDIR="+m.Dir) // a server that starts deletes the files of others in a shared one
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
 	if err := m.cmd.Start(); err != nil {
 		return fmt.Errorf("starting mariadbd: %w", err)

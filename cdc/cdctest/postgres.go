@@ -35,21 +35,32 @@ type Postgres struct {
 
 // PostgresOptions changes what NewPostgres starts.
 type PostgresOptions struct {
-	Port int      // 0: a free one
-	Args []string // settings, such as "max_slot_wal_keep_size=64MB"; a later one wins
+	Version string   // major version; empty: the one in PATH, or Debian's newest
+	Port    int      // 0: a free one
+	Args    []string // settings, such as "max_slot_wal_keep_size=64MB"; a later one wins
 	// Safe leaves fsync on. Tests and benchmarks do without: a killed server loses nothing that the kernel has.
 	Safe bool
 }
 
 // StartPostgres starts a server for a test and stops it afterwards. When the test fails the end of the server's log is printed.
+// $WAYBILL_POSTGRES chooses its version, by the first that it names.
 func StartPostgres(tb testing.TB, args ...string) *Postgres {
+	tb.Helper()
+	opts := PostgresOptions{Args: args}
+	if wanted := wantedPostgres(); len(wanted) > 0 {
+		opts.Version = wanted[0]
+	}
+	return startPostgres(tb, opts)
+}
+
+func startPostgres(tb testing.TB, opts PostgresOptions) *Postgres {
 	tb.Helper()
 	// Not tb.TempDir: the user postgres may not enter the directories that it makes.
 	dir, err := os.MkdirTemp("", "waybill-postgres-")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p, err := NewPostgres(dir, PostgresOptions{Args: args})
+	p, err := NewPostgres(dir, opts)
 	if err != nil {
 		os.RemoveAll(dir)
 		tb.Fatalf("starting PostgreSQL: %v", err)
@@ -68,7 +79,7 @@ func StartPostgres(tb testing.TB, args ...string) *Postgres {
 // NewPostgres makes a data directory under dir, which it opens for the user postgres, and starts a server on it; if dir
 // holds one already, that is started. The caller ends it with Stop or Kill and removes dir.
 func NewPostgres(dir string, opts PostgresOptions) (*Postgres, error) {
-	bin, err := postgresBin()
+	bin, err := postgresBin(opts.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -113,18 +124,6 @@ func (p *Postgres) configure(settings []string) {
 	for _, s := range settings {
 		p.args = append(p.args, "-c", s)
 	}
-}
-
-// postgresBin finds the newest server that is installed.
-func postgresBin() (string, error) {
-	if path, err := exec.LookPath("postgres"); err == nil {
-		return filepath.Dir(path), nil
-	}
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	if err != nil || len(found) == 0 {
-		return "", fmt.Errorf("no PostgreSQL server in PATH or /usr/lib/postgresql (apt-get install postgresql)")
-	}
-	return filepath.Dir(found[len(found)-1]), nil
 }
 
 // install copies a data directory from a template that the first caller on this machine makes.

@@ -44,34 +44,23 @@ func (s *session) resolve(ctx context.Context, e *event) (*plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the table map of %s: %w", table, err)
 	}
-	info, err := s.describe(ctx, table)
+	d, info, certain, err := s.definition(ctx, table)
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.resolver.plan(m, e.body, info, int64(e.timestamp), sel)
+	p, err := s.resolver.plan(m, e.body, known{info, certain, d.fresh, d.why}, int64(e.timestamp), sel)
 	if err != nil {
 		return nil, err
 	}
 	if p.schema.Fault != "" {
+		if certain {
+			s.history.unknown(table, p.schema.Fault) // until information_schema and the log agree
+		}
 		s.log.Warn("rows are kept but held: their columns are not known for certain", "source", s.cfg.Name, "table", table.String(), "reason", p.schema.Fault)
+	} else if d.held != "" {
+		p.schema.Fault = d.held
 	}
 	return p, nil
-}
-
-// describe reads a table's definition once, until a DDL statement comes by.
-func (s *session) describe(ctx context.Context, table cdc.Table) (*tableInfo, error) {
-	if info, ok := s.catalog[table]; ok {
-		return info, nil
-	}
-	if _, err := s.ask(ctx); err != nil { // the connection may have been idle for too long
-		return nil, err
-	}
-	info, err := s.side.describe(ctx, table, s.cfg.Flavor == MariaDB)
-	if err != nil {
-		return nil, fmt.Errorf("describing %s: %w", table, err)
-	}
-	s.catalog[table] = info
-	return info, nil
 }
 
 func (s *session) planOf(e *event) (*plan, error) {
@@ -122,7 +111,8 @@ func (s *session) overflow() {
 
 func (s *session) beginTx() {
 	if !s.group.begun {
-		s.enc.Begin(cdc.Tx{Commit: s.group.commit, CommitAt: s.group.at})
+		at := place{s.resume.opening, s.resume.server, fileNumber(s.place.file), s.group.inside}
+		s.enc.Begin(cdc.Tx{Commit: s.group.commit, XID: at.String(), CommitAt: s.group.at})
 		s.group.begun = true
 	}
 }

@@ -15,6 +15,7 @@ type tableInfo struct {
 	engine  string
 	form    string // BASE TABLE, SYSTEM VERSIONED, VIEW
 	created int64  // seconds since 1970 of the last CREATE or ALTER; 0 when the server does not say
+	charset string // the default of its columns
 	columns []columnInfo
 }
 
@@ -37,17 +38,17 @@ func (t *tableInfo) column(name string) *columnInfo {
 // describe reads a table's definition; nil when there is none that the user may see.
 func (c *conn) describe(ctx context.Context, table cdc.Table, mariadb bool) (*tableInfo, error) {
 	where := " WHERE TABLE_SCHEMA=" + quote(table.Schema) + " AND TABLE_NAME=" + quote(table.Name)
-	head, err := c.query(ctx, "SELECT IFNULL(ENGINE,''), TABLE_TYPE, IFNULL(UNIX_TIMESTAMP(CREATE_TIME),0) FROM information_schema.TABLES"+where)
+	head, err := c.query(ctx, "SELECT IFNULL(ENGINE,''), TABLE_TYPE, IFNULL(UNIX_TIMESTAMP(CREATE_TIME),0), IFNULL(TABLE_COLLATION,'') FROM information_schema.TABLES"+where)
 	if err != nil || len(head) == 0 {
 		return nil, err
 	}
 	t := &tableInfo{table: table, engine: head[0][0], form: head[0][1]}
+	t.charset, _, _ = strings.Cut(head[0][3], "_")
 	if t.created, err = strconv.ParseInt(head[0][2], 10, 64); err != nil {
 		return nil, fmt.Errorf("reading the creation time of %s: %w", table, err)
 	}
-	columns, err := c.query(ctx, `SELECT COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, IFNULL(CHARACTER_SET_NAME,''), IFNULL(COLLATION_NAME,''),
-		IS_NULLABLE, COLUMN_KEY, IFNULL(CHARACTER_OCTET_LENGTH,0), IFNULL(NUMERIC_PRECISION,0), IFNULL(NUMERIC_SCALE,0),
-		IFNULL(DATETIME_PRECISION,0) FROM information_schema.COLUMNS`+where+" ORDER BY ORDINAL_POSITION")
+	columns, err := c.query(ctx, `SELECT COLUMN_NAME, COLUMN_TYPE, IFNULL(CHARACTER_SET_NAME,''), IS_NULLABLE, COLUMN_KEY, IFNULL(COLLATION_NAME,'')
+		FROM information_schema.COLUMNS`+where+" ORDER BY ORDINAL_POSITION")
 	if err != nil {
 		return nil, err
 	}
@@ -55,18 +56,13 @@ func (c *conn) describe(ctx context.Context, table cdc.Table, mariadb bool) (*ta
 	if err != nil {
 		return nil, err
 	}
+	flavor := map[bool]string{true: MariaDB, false: MySQL}[mariadb]
 	for _, r := range columns {
-		octets, _ := strconv.ParseInt(r[7], 10, 64) // numbers that the server made
-		precision, _ := strconv.Atoi(r[8])
-		scale, _ := strconv.Atoi(r[9])
-		fraction, _ := strconv.Atoi(r[10])
-		column := columnInfo{name: r[0], text: r[1], data: strings.ToLower(r[2]), charset: r[3], collation: r[4],
-			nullable: r[5] == "YES", key: r[6] == "PRI", octets: int(octets), precision: precision, scale: scale, fraction: fraction,
-			unsigned: strings.Contains(r[1], "unsigned"), zipped: strings.Contains(r[1], "COMPRESSED"),
-			json: json[r[0]] && strings.EqualFold(r[2], "longtext")}
-		if column.data == "enum" || column.data == "set" {
-			column.labels = labelsOf(r[1])
+		column := columnInfo{name: r[0], text: r[1], charset: r[2], collation: r[5], nullable: r[3] == "YES", key: r[4] == "PRI"}
+		if err := typed(&column, flavor); err != nil { // a type that no release before ours knew: not supported
+			column = columnInfo{name: r[0], text: r[1], nullable: column.nullable, key: column.key}
 		}
+		column.json = json[r[0]] && column.data == "longtext"
 		t.columns = append(t.columns, column)
 	}
 	return t, nil
@@ -84,27 +80,12 @@ func (c *conn) jsonColumns(ctx context.Context, table cdc.Table, mariadb bool) (
 		return nil, err
 	}
 	for _, row := range checks {
-		t := &tokens{rest: row[0]}
-		if strings.EqualFold(t.next(), "json_valid") && t.next() == "(" {
-			name := t.next()
-			if t.next() == ")" && t.next() == "" {
-				out[name] = true
-			}
+		t := lexed(row[0], MariaDB, 0)
+		if t != nil && t.phrase("json_valid", "(") && t.ahead(1).is(")") && t.ahead(2).kind == tokenEnd {
+			out[t.peek().text] = true
 		}
 	}
 	return out, nil
-}
-
-// labelsOf reads the labels of enum('a','b').
-func labelsOf(columnType string) []string {
-	_, rest, _ := strings.Cut(columnType, "(")
-	var out []string
-	for strings.HasPrefix(rest, "'") {
-		t := &tokens{rest: rest}
-		out = append(out, t.quoted("'"))
-		rest = strings.TrimPrefix(t.rest, ",")
-	}
-	return out
 }
 
 var kinds = map[string]cdc.Kind{
@@ -113,7 +94,8 @@ var kinds = map[string]cdc.Kind{
 	"char": cdc.KindText, "varchar": cdc.KindText, "tinytext": cdc.KindText, "text": cdc.KindText, "mediumtext": cdc.KindText,
 	"longtext": cdc.KindText, "binary": cdc.KindBytes, "varbinary": cdc.KindBytes, "tinyblob": cdc.KindBytes,
 	"blob": cdc.KindBytes, "mediumblob": cdc.KindBytes, "longblob": cdc.KindBytes, "date": cdc.KindDate, "time": cdc.KindTime,
-	"datetime": cdc.KindTimestamp, "timestamp": cdc.KindInstant, "enum": cdc.KindEnum, "uuid": cdc.KindUUID,
+	"datetime": cdc.KindTimestamp, "timestamp": cdc.KindInstant, "enum": cdc.KindEnum, "set": cdc.KindArray, "bit": cdc.KindBits,
+	"uuid": cdc.KindUUID, "inet4": cdc.KindText, "inet6": cdc.KindText, "json": cdc.KindJSON,
 }
 
 // kind returns what values of the column mean. Types without an exact form are unsupported.
@@ -161,9 +143,21 @@ func (c *columnInfo) logged() (kind byte, metadata uint16, told bool) {
 	case "longtext", "longblob":
 		return kind, 4, true
 	case "enum":
-		return kind, uint16(1 + (len(c.labels) >> 8 & 1)), len(c.labels) < 512
+		return kind, uint16(1 + btoi(len(c.labels) > 255)), true
+	case "set":
+		return kind, setBytes(len(c.labels)), true
+	case "bit":
+		return kind, uint16(c.precision/8)<<8 | uint16(c.precision%8), true
 	}
 	return kind, 0, false
+}
+
+// setBytes returns the bytes that a set of so many labels takes: 1 to 4, or 8.
+func setBytes(labels int) uint16 {
+	if n := (labels + 7) / 8; n <= 4 {
+		return uint16(max(n, 1))
+	}
+	return 8
 }
 
 // captured returns the column as a schema carries it.
@@ -175,11 +169,13 @@ func (c *columnInfo) captured() cdc.Column {
 	}
 	out := cdc.Column{Name: c.name, Type: c.text, Kind: c.kind(), Key: c.key, NotNull: !c.nullable}
 	switch out.Kind {
-	case cdc.KindEnum:
+	case cdc.KindEnum, cdc.KindArray:
 		out.Labels = c.labels
 		m.charset = ""
 	case cdc.KindText, cdc.KindJSON:
-		m.meta = 0
+		if m.address = strings.HasPrefix(c.data, "inet"); !m.address {
+			m.meta = 0
+		}
 	default:
 		m.charset = ""
 	}

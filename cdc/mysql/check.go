@@ -2,14 +2,62 @@ package mysql
 
 import (
 	"context"
-	"fmt"
-	"slices"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
 
+	driver "github.com/go-mysql-org/go-mysql/mysql"
+
 	"waybill/cdc"
 )
+
+// topic is the stable name of a check; "…" stands for the thing that it looks at. CHECKS.md explains each, and a test
+// compares the two.
+type topic string
+
+// The checks, in the order of their findings.
+const (
+	aboutVersion      topic = "version"
+	aboutIdentity     topic = "server identity"
+	aboutLog          topic = "log_bin"
+	aboutFormat       topic = "binlog_format"
+	aboutImage        topic = "binlog_row_image"
+	aboutMetadata     topic = "binlog_row_metadata"
+	aboutValueOptions topic = "binlog_row_value_options"
+	aboutCompression  topic = "binlog_transaction_compression"
+	aboutTemporal     topic = "mysql56_temporal_format"
+	aboutLogSecrecy   topic = "binlog encryption"
+	aboutFilters      topic = "binlog filters"
+	aboutSync         topic = "sync_binlog"
+	aboutRetention    topic = "binlog retention"
+	aboutRunway       topic = "log runway"
+	aboutServerID     topic = "server_id"
+	aboutReplicas     topic = "server_id among replicas"
+	aboutGTID         topic = "gtid"
+	aboutStrict       topic = "gtid_strict_mode"
+	aboutPrimary      topic = "primary"
+	aboutConnections  topic = "free connections"
+	aboutReplication  topic = "grant REPLICATION SLAVE"
+	aboutMonitor      topic = "grant to see the log"
+	aboutReload       topic = "grant RELOAD"
+	aboutPrivileges   topic = "user has no more than it needs"
+	aboutEncryption   topic = "encryption"
+	aboutClock        topic = "clock"
+	aboutTimeZone     topic = "time zone"
+	aboutCharset      topic = "character set"
+	aboutNames        topic = "lower_case_table_names"
+	aboutOldest       topic = "long transactions"
+	aboutTable        topic = "table …"
+	aboutEngine       topic = "engine of …"
+	aboutKey          topic = "primary key of …"
+	aboutForeign      topic = "foreign keys of …"
+	aboutOld          topic = "old values of …"
+	aboutColumn       topic = "column …"
+)
+
+// of names the check of one thing.
+func (t topic) of(thing string) topic { return topic(strings.Replace(string(t), "…", thing, 1)) }
 
 // minRetention is how long the server should keep its log: a long weekend.
 const minRetention = 3 * 24 * time.Hour
@@ -22,38 +70,51 @@ type checker struct {
 	cfg    *Config
 	conn   *conn
 	server *serverInfo
+	user   string // as grants name it
 	list   []cdc.Finding
 }
 
-func (c *checker) ok(check, found string) {
-	c.list = append(c.list, cdc.Finding{Check: check, Level: cdc.LevelOK, Found: found})
+func (c *checker) ok(check topic, found string) {
+	c.list = append(c.list, cdc.Finding{Check: string(check), Level: cdc.LevelOK, Found: found})
 }
 
-func (c *checker) bad(level cdc.Level, check, found, want, why, fix string) {
-	c.list = append(c.list, cdc.Finding{Check: check, Level: level, Found: found, Want: want, Why: why, Fix: fix})
+func (c *checker) warn(check topic, found, want, why, fix string) {
+	c.bad(cdc.LevelWarn, check, found, want, why, fix)
 }
 
-// setting checks one global variable.
-func (c *checker) setting(level cdc.Level, name, want, why string) {
+func (c *checker) bad(level cdc.Level, check topic, found, want, why, fix string) {
+	c.list = append(c.list, cdc.Finding{Check: string(check), Level: level, Found: found, Want: want, Why: why, Fix: fix})
+}
+
+// setting checks the global variable that the topic names.
+func (c *checker) setting(level cdc.Level, check topic, want, why string) {
+	name := string(check)
 	found := c.server.variables[name]
 	if strings.EqualFold(found, want) {
-		c.ok(name, found)
+		c.ok(check, found)
 		return
 	}
 	if found == "" {
 		found = "not set"
 	}
-	c.bad(level, name, found, want, why, "SET GLOBAL "+name+" = '"+want+"'; -- and in the server's option file")
+	c.bad(level, check, found, want, why, setGlobal(name, want)+" -- and in the server's option file")
 }
 
-// check runs every check. The order is that of the list, always.
+func setGlobal(name, value string) string {
+	if _, err := strconv.Atoi(value); err != nil {
+		value = quote(value)
+	}
+	return "SET GLOBAL " + name + " = " + value + ";"
+}
+
+// check runs every check. The order is that of the topics, always.
 func (s *Source) check(ctx context.Context, conn *conn, server *serverInfo) ([]cdc.Finding, error) {
 	c := &checker{cfg: &s.cfg, conn: conn, server: server}
 	c.version()
 	c.log()
-	c.retention()
-	c.identity()
-	for _, step := range []func(context.Context) error{c.grants, c.clock} {
+	steps := []func(context.Context) error{c.filters, c.retention, s.runwayCheck(c), c.replicas, c.gtid, c.primary, c.connections,
+		c.grants, c.encryption, c.clock, c.oldest}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -66,231 +127,29 @@ func (s *Source) check(ctx context.Context, conn *conn, server *serverInfo) ([]c
 	return c.list, nil
 }
 
-func (c *checker) version() {
-	mariadb := strings.Contains(strings.ToLower(c.server.version), "mariadb")
-	switch {
-	case mariadb != (c.cfg.Flavor == MariaDB):
-		other := map[bool]string{true: MariaDB, false: MySQL}[mariadb]
-		c.bad(cdc.LevelFail, "version", c.server.version, c.cfg.Flavor, "the logs of the two differ", "set flavor: "+other)
-	case mariadb && !c.server.atLeast(10, 5):
-		c.bad(cdc.LevelWarn, "version", c.server.version, "MariaDB 10.5 or later", "older logs have no column names", "")
-	case !mariadb && !c.server.atLeast(8, 0):
-		c.bad(cdc.LevelWarn, "version", c.server.version, "MySQL 8.0 or later", "older logs have no column names", "")
-	default:
-		c.ok("version", c.server.version)
+// asked runs a statement that the user may not be allowed to run, or the server may not know: then seen is false.
+func (c *conn) asked(ctx context.Context, statement string) (out rows, seen bool, err error) {
+	out, err = c.query(ctx, statement)
+	var refused *driver.MyError
+	if errors.As(err, &refused) && !errors.Is(err, cdc.ErrDisconnected) {
+		return nil, false, nil
 	}
+	return out, err == nil, err
 }
 
-func (c *checker) log() {
-	v := c.server.variables
-	if strings.EqualFold(v["log_bin"], "ON") {
-		c.ok("log_bin", "ON")
-	} else {
-		c.bad(cdc.LevelFail, "log_bin", "OFF", "ON", "changes are read from the binary log", "log_bin = binlog -- in the server's option file, then restart the server")
+// askedNamed is asked with the columns by their names.
+func (c *conn) askedNamed(ctx context.Context, statement string) (out []map[string]string, seen bool, err error) {
+	found, names, err := c.run(ctx, statement)
+	var refused *driver.MyError
+	if errors.As(err, &refused) && !errors.Is(err, cdc.ErrDisconnected) {
+		return nil, false, nil
 	}
-	c.setting(cdc.LevelFail, "binlog_format", "ROW", "the other formats log statements, not the rows that they changed")
-	c.setting(cdc.LevelWarn, "binlog_row_image", "FULL", "otherwise old values, and columns that did not change, are absent from the log")
-	c.setting(cdc.LevelWarn, "binlog_row_metadata", "FULL", "otherwise the log has no column names, and rows written before a later ALTER TABLE are held")
-	if v["binlog_row_value_options"] != "" {
-		c.setting(cdc.LevelFail, "binlog_row_value_options", "", "an update would hold only parts of a JSON value")
-	}
-	if strings.EqualFold(v["binlog_transaction_compression"], "ON") {
-		c.setting(cdc.LevelFail, "binlog_transaction_compression", "OFF", "Waybill does not read compressed transactions")
-	}
-	if strings.EqualFold(v["mysql56_temporal_format"], "OFF") {
-		c.setting(cdc.LevelWarn, "mysql56_temporal_format", "ON", "the width of fractional seconds in the old format is not in the log")
-	}
-}
-
-func (c *checker) retention() {
-	v := c.server.variables
-	seconds, _ := strconv.ParseFloat(v["binlog_expire_logs_seconds"], 64) // absent on older servers: 0
-	days, _ := strconv.ParseFloat(v["expire_logs_days"], 64)
-	keep := time.Duration(seconds) * time.Second
-	if keep == 0 {
-		keep = time.Duration(days * float64(24*time.Hour))
-	}
-	switch {
-	case keep == 0:
-		c.ok("binlog retention", "unlimited")
-	case keep < minRetention:
-		c.bad(cdc.LevelWarn, "binlog retention", keep.String(), minRetention.String()+" or more",
-			"a longer stop of Waybill would need a new snapshot", fmt.Sprintf("SET GLOBAL binlog_expire_logs_seconds = %d;", int(7*24*time.Hour/time.Second)))
-	default:
-		c.ok("binlog retention", keep.String())
-	}
-}
-
-func (c *checker) identity() {
-	v := c.server.variables
-	switch {
-	case v["server_id"] == "" || v["server_id"] == "0":
-		c.bad(cdc.LevelFail, "server_id", "0", "a number of its own", "the server refuses replicas", "SET GLOBAL server_id = 1; -- and in the server's option file")
-	case v["server_id"] == strconv.FormatUint(uint64(c.cfg.ServerID), 10):
-		c.bad(cdc.LevelFail, "server_id", v["server_id"]+", which is ours too", "two different ids", "the server would take us for itself", "set server_id of source "+c.cfg.Name+" to another number")
-	default:
-		c.ok("server_id", v["server_id"])
-	}
-	switch {
-	case c.cfg.Flavor == MySQL && !strings.EqualFold(v["gtid_mode"], "ON"):
-		level := cdc.LevelWarn
-		if c.cfg.GTID == gtidOn {
-			level = cdc.LevelFail
+	for _, row := range found {
+		named := map[string]string{}
+		for i, name := range names {
+			named[name] = row[i]
 		}
-		c.bad(level, "gtid_mode", v["gtid_mode"], "ON", "without GTIDs Waybill cannot go on with a replica after a failover", "SET GLOBAL gtid_mode = ON; -- step by step, see the MySQL manual")
-	case c.cfg.GTID == gtidOff:
-		c.bad(cdc.LevelWarn, "gtid", "off", "auto", "without GTIDs Waybill cannot go on with a replica after a failover, nor see that a restored server wrote another history", "gtid: auto")
-	default:
-		c.ok("gtid", "domain "+v["gtid_domain_id"]+v["gtid_mode"])
+		out = append(out, named)
 	}
-}
-
-func (c *checker) grants(ctx context.Context) error {
-	list, err := c.conn.query(ctx, "SHOW GRANTS")
-	if err != nil {
-		return err
-	}
-	var global []string
-	for _, row := range list {
-		grant := strings.ToUpper(row[0])
-		if rights, _, ok := strings.Cut(grant, " ON *.* "); ok {
-			global = append(global, strings.Split(strings.TrimPrefix(rights, "GRANT "), ", ")...)
-		}
-	}
-	monitor := []string{"BINLOG MONITOR", "REPLICATION CLIENT", "SUPER"}
-	user := "CURRENT_USER()"
-	if who, err := c.conn.query(ctx, "SELECT CURRENT_USER()"); err != nil {
-		return err
-	} else if name, host, ok := strings.Cut(who.one(), "@"); ok {
-		user = quote(name) + "@" + quote(host)
-	}
-	for _, need := range []struct {
-		name, why string
-		any       []string
-	}{
-		{"REPLICATION SLAVE", "it allows reading the binary log", []string{"REPLICATION SLAVE", "REPLICATION REPLICA"}},
-		{monitor[c.monitorName()], "it allows asking where the log begins and ends", monitor},
-	} {
-		if slices.ContainsFunc(global, func(g string) bool { return g == "ALL PRIVILEGES" || slices.Contains(need.any, g) }) {
-			c.ok("grant "+need.name, "granted")
-			continue
-		}
-		c.bad(cdc.LevelFail, "grant "+need.name, "not granted", need.name+" ON *.*", need.why, "GRANT "+need.name+" ON *.* TO "+user+";")
-	}
-	if c.cfg.Flavor == MySQL && !slices.Contains(global, "RELOAD") && !slices.Contains(global, "ALL PRIVILEGES") {
-		c.bad(cdc.LevelWarn, "grant RELOAD", "not granted", "RELOAD ON *.*", "a snapshot begins with FLUSH TABLES WITH READ LOCK", "GRANT RELOAD ON *.* TO "+user+";")
-	}
-	return nil
-}
-
-// monitorName tells which of its names the right to see the log has on this server.
-func (c *checker) monitorName() int {
-	if c.cfg.Flavor == MariaDB && c.server.atLeast(10, 5) {
-		return 0
-	}
-	return 1
-}
-
-func (c *checker) clock(ctx context.Context) error {
-	asked := time.Now()
-	answer, err := c.conn.query(ctx, "SELECT UTC_TIMESTAMP(6)")
-	if err != nil {
-		return err
-	}
-	at, err := time.Parse("2006-01-02 15:04:05.999999", answer.one())
-	if err != nil {
-		return fmt.Errorf("reading the server's clock: %w", err)
-	}
-	skew := at.Sub(asked).Round(time.Millisecond)
-	if skew.Abs() > maxClockSkew {
-		c.bad(cdc.LevelWarn, "clock", skew.String()+" from ours", "less than "+maxClockSkew.String(), "lag in seconds is shown wrongly; no rule goes by our clock", "synchronise both machines by NTP")
-	} else {
-		c.ok("clock", skew.String()+" from ours")
-	}
-	zone := c.server.variables["time_zone"]
-	if zone == "SYSTEM" {
-		zone = c.server.variables["system_time_zone"]
-	}
-	c.ok("time zone", zone+" (DATETIME columns are in the applications' own; the mapping says which)")
-	return nil
-}
-
-// table checks one selected table.
-func (c *checker) table(ctx context.Context, sel *selected) error {
-	name := sel.table.String()
-	info, err := c.conn.describe(ctx, sel.table, c.cfg.Flavor == MariaDB)
-	if err != nil {
-		return err
-	}
-	if info == nil {
-		c.bad(cdc.LevelFail, "table "+name, "missing, or without SELECT for us", "a table that we may read", "the mapping reads it",
-			"GRANT SELECT ON "+tableIdent(sel.table)+" TO "+quote(c.cfg.User)+";")
-		return nil
-	}
-	if _, err := c.conn.query(ctx, "SELECT 1 FROM "+tableIdent(sel.table)+" LIMIT 0"); err != nil {
-		c.bad(cdc.LevelFail, "table "+name, err.Error(), "a table that we may read", "the snapshot reads it", "GRANT SELECT ON "+tableIdent(sel.table)+" TO "+quote(c.cfg.User)+";")
-		return nil
-	}
-	switch {
-	case info.form == "SYSTEM VERSIONED":
-		c.bad(cdc.LevelFail, "table "+name, info.form, "BASE TABLE", "the log of a versioned table has its history rows among the changes", "read a table without system versioning")
-	case info.form != "BASE TABLE":
-		c.bad(cdc.LevelFail, "table "+name, info.form, "BASE TABLE", "the log has no rows of it", "name the tables below it")
-	default:
-		c.ok("table "+name, strconv.Itoa(len(info.columns))+" columns")
-	}
-	if !strings.EqualFold(info.engine, "InnoDB") && info.form == "BASE TABLE" {
-		c.bad(cdc.LevelWarn, "engine of "+name, info.engine, "InnoDB", "a snapshot does not see such a table at one moment, and its changes cannot be rolled back", "ALTER TABLE "+tableIdent(sel.table)+" ENGINE=InnoDB;")
-	}
-	c.keys(sel, info)
-	c.columns(sel, info)
-	return nil
-}
-
-func (c *checker) keys(sel *selected, info *tableInfo) {
-	name := sel.table.String()
-	var keys, masked []string
-	for _, col := range info.columns {
-		if col.key {
-			keys = append(keys, col.name)
-			if slices.Contains(sel.masked, col.name) {
-				masked = append(masked, col.name)
-			}
-		}
-	}
-	switch {
-	case len(keys) == 0:
-		c.bad(cdc.LevelWarn, "primary key of "+name, "none", "a primary key", "rows cannot be told apart by a key", "")
-	case len(masked) > 0:
-		c.bad(cdc.LevelFail, "primary key of "+name, strings.Join(masked, ", ")+" is masked", "a key that may be read", "a row without its key belongs to nothing", "take it out of masked")
-	default:
-		c.ok("primary key of "+name, strings.Join(keys, ", "))
-	}
-}
-
-func (c *checker) columns(sel *selected, info *tableInfo) {
-	for _, name := range slices.Concat(sel.columns, sel.old) {
-		check := "column " + sel.table.String() + "." + name
-		switch {
-		case slices.Contains(sel.masked, name):
-			c.bad(cdc.LevelFail, check, "masked, and read by the mapping", "one of the two", "a masked column is never captured", "take it out of masked, or out of the mapping")
-		case info.column(name) == nil:
-			c.bad(cdc.LevelFail, check, "missing", "a column of the table", "the mapping reads it", "")
-		}
-	}
-	for i := range info.columns {
-		col := &info.columns[i]
-		captured := col.captured()
-		if !sel.keeps(&captured) {
-			continue
-		}
-		check := "column " + sel.table.String() + "." + col.name
-		switch {
-		case captured.Kind == cdc.KindUnsupported:
-			c.bad(cdc.LevelFail, check, col.text, "a type that can be carried exactly", "see cdc/mysql/TYPES.md", "leave the column out of the mapping, or give it another type")
-		case col.charset != "" && !charsetKnown(col.charset):
-			c.bad(cdc.LevelFail, check, "charset "+col.charset, "utf8mb4, utf8mb3, ascii, latin1 or another in TYPES.md", "its text cannot be carried exactly",
-				"ALTER TABLE "+tableIdent(sel.table)+" CONVERT TO CHARACTER SET utf8mb4;")
-		}
-	}
+	return out, err == nil, err
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
+	"net/netip"
+	"slices"
 	"strconv"
-	"time"
 
 	"waybill/cdc"
 )
@@ -25,10 +27,9 @@ func Codecs() cdc.Codecs {
 
 var (
 	errSize      = errors.New("the value has not the length of its type")
-	errZeroDate  = errors.New("a zero date, or one with a zero month or day, is no date and cannot be carried")
-	errDate      = errors.New("there is no such date")
-	errTimeOfDay = errors.New("the value is not a time of day: MariaDB's TIME may be negative or 24 hours and more, which cannot be carried")
-	errEnum      = errors.New("the value is no label of the enum: the server stored an invalid value as an empty one")
+	errLabel     = errors.New("the value has a number that is none of the type's labels")
+	errEmptyEnum = errors.New("the server stored an invalid value as an empty one, and the enum has an empty label too: the two look the same")
+	errAddress   = errors.New("the value is not an internet address")
 	errUUID      = errors.New("the value is not a UUID")
 	errNotFinite = errors.New("NaN and Infinity cannot be carried")
 )
@@ -57,17 +58,25 @@ func binlogText(col *cdc.Column, m *meta, raw []byte) (string, error) {
 	case cdc.KindFloat:
 		return floatBits(raw)
 	case cdc.KindText, cdc.KindJSON:
+		switch {
+		case m.kind == tJSON:
+			return jsonBinary(raw)
+		case m.address:
+			return addressText(pad(raw, int(m.meta)))
+		}
 		return text(m.charset, raw)
 	case cdc.KindBytes:
 		return string(pad(raw, m.length)), nil
+	case cdc.KindBits:
+		return bitsText(m, raw)
 	case cdc.KindUUID:
 		return uuidOf(pad(raw, 16))
-	case cdc.KindEnum:
+	case cdc.KindEnum, cdc.KindArray:
 		n, err := little(raw)
-		if err != nil || n == 0 || n > uint64(len(col.Labels)) {
-			return "", errEnum
+		if err != nil {
+			return "", err
 		}
-		return col.Labels[n-1], nil
+		return labelled(col, n)
 	case cdc.KindDate:
 		n, err := little(raw)
 		if err != nil || len(raw) != 3 {
@@ -127,6 +136,53 @@ func intText(m *meta, raw []byte) (string, error) {
 	return strconv.FormatInt(int64(v<<shift)>>shift, 10), nil
 }
 
+// labelled returns the label of an enum, or the labels of a set as a JSON array in the order of their declaration. An enum's
+// number 0 is what the server stores for an invalid value, and shows as an empty text.
+func labelled(col *cdc.Column, n uint64) (string, error) {
+	if col.Kind == cdc.KindEnum {
+		switch {
+		case n > uint64(len(col.Labels)):
+			return "", errLabel
+		case n > 0:
+			return col.Labels[n-1], nil
+		case slices.Contains(col.Labels, ""):
+			return "", errEmptyEnum
+		}
+		return "", nil
+	}
+	out := []byte{'['}
+	for i, label := range col.Labels {
+		if i < 64 && n>>i&1 == 1 {
+			if len(out) > 1 {
+				out = append(out, ',')
+			}
+			out = jsonString(out, label)
+		}
+	}
+	if bits.Len64(n) > len(col.Labels) {
+		return "", errLabel
+	}
+	return string(append(out, ']')), nil
+}
+
+// bitsText writes every bit of a BIT(n); both protocols give them in whole bytes, the highest first.
+func bitsText(m *meta, raw []byte) (string, error) {
+	n := int(m.meta>>8)*8 + int(m.meta&0xff)
+	if n < 1 || n > 64 || len(raw) != (n+7)/8 {
+		return "", errSize
+	}
+	return fmt.Sprintf("%0*b", n, big(raw)), nil
+}
+
+// addressText writes the 4 or 16 bytes of an INET4 or INET6 as RFC 5952 says.
+func addressText(raw []byte) (string, error) {
+	a, ok := netip.AddrFromSlice(raw)
+	if !ok {
+		return "", errAddress
+	}
+	return a.String(), nil
+}
+
 // floatBits gives the shortest text that reads back to the same number of the same precision.
 func floatBits(raw []byte) (string, error) {
 	switch len(raw) {
@@ -153,130 +209,6 @@ func uuidOf(raw []byte) (string, error) {
 		return "", errUUID
 	}
 	return uuidText(raw), nil
-}
-
-func dateText(year, month, day int) (string, error) {
-	if err := checkDate(year, month, day); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%04d-%02d-%02d", year, month, day), nil
-}
-
-func checkDate(year, month, day int) error {
-	if year == 0 || month == 0 || day == 0 {
-		return errZeroDate
-	}
-	d := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
-	if year > 9999 || d.Year() != year || int(d.Month()) != month || d.Day() != day {
-		return errDate
-	}
-	return nil
-}
-
-// fraction reads the digits of a second that follow a temporal value, as microseconds.
-func fraction(raw []byte, digits uint16) (int, error) {
-	if len(raw) != fractionSize(digits) {
-		return 0, errSize
-	}
-	micros := int(big(raw))
-	for range 3 - len(raw) {
-		micros *= 100
-	}
-	if micros > 999999 {
-		return 0, errDate
-	}
-	return micros, nil
-}
-
-// appendFraction writes microseconds without trailing zeros, and nothing for none.
-func appendFraction(out []byte, micros int) []byte {
-	if micros == 0 {
-		return out
-	}
-	out = fmt.Appendf(out, ".%06d", micros)
-	for out[len(out)-1] == '0' {
-		out = out[:len(out)-1]
-	}
-	return out
-}
-
-func clockText(hour, minute, second, micros int) (string, error) {
-	if hour > 23 || minute > 59 || second > 59 {
-		return "", errTimeOfDay
-	}
-	return string(appendFraction(fmt.Appendf(nil, "%02d:%02d:%02d", hour, minute, second), micros)), nil
-}
-
-func timeText(m *meta, raw []byte) (string, error) {
-	if m.kind == tTime { // before MariaDB 10.1: hhmmss as a number
-		v, err := little(raw)
-		if err != nil || len(raw) != 3 || v&0x800000 != 0 {
-			return "", errTimeOfDay
-		}
-		return clockText(int(v/10000), int(v/100%100), int(v%100), 0)
-	}
-	if len(raw) < 3 || raw[0]&0x80 == 0 { // the first bit is set when the value is not negative
-		return "", errTimeOfDay
-	}
-	v := big(raw[:3]) & 0x7fffff
-	micros, err := fraction(raw[3:], m.meta)
-	if err != nil {
-		return "", err
-	}
-	return clockText(int(v>>12), int(v>>6&63), int(v&63), micros)
-}
-
-func datetimeText(m *meta, raw []byte) (string, error) {
-	if m.kind == tDatetime { // before MariaDB 10.1: yyyymmddhhmmss as a number
-		v, err := little(raw)
-		if err != nil || len(raw) != 8 {
-			return "", errSize
-		}
-		d, t := int(v/1000000), int(v%1000000)
-		return stampText(d/10000, d/100%100, d%100, t/10000, t/100%100, t%100, 0)
-	}
-	if len(raw) < 5 {
-		return "", errSize
-	}
-	v := big(raw[:5]) &^ (1 << 39)
-	micros, err := fraction(raw[5:], m.meta)
-	if err != nil {
-		return "", err
-	}
-	months := int(v >> 22)
-	return stampText(months/13, months%13, int(v>>17&31), int(v>>12&31), int(v>>6&63), int(v&63), micros)
-}
-
-func stampText(year, month, day, hour, minute, second, micros int) (string, error) {
-	if err := checkDate(year, month, day); err != nil {
-		return "", err
-	}
-	if hour > 23 || minute > 59 || second > 59 {
-		return "", errDate
-	}
-	return string(appendFraction(fmt.Appendf(nil, "%04d-%02d-%02d %02d:%02d:%02d", year, month, day, hour, minute, second), micros)), nil
-}
-
-func instantText(m *meta, raw []byte) (string, error) {
-	var seconds uint64
-	micros := 0
-	switch {
-	case len(raw) < 4:
-		return "", errSize
-	case m.kind == tTimestamp:
-		seconds = uint64(binary.LittleEndian.Uint32(raw))
-	default:
-		seconds = big(raw[:4])
-		var err error
-		if micros, err = fraction(raw[4:], m.meta); err != nil {
-			return "", err
-		}
-	}
-	if seconds == 0 && micros == 0 {
-		return "", errZeroDate
-	}
-	t := time.Unix(int64(seconds), 0).UTC()
-	return string(append(appendFraction(t.AppendFormat(nil, "2006-01-02T15:04:05"), micros), 'Z')), nil
 }
 
 // uuidFromText checks the form and makes it lower case.

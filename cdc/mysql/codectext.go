@@ -1,8 +1,10 @@
 package mysql
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -36,32 +38,38 @@ func canonical(col *cdc.Column, m *meta, raw []byte) (string, error) {
 	case cdc.KindFloat:
 		return floatForm(m, string(raw))
 	case cdc.KindText, cdc.KindJSON:
+		switch {
+		case m.kind == tJSON:
+			return jsonText(raw)
+		case m.address:
+			return addressForm(string(raw))
+		}
 		return text(m.charset, raw)
 	case cdc.KindBytes:
 		return string(raw), nil
+	case cdc.KindBits:
+		return bitsText(m, raw)
 	case cdc.KindUUID:
 		return uuidFromText(raw)
-	case cdc.KindEnum: // asked for as its number
-		n, err := strconv.ParseUint(string(raw), 10, 32)
-		if err != nil || n == 0 || n > uint64(len(col.Labels)) {
-			return "", errEnum
-		}
-		return col.Labels[n-1], nil
-	case cdc.KindDate:
-		if len(raw) != 10 {
+	case cdc.KindEnum, cdc.KindArray: // asked for as its number
+		n, err := strconv.ParseUint(string(raw), 10, 64)
+		if err != nil {
 			return "", errForm
 		}
+		return labelled(col, n)
+	case cdc.KindDate:
 		year, month, day, err := dateForm(raw)
 		if err != nil {
 			return "", err
 		}
 		return dateText(year, month, day)
 	case cdc.KindTime:
-		hour, minute, second, micros, err := clockForm(raw)
+		clock, negative := bytes.CutPrefix(raw, []byte{'-'})
+		hour, minute, second, us, err := clockForm(clock)
 		if err != nil {
-			return "", errTimeOfDay
+			return "", err
 		}
-		return clockText(hour, minute, second, micros)
+		return clockText(negative, hour, minute, second, us)
 	case cdc.KindTimestamp:
 		return stampForm(raw)
 	case cdc.KindInstant: // in the session's zone, which is UTC
@@ -116,48 +124,11 @@ func floatForm(m *meta, s string) (string, error) {
 	return floatText(f, 64)
 }
 
-func dateForm(raw []byte) (year, month, day int, err error) {
-	if raw[4] != '-' || raw[7] != '-' {
-		return 0, 0, 0, errForm
+// addressForm brings an internet address into the one form of RFC 5952.
+func addressForm(s string) (string, error) {
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return "", errAddress
 	}
-	year, err1 := strconv.Atoi(string(raw[:4]))
-	month, err2 := strconv.Atoi(string(raw[5:7]))
-	day, err3 := strconv.Atoi(string(raw[8:10]))
-	if errors.Join(err1, err2, err3) != nil {
-		return 0, 0, 0, errForm
-	}
-	return year, month, day, nil
-}
-
-// clockForm reads hh:mm:ss with up to six digits of a fraction.
-func clockForm(raw []byte) (hour, minute, second, micros int, err error) {
-	if len(raw) < 8 || raw[2] != ':' || raw[5] != ':' || len(raw) > 15 || len(raw) > 8 && raw[8] != '.' {
-		return 0, 0, 0, 0, errForm
-	}
-	hour, err1 := strconv.Atoi(string(raw[:2]))
-	minute, err2 := strconv.Atoi(string(raw[3:5]))
-	second, err3 := strconv.Atoi(string(raw[6:8]))
-	var err4 error
-	if len(raw) > 9 {
-		micros, err4 = strconv.Atoi(string(raw[9:]) + "000000"[:15-len(raw)])
-	}
-	if errors.Join(err1, err2, err3, err4) != nil {
-		return 0, 0, 0, 0, errForm
-	}
-	return hour, minute, second, micros, nil
-}
-
-func stampForm(raw []byte) (string, error) {
-	if len(raw) < 19 || raw[10] != ' ' {
-		return "", errForm
-	}
-	year, month, day, err := dateForm(raw)
-	if err != nil {
-		return "", err
-	}
-	hour, minute, second, micros, err := clockForm(raw[11:])
-	if err != nil {
-		return "", err
-	}
-	return stampText(year, month, day, hour, minute, second, micros)
+	return a.String(), nil
 }

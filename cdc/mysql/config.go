@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -27,11 +28,17 @@ type Config struct {
 	GTID           string        `yaml:"gtid"`            // auto (default): resume by GTID when the server has them; on: must; off: by file and position
 	ConnectTimeout time.Duration `yaml:"connect_timeout"` // default 10s
 	Masked         []string      `yaml:"masked"`          // "table.column": never read from a row, never stored
+
+	// Secret, if set, is asked for the password before each connection, in place of Password, so that one that was changed
+	// on the server and in its file works from the next connection on. It is called from any goroutine.
+	Secret func() (string, error) `yaml:"-"`
+
+	Definitions Definitions `yaml:"-"` // where the history of table definitions is kept; nil: in memory, and lost at Close
 }
 
 // TLS says how the connection is protected.
 type TLS struct {
-	Mode string `yaml:"mode"` // off (default), require (encrypted, certificate not checked), verify
+	Mode string `yaml:"mode"` // off (default), require (encrypted, certificate not checked), verify-ca (its authority is), verify (and its name)
 	CA   string `yaml:"ca"`   // file with the certificate authority; the system's when empty
 	Cert string `yaml:"cert"` // file with the client certificate
 	Key  string `yaml:"key"`  // file with its key
@@ -43,7 +50,8 @@ const (
 	MySQL   = "mysql"
 
 	gtidAuto, gtidOn, gtidOff        = "auto", "on", "off"
-	tlsOff, tlsRequire, tlsVerify    = "off", "require", "verify"
+	tlsOff, tlsRequire               = "off", "require"
+	tlsVerifyCA, tlsVerify           = "verify-ca", "verify"
 	minHeartbeat                     = 100 * time.Millisecond
 	defaultPort                      = 3306
 	defaultHeartbeat, defaultConnect = 5 * time.Second, 10 * time.Second
@@ -107,7 +115,7 @@ func (c Config) Validate() error {
 	must("user", c.User)
 	oneOf("flavor", c.Flavor, MariaDB, MySQL)
 	oneOf("gtid", c.GTID, gtidAuto, gtidOn, gtidOff)
-	oneOf("tls.mode", c.TLS.Mode, tlsOff, tlsRequire, tlsVerify)
+	oneOf("tls.mode", c.TLS.Mode, tlsOff, tlsRequire, tlsVerifyCA, tlsVerify)
 	if c.Port < 1 || c.Port > 65535 {
 		fault("port: must be between 1 and 65535 (got %d)", c.Port)
 	}
@@ -133,7 +141,7 @@ func (c *Config) tlsConfig() (*tls.Config, error) {
 	if c.TLS.Mode == tlsOff {
 		return nil, nil
 	}
-	out := &tls.Config{ServerName: c.Host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.TLS.Mode == tlsRequire}
+	out := &tls.Config{ServerName: c.Host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.TLS.Mode != tlsVerify}
 	if c.TLS.CA != "" {
 		pem, err := os.ReadFile(c.TLS.CA)
 		if err != nil {
@@ -144,6 +152,9 @@ func (c *Config) tlsConfig() (*tls.Config, error) {
 			return nil, fmt.Errorf("reading tls.ca %s: no certificate in PEM form", c.TLS.CA)
 		}
 	}
+	if c.TLS.Mode == tlsVerifyCA {
+		out.VerifyConnection = func(state tls.ConnectionState) error { return verifyChain(state, out.RootCAs) }
+	}
 	if c.TLS.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key)
 		if err != nil {
@@ -152,6 +163,22 @@ func (c *Config) tlsConfig() (*tls.Config, error) {
 		out.Certificates = []tls.Certificate{pair}
 	}
 	return out, nil
+}
+
+// verifyChain checks who signed the server's certificate, and not whom it names.
+func verifyChain(state tls.ConnectionState, roots *x509.CertPool) error {
+	between := x509.NewCertPool()
+	for _, c := range state.PeerCertificates[1:] {
+		between.AddCert(c)
+	}
+	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between})
+	return err
+}
+
+// local reports whether the server is on this machine.
+func (c *Config) local() bool {
+	ip := net.ParseIP(c.Host)
+	return strings.Contains(c.Host, "/") || c.Host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // cutLast splits "a.b.c" into "a.b" and "c".

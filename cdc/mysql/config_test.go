@@ -17,7 +17,7 @@ func TestConfigReportsEveryFault(t *testing.T) {
 	want := []string{
 		"name: must not be empty", "host: must not be empty", "database: must not be empty", "user: must not be empty",
 		`flavor: must be one of mariadb, mysql (got "oracle")`, `gtid: must be one of auto, on, off (got "maybe")`,
-		`tls.mode: must be one of off, require, verify (got "please")`, "port: must be between 1 and 65535 (got 70000)",
+		`tls.mode: must be one of off, require, verify-ca, verify (got "please")`, "port: must be between 1 and 65535 (got 70000)",
 		"heartbeat: must be between 100ms and 1h (got 1ms)", "connect_timeout: must be between 1s and 10m (got 1h0m0s)",
 		"tls.cert, tls.key: must be given together", `masked[0]: must be table.column (got "secret")`,
 	}

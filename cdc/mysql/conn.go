@@ -31,6 +31,12 @@ func (c *Config) dial(ctx context.Context) (*conn, error) {
 	if !strings.Contains(addr, "/") {
 		addr = net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
 	}
+	password := c.Password
+	if c.Secret != nil {
+		if password, err = c.Secret(); err != nil {
+			return nil, fmt.Errorf("reading the password of source %s: %w", c.Name, err)
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.ConnectTimeout)
 	defer cancel()
 	dialer := func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -43,7 +49,7 @@ func (c *Config) dial(ctx context.Context) (*conn, error) {
 		}
 		return raw, err
 	}
-	raw, err := client.ConnectWithDialer(ctx, "", addr, c.User, c.Password, "", dialer, func(cc *client.Conn) error {
+	raw, err := client.ConnectWithDialer(ctx, "", addr, c.User, password, "", dialer, func(cc *client.Conn) error {
 		cc.SetTLSConfig(tlsConfig)
 		// The plain forms of result sets and queries: the snapshot reads rows off the wire itself.
 		cc.UnsetCapability(driver.CLIENT_DEPRECATE_EOF)
@@ -82,38 +88,47 @@ func (r rows) one() string {
 
 // query runs a statement and returns its rows. Strings in it are quoted by the caller.
 func (c *conn) query(ctx context.Context, statement string) (rows, error) {
+	out, _, err := c.run(ctx, statement)
+	return out, err
+}
+
+// run is query with the names of the columns.
+func (c *conn) run(ctx context.Context, statement string) (out rows, names []string, err error) {
 	deadline := time.Now().Add(c.timeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
 	if err := c.c.SetDeadline(deadline); err != nil {
-		return nil, fmt.Errorf("%w: %w", cdc.ErrDisconnected, err)
+		return nil, nil, fmt.Errorf("%w: %w", cdc.ErrDisconnected, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.c.SetDeadline(time.Unix(1, 0)) }) // it fails only on a closed connection
 	defer stop()
 	result, err := c.c.Execute(statement)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("running %s: %w", statement, classifyError(err))
+		return nil, nil, fmt.Errorf("running %s: %w", statement, classifyError(err))
 	}
 	defer result.Close()
 	if result.Resultset == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
-	out := make(rows, len(result.Values))
+	for _, f := range result.Fields {
+		names = append(names, string(f.Name))
+	}
+	out = make(rows, len(result.Values))
 	for i, row := range result.Values {
 		out[i] = make([]string, len(row))
 		for j := range row {
 			value, err := result.GetString(i, j)
 			if err != nil {
-				return nil, fmt.Errorf("reading the answer to %s: %w", statement, err)
+				return nil, nil, fmt.Errorf("reading the answer to %s: %w", statement, err)
 			}
 			out[i][j] = strings.Clone(value) // it shares memory that Close gives back
 		}
 	}
-	return out, nil
+	return out, names, nil
 }
 
 func (c *conn) exec(ctx context.Context, statement string) error {

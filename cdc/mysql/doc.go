@@ -5,8 +5,21 @@
 // bytes mean is told by the codecs "binlog/1" (stream) and "mysqltext/1" (snapshot), which give the same canonical text
 // for the same value; TYPES.md lists every type.
 //
+// # Definitions
+//
+// Rows are read by the columns that the table had when they were written. The log's statements are followed for that
+// (history), and what is known is kept between runs (Definitions).
+//
 // All reading happens in the goroutine that calls Next: no goroutine, no queue and no buffer grows while the caller is
-// busy; the server waits. Waybill writes nothing to the server and takes no lock on MariaDB.
+// busy; the server waits. Waybill writes nothing to the server and takes no lock on MariaDB, but one for reading on a table
+// without transactions while a chunk of it is read.
+//
+// # Tables beside the stream
+//
+// Tables are read in chunks, each in a snapshot of its own that names its place in the log: a transaction whose event group
+// ends before that place is in the rows, one behind it is not. Tx.XID is the place inside a transaction's group. Places can be
+// compared on one server and under one opening (an Open with cdc.Tail): see position. MySQL's GTID sets need no place.
+// Nothing is written to the server; no transaction outlives a chunk, but for a table without a key.
 //
 // # Identity
 //

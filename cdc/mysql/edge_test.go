@@ -3,6 +3,9 @@ package mysql
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,17 +15,17 @@ import (
 )
 
 // lostWith reads on, or opens, until the source is lost, and checks the reason.
-func (f *follower) lostWith(parts ...string) {
+func (f *follower) lostWith(parts ...string) *cdc.LostError {
 	f.t.Helper()
 	f.src.Close()
 	err := f.src.Open(f.t.Context(), f.pos)
 	for i := 0; err == nil && i < 20; i++ {
 		_, err = f.next()
 	}
-	f.isLost(err, parts...)
+	return f.isLost(err, parts...)
 }
 
-func (f *follower) isLost(err error, parts ...string) {
+func (f *follower) isLost(err error, parts ...string) *cdc.LostError {
 	f.t.Helper()
 	var lost *cdc.LostError
 	if !errors.As(err, &lost) {
@@ -33,6 +36,25 @@ func (f *follower) isLost(err error, parts ...string) {
 			f.t.Errorf("%v\ndoes not say %q", lost, part)
 		}
 	}
+	return lost
+}
+
+// again does what a refusal says: it runs its SQL, and begins with a snapshot.
+func (f *follower) again(m *cdctest.MariaDB, lost *cdc.LostError) {
+	f.t.Helper()
+	found := regexp.MustCompile(`run on the server: ([A-Z][^;]*;)`).FindStringSubmatch(lost.Hint)
+	if found == nil {
+		f.t.Fatalf("the message has no SQL: %v", lost)
+	}
+	m.Exec(f.t, found[1])
+	f.src.Close()
+	f.pos, f.rows = "", nil
+	f.open()
+	f.until(1)
+	f.settled()
+	f.reopen()
+	f.settled()
+	f.src.Close()
 }
 
 func TestLost(t *testing.T) {
@@ -54,9 +76,9 @@ func TestLost(t *testing.T) {
 			m.Exec(t, "INSERT INTO lost.t VALUES (4); FLUSH BINARY LOGS; INSERT INTO lost.t VALUES (5); FLUSH BINARY LOGS")
 			purge(t, m)
 			if gtid == gtidOff {
-				f.lostWith("was purged", "the oldest is binlog.000003")
+				f.again(m, f.lostWith("was purged", "the oldest is binlog.000003"))
 			} else {
-				f.lostWith("the server will not send its log")
+				f.again(m, f.lostWith("the server will not send its log"))
 			}
 		})
 		t.Run(gtid+"/reset and shorter", func(t *testing.T) {
@@ -64,9 +86,9 @@ func TestLost(t *testing.T) {
 			f.src.Close()
 			m.Exec(t, "RESET MASTER; INSERT INTO lost.t VALUES (4)")
 			if gtid == gtidOff {
-				f.lostWith("behind the end of", "the server was restored")
+				f.again(m, f.lostWith("behind the end of", "the server was restored"))
 			} else {
-				f.lostWith("before the stored position 0-1-")
+				f.again(m, f.lostWith("before the stored position 0-1-"))
 			}
 		})
 		if gtid == gtidOff {
@@ -79,7 +101,7 @@ func TestLost(t *testing.T) {
 			for i := range 40 {
 				m.Exec(t, fmt.Sprintf("INSERT INTO lost.t VALUES (%d)", 10+i))
 			}
-			f.lostWith("another history")
+			f.again(m, f.lostWith("another history"))
 		})
 	}
 }
@@ -113,7 +135,20 @@ func TestOtherServer(t *testing.T) {
 	with := pos
 	with.gtids = ""
 	f.pos = with.text()
-	f.lostWith("server 1 answers", "is of server 7")
+	lost := f.lostWith("server 1 answers", "is of server 7")
+	server.Exec(t, "INSERT INTO "+db+".t VALUES (0)")
+	fresh := follow(t, config(server, db), pick("t"))
+	fresh.again(server, lost)
+	server.Exec(t, "DELETE FROM "+db+".t")
+	f.pos = fresh.pos
+	f.open()
+	f.settled()
+	f.rows = nil
+	if pos, err = parsePosition(f.pos); err != nil {
+		t.Fatal(err)
+	}
+	pos.server, pos.history = "7", MariaDB+"/7-0"
+	with = pos
 
 	with.gtids = "9-7-100"
 	f.pos = with.text()
@@ -269,6 +304,20 @@ func TestWithoutMetadata(t *testing.T) {
 	}
 }
 
+// TestNoBlob leaves columns that did not change, and are long, out of the log: they are absent, not null.
+func TestNoBlob(t *testing.T) {
+	db := database(t, server)
+	server.Exec(t, "USE "+db+"; CREATE TABLE t(id INT PRIMARY KEY, a INT, b TEXT)")
+	f := follow(t, config(server, db), pick("t", "a", "b")).open()
+	f.settled()
+	server.Exec(t, "USE "+db+"; SET binlog_row_image='NOBLOB'; INSERT INTO t VALUES (1,1,'x'); UPDATE t SET a=2; UPDATE t SET b='y'; DELETE FROM t; SET binlog_row_image='FULL'")
+	equalRows(t, f.until(4),
+		"insert t new id=1 a=1 b=x",
+		"update t old id=1 a=1 b? new id=1 a=2 b?",
+		"update t old id=1 a=2 b? new id=1 a=2 b=y",
+		"delete t old id=1 a=2 b?")
+}
+
 func TestStatements(t *testing.T) {
 	db := database(t, server)
 	server.Exec(t, "USE "+db+"; CREATE TABLE t(id INT PRIMARY KEY) ENGINE=InnoDB; CREATE TABLE other(id INT PRIMARY KEY)")
@@ -277,10 +326,8 @@ func TestStatements(t *testing.T) {
 	// A statement about a table that is not selected is passed over.
 	server.Exec(t, "USE "+db+"; SET SESSION binlog_format='STATEMENT'; INSERT INTO other VALUES (1); SET SESSION binlog_format='ROW'; INSERT INTO t VALUES (1)")
 	equalRows(t, f.until(1), "insert t new id=1")
-	server.Exec(t, "USE "+db+"; SET SESSION binlog_format='STATEMENT'; INSERT INTO t VALUES (2); SET SESSION binlog_format='ROW'")
-	f.lostWith(db+".t is in the log as a statement", "SET GLOBAL binlog_format='ROW'")
 
-	server.Exec(t, "USE "+db+"; XA START 'x'; INSERT INTO t VALUES (3); XA END 'x'; XA PREPARE 'x'; XA COMMIT 'x'")
+	server.Exec(t, "USE "+db+"; INSERT INTO t VALUES (2); XA START 'x'; INSERT INTO t VALUES (3); XA END 'x'; XA PREPARE 'x'; XA COMMIT 'x'")
 	g := follow(t, config(server, db), pick("t"))
 	g.open()
 	g.settled()
@@ -291,9 +338,31 @@ func TestStatements(t *testing.T) {
 	g.lostWith("two phases")
 }
 
+// TestStatementFormat holds a table, and that one alone, from the statement on that the log has without its rows, and for ever.
+func TestStatementFormat(t *testing.T) {
+	db := database(t, server)
+	server.Exec(t, "USE "+db+"; CREATE TABLE t(id INT PRIMARY KEY) ENGINE=MyISAM; CREATE TABLE u(id INT PRIMARY KEY)")
+	cfg := config(server, db)
+	cfg.Definitions = &keeper{}
+	f := follow(t, cfg, pick("t"), pick("u")).open()
+	f.settled()
+	server.Exec(t, "USE "+db+"; INSERT INTO t VALUES (1); SET SESSION binlog_format='STATEMENT'; INSERT INTO t VALUES (2); SET SESSION binlog_format='ROW'; INSERT INTO u VALUES (3); INSERT INTO t VALUES (4)")
+	want := []string{"insert t new id=1", "update t new ?", "insert u new id=3", "insert t new id=4"}
+	equalRows(t, f.until(4), want...)
+	f.reopen()
+	server.Exec(t, "USE "+db+"; INSERT INTO t VALUES (5); INSERT INTO u VALUES (6)")
+	equalRows(t, f.until(6), append(want, "insert t new id=5", "insert u new id=6")...)
+	for i, fault := range f.faults {
+		held := i == 1 || i == 3 || i == 4
+		if held != strings.HasPrefix(fault, "a change of "+db+".t is in the log at binlog.") || held != strings.Contains(fault, "SET GLOBAL binlog_format='ROW'") {
+			t.Errorf("change %d has the fault %q", i, fault)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	db := database(t, server)
-	server.Exec(t, "USE "+db+`; CREATE TABLE t(id INT PRIMARY KEY, b BIT(3), s SET('a'), g POINT, i INET6, k VARCHAR(9) CHARSET sjis, z VARCHAR(900) COMPRESSED);
+	server.Exec(t, "USE "+db+`; CREATE TABLE t(id INT PRIMARY KEY, b LONGTEXT CHARACTER SET big5, s VARCHAR(9) CHARSET swe7, g POINT, i MULTIPOLYGON, k VARCHAR(9) CHARSET sjis, z VARCHAR(900) COMPRESSED);
 		CREATE TABLE my(a INT) ENGINE=MyISAM; CREATE TABLE hist(id INT PRIMARY KEY) WITH SYSTEM VERSIONING;
 		CREATE OR REPLACE USER reader@'%' IDENTIFIED BY 'r'; GRANT SELECT ON `+db+`.* TO reader@'%'`)
 	cfg := config(server, db)
@@ -305,7 +374,7 @@ func TestRefused(t *testing.T) {
 	}
 	var lines strings.Builder
 	for _, x := range findings {
-		if x.Check != "clock" && x.Check != "version" && x.Check != "time zone" {
+		if !slices.Contains([]string{"clock", "version", "time zone", "free connections", "log runway"}, x.Check) {
 			fmt.Fprintf(&lines, "%s\t%s\t%s\t%s\t%s\t%s\n", x.Level, x.Check, x.Found, x.Want, x.Why, x.Fix)
 		}
 	}
@@ -365,8 +434,51 @@ func TestSameServerID(t *testing.T) {
 		_, err = a.next()
 	}
 	if err == nil || errors.Is(err, cdc.ErrDisconnected) || !strings.Contains(err.Error(), "another replica uses server_id") {
-		t.Errorf("the older session got %v", err)
+		t.Fatalf("the older session got %v", err)
 	}
+	// The message has a setting to paste, with which both run.
+	free, err := strconv.ParseUint(regexp.MustCompile(`server_id: (\d+)`).FindStringSubmatch(err.Error())[1], 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.src.Close()
+	cfg := config(server, db)
+	cfg.ServerID = uint32(free)
+	c := follow(t, cfg, pick("t"))
+	c.pos = a.pos
+	c.open()
+	server.Exec(t, "INSERT INTO "+db+".t VALUES (1)")
+	c.until(1)
+	b.until(1)
+}
+
+// TestReplicaWithOurID has a replica on another machine that uses our id: it must not be ended by us.
+func TestReplicaWithOurID(t *testing.T) {
+	m := cdctest.StartMariaDB(t)
+	m.Exec(t, "CREATE DATABASE d; CREATE TABLE d.t(id INT PRIMARY KEY); INSERT INTO d.t VALUES (1)")
+	cfg := config(m, "d").withDefaults()
+	cfg.ServerID = 4711
+	conn, err := cfg.dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.close()
+	replica := &session{cfg: &cfg, dump: conn}
+	if err := replica.register("db-2"); err != nil {
+		t.Fatal(err)
+	}
+	f := follow(t, cfg, pick("t"))
+	var refused *cdc.RefusedError
+	if err := f.src.Open(t.Context(), ""); !errors.As(err, &refused) || !strings.Contains(err.Error(), `the replica on "db-2" uses server_id 4711`) {
+		t.Fatalf("Open returned %v", err)
+	}
+	free, err := strconv.ParseUint(regexp.MustCompile(`server_id: (\d+)`).FindStringSubmatch(refused.Error())[1], 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.ServerID = uint32(free)
+	f = follow(t, cfg, pick("t")).open()
+	f.until(1)
 }
 
 // TestLargeValues carries rows of more than one packet.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"strconv"
 	"time"
 )
 
@@ -156,6 +157,7 @@ type gtidEvent struct {
 	uuid       [16]byte // MySQL
 	standalone bool     // one query event follows, and no commit
 	prepared   bool     // the group ends with XA PREPARE
+	unfinished bool     // the statement of the group has only begun, or was rolled back (binlog_alter_two_phase)
 	micros     int64    // commit time in µs since 1970, 0 when the event has none
 }
 
@@ -166,8 +168,26 @@ func parseMariaGTID(body []byte, serverID uint32) (gtidEvent, error) {
 	le := binary.LittleEndian
 	g := gtidEvent{seq: le.Uint64(body), domain: le.Uint32(body[8:]), server: serverID,
 		standalone: body[12]&1 != 0, prepared: body[12]&64 != 0}
-	g.text = fmt.Sprintf("%d-%d-%d", g.domain, g.server, g.seq)
+	var buf [44]byte // for each transaction: as cheap as it can be
+	text := append(strconv.AppendUint(buf[:0], uint64(g.domain), 10), '-')
+	text = append(strconv.AppendUint(text, uint64(g.server), 10), '-')
+	g.text = string(strconv.AppendUint(text, g.seq, 10))
+	g.unfinished = unfinished(body[12], &cursor{b: body[13:]})
 	return g, nil
+}
+
+// unfinished reads the further flags behind the first ones, past a commit id and the name of an XA transaction.
+func unfinished(flags byte, r *cursor) bool {
+	const groupCommit, xaPrepared, xaCompleted, startAlter, rollbackAlter = 2, 64, 128, 2, 8
+	if flags&groupCommit != 0 {
+		r.take(8)
+	}
+	if flags&(xaPrepared|xaCompleted) != 0 {
+		r.take(4)
+		global, branch := int(r.u8()), int(r.u8())
+		r.take(global + branch)
+	}
+	return r.u8()&(startAlter|rollbackAlter) != 0
 }
 
 // parseGTID reads MySQL's GTID event: flags, 16 uuid, 8 number, 1+16 logical clock, then 7 bytes commit time.
@@ -194,21 +214,57 @@ func uuidText(b []byte) string {
 	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }
 
-// parseQuery reads the default database and the statement.
-func parseQuery(body []byte, load bool) (database string, statement []byte, err error) {
+// queryEvent is a statement, with what shapes its meaning.
+type queryEvent struct {
+	database  string
+	statement []byte
+	mode      uint64 // sql_mode
+	collation uint16 // of the statement's own text; 0 when it is not told
+}
+
+// parseQuery reads a statement and the settings in front of it.
+func parseQuery(body []byte, load bool) (queryEvent, error) {
 	head := 13
 	if load {
 		head += 13 // file id, two offsets, how duplicates are handled
 	}
 	if len(body) < head {
-		return "", nil, errShort
+		return queryEvent{}, errShort
 	}
 	dbLen, statusLen := int(body[8]), int(binary.LittleEndian.Uint16(body[11:]))
 	if len(body) < head+statusLen+dbLen+1 {
-		return "", nil, errShort
+		return queryEvent{}, errShort
 	}
 	rest := body[head+statusLen:]
-	return string(rest[:dbLen]), rest[dbLen+1:], nil
+	q := queryEvent{database: string(rest[:dbLen]), statement: rest[dbLen+1:]}
+	q.settings(&cursor{b: body[head : head+statusLen]})
+	return q, nil
+}
+
+// settings reads those that come first, which are all that is needed: each has a code and a form of its own.
+func (q *queryEvent) settings(r *cursor) {
+	for len(r.b) > 0 && !r.short {
+		switch r.u8() {
+		case 0: // flags
+			r.take(4)
+		case 1:
+			if v := r.take(8); v != nil {
+				q.mode = binary.LittleEndian.Uint64(v)
+			}
+		case 2: // catalog, with a zero at its end
+			r.take(int(r.u8()) + 1)
+		case 3: // auto_increment
+			r.take(4)
+		case 4:
+			if v := r.take(6); v != nil {
+				q.collation = binary.LittleEndian.Uint16(v)
+			}
+		case 5, 6: // time zone, catalog
+			r.take(int(r.u8()))
+		default:
+			return
+		}
+	}
 }
 
 func (e *event) at() time.Time { return time.Unix(int64(e.timestamp), 0).UTC() }

@@ -38,9 +38,8 @@ func formatBody(alg byte) []byte {
 	return append(body, alg)
 }
 
-// TestMySQLEvents reads a transaction in MySQL's dialect: rows of version 2, a commit time in microseconds, a log that ends
-// inside a transaction, and a position past 4 GiB. The events are made here; MySQL itself was not at hand.
-func TestMySQLEvents(t *testing.T) {
+// mysqlSession is one at a place in a log of MySQL's dialect, with the table d.t selected.
+func mysqlSession(t testing.TB) *session {
 	cfg := Config{Name: "billing", Flavor: MySQL, Heartbeat: time.Second}
 	gtids, err := parseGTIDSet(MySQL, "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-4")
 	if err != nil {
@@ -48,36 +47,50 @@ func TestMySQLEvents(t *testing.T) {
 	}
 	table := cdc.Table{Schema: "d", Name: "t"}
 	s := &session{cfg: &cfg, log: quiet(), gtids: gtids, announced: map[uint64]bool{}, used: map[*cdc.Schema]bool{}, plans: map[uint64]tablePlan{},
-		tables:  map[cdc.Table]*selected{table: {table: table, columns: []string{"id", "v"}}},
-		catalog: map[cdc.Table]*tableInfo{table: nil}, resolver: resolver{source: "billing", flavor: MySQL, charsets: map[uint32]string{255: "utf8mb4"}}}
+		tables:   map[cdc.Table]*selected{table: {table: table, columns: []string{"id", "v"}}},
+		resolver: resolver{source: "billing", flavor: MySQL, charsets: map[uint32]string{255: "utf8mb4"}}}
+	s.history = &history{flavor: MySQL, selected: s.tables, tables: map[cdc.Table]*definition{table: {info: &tableInfo{}}}, databases: map[string]bool{"d": true}}
 	s.resume = position{flavor: MySQL, server: "s", history: "mysql/s", file: "b.000009", pos: 0xffffff00}
 	s.place = s.resume
+	return s
+}
+
+func mysqlGTIDBody(n uint64) []byte {
+	uuid, _ := hex.DecodeString("3e11fa4771ca11e19e33c80aa9429562")
+	body := append([]byte{1}, uuid...)
+	body = binary.LittleEndian.AppendUint64(body, n)
+	body = append(body, 2)
+	body = append(body, make([]byte, 16)...)
+	micros := uint64(1772978700123456)
+	return append(body, byte(micros), byte(micros>>8), byte(micros>>16), byte(micros>>24), byte(micros>>32), byte(micros>>40), byte(micros>>48))
+}
+
+func mysqlQuery(q string) []byte {
+	return append([]byte{0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 'd', 0}, q...)
+}
+
+// mysqlRows are a table map of id INT UNSIGNED (key), v VARCHAR(40) utf8mb4, and two rows of it.
+func mysqlRows() (tableMap, rows []byte) {
+	return append([]byte{7, 0, 0, 0, 0, 0, 1, 0, 1, 'd', 0, 1, 't', 0, 2, tLong, tVarchar, 2, 160, 0, 2},
+			1, 1, 0x80, // unsigned
+			2, 3, 0xfc, 255, 0, // collation 255
+			4, 5, 2, 'i', 'd', 1, 'v',
+			8, 1, 0),
+		[]byte{7, 0, 0, 0, 0, 0, 1, 0, 5, 0, 1, 2, 3, 2, 0xff, 0, 255, 255, 255, 255, 2, 0xc3, 0xbc, 2, 1, 0, 0, 0}
+}
+
+// TestMySQLEvents reads a transaction in MySQL's dialect: rows of version 2, a commit time in microseconds, a log that ends
+// inside a transaction, and a position past 4 GiB. The events are made here; MySQL itself was not at hand.
+func TestMySQLEvents(t *testing.T) {
+	s := mysqlSession(t)
 	feed := func(kind byte, end uint32, body []byte) {
 		t.Helper()
 		if err := s.packet(t.Context(), append([]byte{0}, logEvent(kind, 1000, end, 0, body, true)...)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	uuid, _ := hex.DecodeString("3e11fa4771ca11e19e33c80aa9429562")
-	gtid := func(n uint64) []byte {
-		body := append([]byte{1}, uuid...)
-		body = binary.LittleEndian.AppendUint64(body, n)
-		body = append(body, 2)
-		body = append(body, make([]byte, 16)...)
-		micros := uint64(1772978700123456)
-		return append(body, byte(micros), byte(micros>>8), byte(micros>>16), byte(micros>>24), byte(micros>>32), byte(micros>>40), byte(micros>>48))
-	}
-	query := func(q string) []byte {
-		return append([]byte{0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 'd', 0}, q...)
-	}
-	// id INT UNSIGNED (key), v VARCHAR(40) utf8mb4
-	tableMapBody := append([]byte{7, 0, 0, 0, 0, 0, 1, 0, 1, 'd', 0, 1, 't', 0, 2, tLong, tVarchar, 2, 160, 0, 2},
-		1, 1, 0x80, // unsigned
-		2, 3, 0xfc, 255, 0, // collation 255
-		4, 5, 2, 'i', 'd', 1, 'v',
-		8, 1, 0)
-	rows := []byte{7, 0, 0, 0, 0, 0, 1, 0, 5, 0, 1, 2, 3, 2, 0xff, 0, 255, 255, 255, 255, 2, 0xc3, 0xbc, 2, 1, 0, 0, 0}
-
+	gtid, query := mysqlGTIDBody, mysqlQuery
+	tableMapBody, rows := mysqlRows()
 	if err := s.packet(t.Context(), append([]byte{0}, logEvent(evFormat, 0, 0, 0, formatBody(1), true)...)); err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +178,7 @@ func TestClassify(t *testing.T) {
 		{"/* never ends", verbOther, cdc.Table{}},
 		{"TRUNCATE `never ends", verbTruncate, table("d", "never ends")},
 	} {
-		if v, name := classify("d", []byte(c.statement)); v != c.verb || name != c.table {
+		if v, name := classify(&queryEvent{database: "d", statement: []byte(c.statement)}, MariaDB); v != c.verb || name != c.table {
 			t.Errorf("%q: verb %d of %v, want %d of %v", c.statement, v, name, c.verb, c.table)
 		}
 	}

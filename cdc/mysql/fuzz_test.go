@@ -1,7 +1,11 @@
 package mysql
 
 import (
+	"encoding/json"
+	"io"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"waybill/cdc"
 )
@@ -26,7 +30,7 @@ func FuzzRows(f *testing.F) {
 			sel.columns = append(sel.columns, m.columns[i].name)
 		}
 		r := resolver{source: "s", flavor: MariaDB, charsets: map[uint32]string{255: "utf8mb4"}}
-		p, err := r.plan(m, mapBody, nil, 0, sel)
+		p, err := r.plan(m, mapBody, known{}, 0, sel)
 		if err != nil {
 			return
 		}
@@ -68,11 +72,15 @@ func FuzzEvent(f *testing.F) {
 			parseRotate(e.body)
 			parseMariaGTID(e.body, 1)
 			parseGTID(e.body, false)
-			if db, q, err := parseQuery(e.body, e.flags&1 == 1); err == nil {
-				classify(db, q)
-				mentions(q, "t")
-				if len(q) < 1000 {
-					unzip(q)
+			if in, err := openPayload(e.body); err == nil {
+				io.CopyN(io.Discard, in, 1<<20) // whatever comes, it ends
+				in.Close()
+			}
+			if q, err := parseQuery(e.body, e.flags&1 == 1); err == nil {
+				classify(&q, MariaDB)
+				mentions(q.statement, "t")
+				if len(q.statement) < 1000 {
+					unzip(q.statement)
 				}
 			}
 		}
@@ -85,6 +93,13 @@ func FuzzCodec(f *testing.F) {
 	f.Add(uint8(cdc.KindTimestamp), "18,6,0,,", []byte{0x99, 1, 2, 3, 4, 5, 6, 7})
 	f.Add(uint8(cdc.KindInstant), "17,0,0,,", []byte("2026-03-08 14:05:00.5"))
 	f.Add(uint8(cdc.KindUUID), "254,16,0,,", []byte("11223344-5566-7788-99aa-bbccddeeff00"))
+	f.Add(uint8(cdc.KindBits), "16,258,0,,", []byte{1, 2, 3})
+	f.Add(uint8(cdc.KindArray), "248,1,0,,", []byte("1"))
+	f.Add(uint8(cdc.KindTime), "19,6,0,,", []byte("-838:59:59.000001"))
+	f.Add(uint8(cdc.KindText), "254,16,0,,a", []byte("::1"))
+	for name := range charsets {
+		f.Add(uint8(cdc.KindText), "15,0,0,"+name+",", []byte("a\x80\xff\x81\x40"))
+	}
 	f.Fuzz(func(t *testing.T, kind uint8, meta string, raw []byte) {
 		if len(meta) > 60 {
 			return
@@ -95,8 +110,61 @@ func FuzzCodec(f *testing.F) {
 			return
 		}
 		for _, codec := range Codecs() {
-			if v, err := codec.Decode(col, raw); err == nil && v.State != cdc.Present {
+			v, err := codec.Decode(col, raw)
+			if err == nil && (v.State != cdc.Present || col.Kind != cdc.KindBytes && !utf8.ValidString(v.Text)) {
 				t.Fatalf("%+v without an error", v)
+			}
+		}
+	})
+}
+
+// FuzzJSON reads any bytes as binary JSON: what comes of it is JSON, and the text codec leaves it as it is.
+func FuzzJSON(f *testing.F) {
+	f.Add(smallJSON([]string{"a", "b"}, str("x"), smallJSON(nil, double(1.5), opaque(tDecimal, 12, 2, 0x80, 0, 0, 4, 0x7e, 0x32))))
+	f.Add(smallJSON(nil, packed(tTime, -1), packed(tDatetime, 1<<60), wide(jsonUint64, 1<<63), []byte{jsonLiteral, 2}))
+	f.Add([]byte{jsonArray + 1, 2, 0, 0, 0, 18, 0, 0, 0, jsonInt32, 0, 0, 0, 0x80, jsonLiteral, 1, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		out, err := jsonBinary(raw)
+		if err != nil {
+			return
+		}
+		if !json.Valid([]byte(out)) {
+			t.Fatalf("%x became %s", raw, out)
+		}
+		if again, err := jsonText([]byte(out)); err != nil || again != out {
+			t.Fatalf("%s became %s (%v)", out, again, err)
+		}
+	})
+}
+
+// FuzzDDL reads any text as a statement and follows it: no panic, and what is known afterwards can be kept and read back.
+func FuzzDDL(f *testing.F) {
+	for _, statement := range ddlCorpus {
+		f.Add(strings.TrimPrefix(statement, "?"), uint16(0))
+	}
+	f.Add(oldLog, uint16(modeAnsiQuotes))
+	f.Fuzz(func(t *testing.T, statements string, mode uint16) {
+		for _, flavor := range []string{MariaDB, MySQL} {
+			h := &history{flavor: flavor, selected: map[cdc.Table]*selected{{Schema: "d", Name: "t"}: {}}, databases: map[string]bool{"d": true},
+				tables: map[cdc.Table]*definition{{Schema: "d"}: {info: &tableInfo{charset: "utf8mb4"}}}}
+			for statement := range strings.SplitSeq("CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(20) CHARSET latin1, c INT);"+statements, ";") {
+				changes, err := parseDDL(statement, "d", flavor, uint64(mode))
+				if err != nil {
+					h.missed(statement, err.Error())
+				}
+				for i := range changes {
+					h.apply(&changes[i], "it")
+				}
+			}
+			for table, d := range h.tables {
+				record := d.record(table, "mariadb/1/b.1:4/")
+				back, err := restored(&record, flavor)
+				if err == nil && d.info != nil && shapeOf(back.info) != shapeOf(d.info) {
+					t.Fatalf("%s came back as %s", shapeOf(d.info), shapeOf(back.info))
+				}
+				if err != nil && utf8.ValidString(statements) {
+					t.Fatal(err)
+				}
 			}
 		}
 	})

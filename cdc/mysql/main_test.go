@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -27,7 +28,8 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "waybill-mysql-")
 	if err == nil {
-		server, err = cdctest.NewMariaDB(dir, cdctest.MariaDBOptions{})
+		// Not /tmp: a server that starts there removes the temporary tables of those that run.
+		server, err = cdctest.NewMariaDB(dir, cdctest.MariaDBOptions{Args: []string{"--tmpdir=" + dir}})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -64,6 +66,21 @@ func pick(table string, columns ...string) cdc.Selection {
 	return cdc.Selection{Table: cdc.Table{Name: table}, Columns: columns}
 }
 
+// keeper keeps table definitions as a store does: as JSON, from one session to the next.
+type keeper struct{ raw []byte }
+
+func (k *keeper) Load(context.Context, string) (list []Definition, err error) {
+	if k.raw != nil {
+		err = json.Unmarshal(k.raw, &list)
+	}
+	return list, err
+}
+
+func (k *keeper) Save(_ context.Context, _ string, list []Definition) (err error) {
+	k.raw, err = json.Marshal(list)
+	return err
+}
+
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // follower reads a source as the journal does: it remembers schemas, confirms positions, and keeps what it saw as text.
@@ -76,6 +93,9 @@ type follower struct {
 	batches []cdc.Batch
 	rows    []string // of every change, in order
 	commits []string // of every change, its Tx.Commit
+	faults  []string // of every change, its schema's
+
+	followed bool // another goroutine calls Next
 }
 
 func follow(t testing.TB, cfg Config, selection ...cdc.Selection) *follower {
@@ -133,6 +153,7 @@ func (f *follower) next() (cdc.Batch, error) {
 		c := f.reader.Change()
 		f.rows = append(f.rows, show(c))
 		f.commits = append(f.commits, c.Tx.Commit)
+		f.faults = append(f.faults, c.Schema.Fault)
 	}
 	if err := f.reader.Err(); err != nil {
 		f.t.Fatal(err)

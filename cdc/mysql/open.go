@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"os"
 	"strconv"
 	"time"
 
@@ -13,14 +12,14 @@ import (
 	driver "github.com/go-mysql-org/go-mysql/mysql"
 )
 
-// open starts a session behind pos, or with a snapshot when pos is empty.
+// open starts a session behind pos, at the present end of the log (cdc.Tail), or with a snapshot when pos is empty.
 func (s *Source) open(ctx context.Context, pos cdc.Position) (*session, error) {
 	side, err := s.cfg.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := &session{cfg: &s.cfg, log: s.log, side: side, tables: map[cdc.Table]*selected{}, plans: map[uint64]tablePlan{},
-		catalog: map[cdc.Table]*tableInfo{}, announced: map[uint64]bool{}, used: map[*cdc.Schema]bool{}, emitted: time.Now()}
+		announced: map[uint64]bool{}, used: map[*cdc.Schema]bool{}, emitted: time.Now()}
 	for _, sel := range s.tables {
 		out.tables[sel.table] = sel
 	}
@@ -40,14 +39,17 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 	if err != nil {
 		return err
 	}
-	if err := refuse(s.cfg.Name, findings, pos == ""); err != nil {
+	if err := refuse(s.cfg.Name, findings, pos == "" || pos == cdc.Tail); err != nil {
 		return err
 	}
 	if err := s.loadCharsets(ctx); err != nil {
 		return err
 	}
 	byGTID := false
-	if pos == "" {
+	switch pos {
+	case cdc.Tail:
+		err = s.tail(ctx, server)
+	case "":
 		if s.snapshot, err = s.cfg.beginSnapshot(ctx, server); err != nil {
 			return err
 		}
@@ -56,7 +58,10 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 			return err
 		}
 		s.resume = s.snapshot.place
-	} else if byGTID, err = s.verify(ctx, server, pos); err != nil {
+	default:
+		byGTID, err = s.verify(ctx, server, pos)
+	}
+	if err != nil {
 		return err
 	}
 	if server.gtid {
@@ -66,11 +71,33 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 	} else {
 		s.resume.gtids = ""
 	}
+	at := s.resume
 	if byGTID {
 		s.resume.file, s.resume.pos = "", 0 // the server will say where it found them
 	}
 	s.place = s.resume
+	s.ended = groupEnd{file: s.resume.file, pos: s.resume.pos, at: time.Now()}
+	s.settle()
+	if err := s.remember(ctx, server, at, pos == "" || pos == cdc.Tail, src.confirmed); err != nil {
+		return err
+	}
+	if pos == cdc.Tail {
+		s.emit(cdc.Batch{Position: s.position(), CommitAt: s.commitAt})
+	}
 	return s.startDump(ctx, server, byGTID)
+}
+
+// tail begins at the end of what is visible now. The log may end behind it, with transactions that are not visible yet: a
+// chunk might not include them, so the stream must bring them.
+func (s *session) tail(ctx context.Context, server *serverInfo) error {
+	snap, err := s.cfg.beginSnapshot(ctx, server)
+	if err != nil {
+		return err
+	}
+	defer snap.close()
+	s.resume, s.commitAt = snap.place, snap.at
+	s.resume.opening = openingOf(snap.at)
+	return nil
 }
 
 // loadCharsets learns which charset a collation id of the log means.
@@ -131,7 +158,7 @@ func (s *session) startDump(ctx context.Context, server *serverInfo, byGTID bool
 			return err
 		}
 	}
-	if err := s.register(); err != nil {
+	if err := s.register(hostname()); err != nil {
 		return err
 	}
 	if err := s.sendDump(server, byGTID); err != nil {
@@ -150,9 +177,7 @@ func (s *session) startDump(ctx context.Context, server *serverInfo, byGTID bool
 }
 
 // register makes the source visible in SHOW SLAVE HOSTS.
-func (s *session) register() error {
-	host, _ := os.Hostname() // for people to see; it may be empty
-	host = host[:min(len(host), 60)]
+func (s *session) register(host string) error {
 	data := binary.LittleEndian.AppendUint32([]byte{0, 0, 0, 0, driver.COM_REGISTER_SLAVE}, s.cfg.ServerID)
 	data = append(data, byte(len(host)))
 	data = append(data, host...)

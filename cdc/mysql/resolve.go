@@ -8,8 +8,8 @@ import (
 	"waybill/cdc"
 )
 
-// resolver finds out what the columns of a Table_map event are, from the event itself and from information_schema, which
-// tells of now and not of then. Where the two leave a doubt the rows are kept and held, never guessed (Invariant 10).
+// resolver finds out what the columns of a Table_map event are, from the event itself and from what is known of the table at
+// that place of the log. Where the two leave a doubt the rows are kept and held, never guessed (Invariant 10).
 type resolver struct {
 	source   string
 	flavor   string
@@ -22,21 +22,29 @@ type doubt struct{ reason string }
 
 func (d *doubt) Error() string { return d.reason }
 
-// columns returns every column of the event. info may be nil; at is when the event was written, in seconds since 1970;
-// wanted tells the columns that must be certain.
-func (r *resolver) columns(m *tableMap, info *tableInfo, at int64, wanted func(name string) bool) ([]cdc.Column, error) {
+// known is what there is to know of a table beside its Table_map event.
+type known struct {
+	info    *tableInfo // nil when nothing is known
+	certain bool       // it is the table as it was when the row was written
+	fresh   bool       // it is, but for a statement in the moment between the source's beginning and the question
+	why     string     // why not
+}
+
+// columns returns every column of the event. at is when the event was written, in seconds since 1970; wanted tells the columns
+// that must be certain.
+func (r *resolver) columns(m *tableMap, k known, at int64, wanted func(name string) bool) ([]cdc.Column, error) {
 	if !m.named {
-		return r.byPlace(m, info, at)
+		return r.byPlace(m, k, at)
 	}
 	out := make([]cdc.Column, len(m.columns))
-	current := info != nil && info.created > 0 && info.created <= at
+	current := k.certain || k.info != nil && k.info.created > 0 && k.info.created <= at
 	for i := range m.columns {
 		mc := &m.columns[i]
 		var ci *columnInfo
-		if info != nil {
-			ci = info.column(mc.name)
+		if k.info != nil {
+			ci = k.info.column(mc.name)
 		}
-		agrees := ci != nil && r.agrees(mc, ci)
+		agrees := ci != nil && r.agrees(mc, ci, k.certain)
 		if err := oldTemporal(mc, ci); err != nil {
 			return nil, err
 		}
@@ -44,18 +52,20 @@ func (r *resolver) columns(m *tableMap, info *tableInfo, at int64, wanted func(n
 		switch {
 		case agrees && (current || !r.ambiguous(mc)):
 			out[i] = ci.captured()
-		case !mc.key && !wanted(mc.name):
-			out[i] = cdc.Column{Name: mc.name}
+		case r.ambiguous(mc) && !mc.key && !wanted(mc.name):
+			out[i] = r.unread(mc)
 		case r.ambiguous(mc):
-			return nil, &doubt{fmt.Sprintf("column %s may be one of several types that the log does not tell apart, and the table was changed since", mc.name)}
+			return nil, &doubt{fmt.Sprintf("column %s may be one of several types that the log does not tell apart, and %s", mc.name, k.reason())}
 		default:
-			out[i], err = r.fromMap(mc)
+			if out[i], err = r.fromMap(mc); err != nil && !mc.key && !wanted(mc.name) {
+				out[i], err = r.unread(mc), nil
+			}
 		}
 		if err != nil {
 			return nil, &doubt{fmt.Sprintf("column %s: %v", mc.name, err)}
 		}
-		out[i].Key = mc.key
-		if len(mc.labels) > 0 && out[i].Kind == cdc.KindEnum {
+		out[i].Key, out[i].NotNull = mc.key, !mc.nullable
+		if len(mc.labels) > 0 && (out[i].Kind == cdc.KindEnum || out[i].Kind == cdc.KindArray) {
 			if out[i].Labels, err = r.labels(mc); err != nil {
 				return nil, &doubt{fmt.Sprintf("column %s: %v", mc.name, err)}
 			}
@@ -64,26 +74,38 @@ func (r *resolver) columns(m *tableMap, info *tableInfo, at int64, wanted func(n
 	return out, nil
 }
 
-// byPlace serves a log without column names: information_schema must agree column by column and be no younger than the row.
-func (r *resolver) byPlace(m *tableMap, info *tableInfo, at int64) ([]cdc.Column, error) {
+// unread makes a column that nobody reads and that the event does not tell enough of.
+func (r *resolver) unread(mc *mapColumn) cdc.Column {
+	return cdc.Column{Name: mc.name, Type: fmt.Sprintf("type code %d", mc.kind), Meta: meta{kind: mc.kind, meta: mc.meta}.String()}
+}
+
+func (k *known) reason() string {
+	if k.info == nil {
+		return k.why
+	}
+	return "the table was changed since"
+}
+
+// byPlace serves a log without column names: the definition must agree column by column.
+func (r *resolver) byPlace(m *tableMap, k known, at int64) ([]cdc.Column, error) {
 	const need = " (binlog_row_metadata=FULL puts names into the log)"
 	switch {
-	case info == nil:
-		return nil, &doubt{"the log has no column names and the table is gone" + need}
-	case info.created == 0 || info.created > at:
-		return nil, &doubt{"the log has no column names and the table was changed after the row" + need}
-	case len(info.columns) != len(m.columns):
-		return nil, &doubt{fmt.Sprintf("the log has no column names and %d columns, the table has %d%s", len(m.columns), len(info.columns), need)}
+	case k.info == nil, !k.certain && (!k.fresh || k.info.created == 0 || k.info.created > at):
+		return nil, &doubt{"the log has no column names, and " + k.why + need}
+	case len(k.info.columns) != len(m.columns):
+		return nil, &doubt{fmt.Sprintf("the log has no column names and %d columns, the table has %d%s", len(m.columns), len(k.info.columns), need)}
 	}
 	out := make([]cdc.Column, len(m.columns))
 	for i := range m.columns {
-		if err := oldTemporal(&m.columns[i], &info.columns[i]); err != nil {
+		mc, ci := &m.columns[i], &k.info.columns[i]
+		if err := oldTemporal(mc, ci); err != nil {
 			return nil, err
 		}
-		if !r.agrees(&m.columns[i], &info.columns[i]) {
-			return nil, &doubt{fmt.Sprintf("the log has no column names and column %d is not of the type of %s%s", i+1, info.columns[i].name, need)}
+		if !r.agrees(mc, ci, k.certain) {
+			return nil, &doubt{fmt.Sprintf("the log has no column names and column %d is not of the type of %s%s", i+1, ci.name, need)}
 		}
-		out[i] = info.columns[i].captured()
+		out[i] = ci.captured()
+		out[i].NotNull = !mc.nullable
 	}
 	return out, nil
 }
@@ -99,7 +121,9 @@ func oldTemporal(mc *mapColumn, ci *columnInfo) error {
 	return nil
 }
 
-func (r *resolver) agrees(mc *mapColumn, ci *columnInfo) bool {
+// agrees reports whether the column's type can be the one of the event. Whether it is nullable counts only where the definition
+// may be of another time: statements may leave that to settings of the server.
+func (r *resolver) agrees(mc *mapColumn, ci *columnInfo, certain bool) bool {
 	kind, metadata, told := ci.logged()
 	switch mc.kind {
 	case tTimestamp, tDatetime, tTime: // the old formats, without a fraction
@@ -113,7 +137,7 @@ func (r *resolver) agrees(mc *mapColumn, ci *columnInfo) bool {
 			return false
 		}
 	}
-	if told && metadata != mc.meta || mc.nullable != ci.nullable {
+	if told && metadata != mc.meta || !certain && mc.nullable != ci.nullable {
 		return false
 	}
 	if mc.signKnown && mc.numeric() && mc.kind != tYear && mc.unsigned != ci.unsigned {
@@ -165,6 +189,12 @@ func (r *resolver) fromMap(mc *mapColumn) (cdc.Column, error) {
 		out.Kind, out.Type = cdc.KindInstant, fmt.Sprintf("timestamp(%d)", mc.meta)
 	case tEnum:
 		out.Kind, out.Type = cdc.KindEnum, "enum"
+	case tSet:
+		out.Kind, out.Type = cdc.KindArray, "set"
+	case tBit:
+		out.Kind, out.Type = cdc.KindBits, fmt.Sprintf("bit(%d)", int(mc.meta>>8)*8+int(mc.meta&0xff))
+	case tJSON:
+		out.Kind, out.Type = cdc.KindJSON, "json"
 	case tString, tVarchar, tVarString, tBlob:
 		if mc.collation == binaryCharset {
 			out.Kind, out.Type = cdc.KindBytes, map[bool]string{true: "binary", false: "varbinary or blob"}[mc.kind == tString]
@@ -198,8 +228,8 @@ func (r *resolver) labels(mc *mapColumn) ([]string, error) {
 }
 
 // plan resolves a Table_map event for one selected table.
-func (r *resolver) plan(m *tableMap, raw []byte, info *tableInfo, at int64, sel *selected) (*plan, error) {
-	columns, err := r.columns(m, info, at, sel.wants)
+func (r *resolver) plan(m *tableMap, raw []byte, k known, at int64, sel *selected) (*plan, error) {
+	columns, err := r.columns(m, k, at, sel.wants)
 	table := cdc.Table{Schema: m.schema, Name: m.table}
 	if d, ok := err.(*doubt); ok {
 		if len(sel.masked) > 0 {

@@ -141,7 +141,7 @@ func (p *plan) encode(enc *cdc.Encoder, e *rowsEvent) error {
 	if e.columns != len(p.columns) {
 		return fmt.Errorf("a row of %d columns for a table of %d", e.columns, len(p.columns))
 	}
-	data := e.data
+	data, images := e.data, newImages(e)
 	for len(data) > 0 {
 		before := len(data)
 		if e.op == cdc.Update {
@@ -150,11 +150,11 @@ func (p *plan) encode(enc *cdc.Encoder, e *rowsEvent) error {
 			enc.Change(e.op, p.schema)
 		}
 		var err error
-		if data, err = p.image(enc, e.present, data); err != nil {
+		if data, err = p.image(enc, &images[0], data); err != nil {
 			return err
 		}
 		if e.op == cdc.Update {
-			if data, err = p.image(enc, e.next, data); err != nil {
+			if data, err = p.image(enc, &images[1], data); err != nil {
 				return err
 			}
 		}
@@ -165,22 +165,38 @@ func (p *plan) encode(enc *cdc.Encoder, e *rowsEvent) error {
 	return nil
 }
 
-// image writes one row image and returns what follows it. A column that is not in the image is absent, not null.
-func (p *plan) image(enc *cdc.Encoder, present, data []byte) ([]byte, error) {
-	count := 0
-	for i := range p.columns {
-		count += int(present[i>>3] >> (i & 7) & 1)
+// imageShape is what all images of an event have in common.
+type imageShape struct {
+	present []byte // bitmap of the columns in the image
+	all     bool   // none is missing
+	nulls   int    // bytes of the bitmap of nulls in front of it
+}
+
+func newImages(e *rowsEvent) [2]imageShape {
+	var out [2]imageShape
+	for i, present := range [][]byte{e.present, e.next} {
+		count := 0
+		for c := range e.columns {
+			if c/8 < len(present) {
+				count += int(present[c>>3] >> (c & 7) & 1)
+			}
+		}
+		out[i] = imageShape{present, count == e.columns, (count + 7) / 8}
 	}
-	nulls := (count + 7) / 8
-	if len(data) < nulls {
+	return out
+}
+
+// image writes one row image and returns what follows it. A column that is not in the image is absent, not null.
+func (p *plan) image(enc *cdc.Encoder, shape *imageShape, data []byte) ([]byte, error) {
+	if len(data) < shape.nulls {
 		return nil, errShort
 	}
-	whole, nullBits := data, data[:nulls]
-	data = data[nulls:]
+	whole, nullBits := data, data[:shape.nulls]
+	data = data[shape.nulls:]
 	seen := 0
 	for i := range p.columns {
 		c := &p.columns[i]
-		if present[i>>3]>>(i&7)&1 == 0 {
+		if !shape.all && shape.present[i>>3]>>(i&7)&1 == 0 {
 			if c.keep {
 				enc.Absent()
 			}
@@ -199,8 +215,10 @@ func (p *plan) image(enc *cdc.Encoder, present, data []byte) ([]byte, error) {
 			if len(data) < c.prefix {
 				return nil, errShort
 			}
-			for j := c.prefix - 1; j >= 0; j-- {
-				n = n<<8 | int(data[j])
+			if n = int(data[0]); c.prefix > 1 {
+				for j := 1; j < c.prefix; j++ {
+					n |= int(data[j]) << (8 * j)
+				}
 			}
 			data = data[c.prefix:]
 		}
@@ -213,6 +231,7 @@ func (p *plan) image(enc *cdc.Encoder, present, data []byte) ([]byte, error) {
 		data = data[n:]
 	}
 	if p.whole {
+		present := shape.present
 		enc.Value(append(present[:len(present):len(present)], whole[:len(whole)-len(data)]...))
 	}
 	return data, nil

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +23,8 @@ type serverInfo struct {
 var asked = []string{"version", "log_bin", "binlog_format", "binlog_row_image", "binlog_row_metadata", "binlog_row_value_options",
 	"server_id", "server_uuid", "gtid_domain_id", "gtid_binlog_pos", "gtid_mode", "gtid_executed", "gtid_purged", "gtid_strict_mode",
 	"expire_logs_days", "binlog_expire_logs_seconds", "binlog_transaction_compression", "mysql56_temporal_format",
-	"lower_case_table_names", "log_slave_updates", "max_allowed_packet", "binlog_checksum", "read_only", "time_zone", "system_time_zone"}
+	"lower_case_table_names", "log_slave_updates", "log_replica_updates", "sync_binlog", "encrypt_binlog", "binlog_encryption",
+	"max_connections", "character_set_server", "max_binlog_total_size", "max_allowed_packet", "binlog_checksum", "read_only", "time_zone", "system_time_zone"}
 
 func (c *Config) inspect(ctx context.Context, conn *conn) (*serverInfo, error) {
 	vars, err := conn.variables(ctx, asked...)
@@ -126,4 +128,10 @@ func behind(files []logFile, file string, pos uint64) int64 {
 		n += int64(f.size)
 	}
 	return max(0, n-int64(pos))
+}
+
+// hostname is how we are named among the server's replicas, for people to see; it may be empty.
+func hostname() string {
+	host, _ := os.Hostname()
+	return host[:min(len(host), 60)]
 }

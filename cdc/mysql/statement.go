@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"waybill/cdc"
 )
@@ -37,86 +36,27 @@ var verbs = map[string]verb{
 const statementHead = 4096
 
 // classify returns the statement's verb, and for TRUNCATE the table.
-func classify(database string, statement []byte) (verb, cdc.Table) {
-	t := &tokens{rest: string(statement[:min(len(statement), statementHead)])}
-	v := verbs[strings.ToUpper(t.next())]
+func classify(q *queryEvent, flavor string) (verb, cdc.Table) {
+	l := &lexer{rest: string(q.statement[:min(len(q.statement), statementHead)]), mariadb: flavor == MariaDB,
+		ansiQuotes: q.mode&modeAnsiQuotes != 0, noBackslash: q.mode&modeNoBackslash != 0}
+	v := verbs[strings.ToUpper(l.next().text)]
 	switch v {
 	case verbRollback:
-		if strings.EqualFold(t.next(), "TO") {
+		if l.next().is("TO") {
 			v = verbRollbackTo
 		}
 	case verbTruncate:
-		name := t.next()
-		if strings.EqualFold(name, "TABLE") {
-			name = t.next()
+		name := l.next()
+		if name.is("TABLE") {
+			name = l.next()
 		}
-		table := cdc.Table{Schema: database, Name: name}
-		if t.next() == "." {
-			table = cdc.Table{Schema: name, Name: t.next()}
+		table := cdc.Table{Schema: q.database, Name: name.text}
+		if l.next().is(".") {
+			table = cdc.Table{Schema: name.text, Name: l.next().text}
 		}
 		return v, table
 	}
 	return v, cdc.Table{}
-}
-
-// tokens splits the head of a statement into words, quoted names and signs. Comments are passed over, but the text of an
-// executable one (/*! and /*M!) counts.
-type tokens struct{ rest string }
-
-func (t *tokens) next() string {
-	for {
-		t.rest = strings.TrimLeft(t.rest, " \t\r\n")
-		switch {
-		case t.rest == "":
-			return ""
-		case strings.HasPrefix(t.rest, "/*!"), strings.HasPrefix(t.rest, "/*M!"):
-			_, t.rest, _ = strings.Cut(t.rest, "!")
-			t.rest = strings.TrimLeft(t.rest, "0123456789")
-		case strings.HasPrefix(t.rest, "*/"):
-			t.rest = t.rest[2:]
-		case strings.HasPrefix(t.rest, "/*"):
-			_, t.rest, _ = strings.Cut(t.rest, "*/")
-		case strings.HasPrefix(t.rest, "-- "), strings.HasPrefix(t.rest, "#"):
-			_, t.rest, _ = strings.Cut(t.rest, "\n")
-		case t.rest[0] == '`' || t.rest[0] == '"':
-			return t.quoted(t.rest[:1])
-		default:
-			return t.word()
-		}
-	}
-}
-
-func (t *tokens) quoted(mark string) string {
-	var name strings.Builder
-	for {
-		part, rest, ok := strings.Cut(t.rest[1:], mark)
-		name.WriteString(part)
-		if !ok {
-			t.rest = ""
-			return name.String()
-		}
-		if !strings.HasPrefix(rest, mark) {
-			t.rest = rest
-			return name.String()
-		}
-		name.WriteString(mark)
-		t.rest = rest
-	}
-}
-
-func (t *tokens) word() string {
-	i := 0
-	for i < len(t.rest) && wordByte(t.rest[i]) {
-		i++
-	}
-	i = max(i, 1)
-	word := t.rest[:i]
-	t.rest = t.rest[i:]
-	return word
-}
-
-func wordByte(b byte) bool {
-	return b == '_' || b == '$' || b >= utf8.RuneSelf || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
 }
 
 // mentions reports whether the statement has the name as a word. It may say yes for a text that only looks so: the caller
@@ -138,14 +78,14 @@ func mentions(statement []byte, name string) bool {
 
 // query takes a statement: the bounds of transactions, DDL, and changes that were not written as rows.
 func (s *session) query(ctx context.Context, e *event, start uint64) error {
-	database, statement, err := parseQuery(e.body, e.kind == evExecuteLoad)
+	q, err := parseQuery(e.body, e.kind == evExecuteLoad)
 	if err == nil && e.kind == evMariaQuery {
-		statement, err = unzip(statement)
+		q.statement, err = unzip(q.statement)
 	}
 	if err != nil {
 		return fmt.Errorf("reading a statement: %w", err)
 	}
-	v, table := classify(database, statement)
+	v, table := classify(&q, s.cfg.Flavor)
 	if !s.group.open {
 		s.begin(e, gtidEvent{}, start)
 	}
@@ -154,46 +94,53 @@ func (s *session) query(ctx context.Context, e *event, start uint64) error {
 		s.group.trx = true
 		return nil
 	case verbCommit:
-		s.commit()
-		return nil
+		return s.commit(ctx)
 	case verbRollback:
 		s.enc.Undo(s.mark)
 		s.group.begun, s.group.part = false, 0
-		s.commit()
-		return nil
+		return s.commit(ctx)
 	case verbRollbackTo:
 		if s.group.begun || s.group.part > 0 {
 			return s.stop("a transaction that changed selected tables was rolled back in part (ROLLBACK TO SAVEPOINT with a table that has no transactions)", "Give every table that the application changes ENGINE=InnoDB")
 		}
 	case verbDDL, verbTruncate:
 		s.forget()
-		clear(s.catalog)
+		if !s.group.gtid.unfinished {
+			s.ddl(&q, start)
+		}
 		if err := s.truncate(ctx, v, table); err != nil {
 			return err
 		}
-	case verbDML, verbOther:
-		if name := s.changedByStatement(v, statement); name != "" {
-			return s.stop("a change of "+name+" is in the log as a statement, without its rows (binlog_format was not ROW)",
-				"Run: SET GLOBAL binlog_format='ROW', and connect the applications anew")
-		}
+	case verbDML:
+		s.changedByStatement(q.statement, start)
 	}
 	if !s.group.trx {
-		s.commit()
+		return s.commit(ctx)
 	}
 	return nil
 }
 
-// changedByStatement returns the selected table that a statement seems to change.
-func (s *session) changedByStatement(v verb, statement []byte) string {
-	if v != verbDML {
-		return ""
-	}
-	for table := range s.tables {
-		if mentions(statement, table.Name) {
-			return table.String()
+// changedByStatement holds the selected tables that a statement seems to change: the log has it without its rows, which are
+// lost, and what follows for such a table would build on what is not there. One change without a row stands for it.
+func (s *session) changedByStatement(statement []byte, start uint64) {
+	for table, d := range s.history.tables {
+		if s.tables[table] == nil || !mentions(statement, table.Name) {
+			continue
 		}
+		reason := fmt.Sprintf("a change of %s is in the log at %s:%d as a statement, without its rows (binlog_format was not ROW). Run: SET GLOBAL binlog_format='ROW', "+
+			"connect the applications anew, and read the table again", table, s.place.file, start)
+		if d.held == "" {
+			d.held = reason
+			s.history.dirty = append(s.history.dirty, table)
+			s.forget()
+		}
+		s.log.Error("a change was lost, and the table's rows are held from here on", "source", s.cfg.Name, "table", table.String(), "reason", reason)
+		schema := &cdc.Schema{Source: s.cfg.Name, Table: table, Codec: CodecBinlog, Fault: reason, Columns: []cdc.Column{{Type: "statement", Kind: cdc.KindBytes}}}
+		s.use(schema)
+		s.beginTx()
+		s.enc.Change(cdc.Update, schema)
+		s.enc.Absent()
 	}
-	return ""
 }
 
 func (s *session) truncate(ctx context.Context, v verb, table cdc.Table) error {
@@ -202,7 +149,7 @@ func (s *session) truncate(ctx context.Context, v verb, table cdc.Table) error {
 		return nil
 	}
 	schema := &cdc.Schema{Source: s.cfg.Name, Table: table, Codec: CodecBinlog}
-	info, err := s.describe(ctx, table)
+	_, info, _, err := s.definition(ctx, table)
 	if err != nil {
 		return err
 	}

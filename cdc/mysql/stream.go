@@ -10,14 +10,21 @@ import (
 func (s *session) event(ctx context.Context, e *event) error {
 	before := s.place.pos
 	s.advance(e)
+	if e.kind == evPayload {
+		return s.payload(ctx, e, before)
+	}
+	return s.read(ctx, e, before)
+}
+
+// read takes an event that began at before, or stands in a compressed transaction that did.
+func (s *session) read(ctx context.Context, e *event, before uint64) error {
 	switch e.kind {
 	case evTableMap:
 		return s.tableMap(ctx, e)
 	case evWriteV1, evUpdateV1, evDeleteV1, evWriteV2, evUpdateV2, evDeleteV2, evMariaWrite, evMariaUpdate, evMariaDelete:
 		return s.rows(e)
 	case evXID:
-		s.commit()
-		return nil
+		return s.commit(ctx)
 	case evMariaGTID:
 		g, err := parseMariaGTID(e.body, e.serverID)
 		if err == nil {
@@ -39,24 +46,25 @@ func (s *session) event(ctx context.Context, e *event) error {
 		return s.rotate(e)
 	case evHeartbeat:
 		s.heartbeat(e)
-		return nil
+		if s.group.open {
+			return nil
+		}
+		return s.ascertain(ctx)
 	case evHeartbeatV2, evStop:
 		return nil
 	case evXAPrepare:
 		if s.group.begun || s.group.part > 0 {
 			return s.stop("a transaction of two phases (XA PREPARE) changed a selected table", "Waybill does not read XA transactions: change these tables without XA")
 		}
-		s.commit()
-		return nil
+		return s.commit(ctx)
 	case evIncident:
 		return s.stop("the server lost events of its own log (an incident is recorded in it)", "The log has a gap")
 	case evPartialUpdate:
-		if p, err := s.planOf(e); err != nil || p == nil {
+		p, err := s.planOf(e)
+		if err != nil || p == nil {
 			return err
 		}
-		return s.stop("binlog_row_value_options=PARTIAL_JSON: an update holds only parts of a JSON value", "Run: SET GLOBAL binlog_row_value_options=''")
-	case evPayload:
-		return s.stop("a compressed transaction is in the log (binlog_transaction_compression=ON)", "Run: SET GLOBAL binlog_transaction_compression=OFF")
+		return s.stop("binlog_row_value_options=PARTIAL_JSON: an update of "+p.schema.Table.String()+" holds only parts of a JSON value", "Run: SET GLOBAL binlog_row_value_options=''")
 	case evTaggedGTID:
 		return s.stop("a GTID with a tag is in the log", "Waybill does not read tagged GTIDs")
 	}
@@ -134,7 +142,7 @@ func (s *session) heartbeat(e *event) {
 // begin starts an event group; start is where the log stood before its first event.
 func (s *session) begin(e *event, g gtidEvent, start uint64) {
 	s.abort()
-	s.group = group{open: true, gtid: g, commit: g.text, at: e.at()}
+	s.group = group{open: true, gtid: g, commit: g.text, at: e.at(), inside: s.place.pos}
 	if g.text == "" {
 		s.group.commit = fmt.Sprintf("%s:%d", s.place.file, start)
 	}
@@ -152,12 +160,16 @@ func (s *session) abort() {
 }
 
 // commit ends the group: here and nowhere else lies a position (Invariant 2).
-func (s *session) commit() {
+func (s *session) commit(ctx context.Context) error {
 	g := &s.group
 	if s.gtids != nil && g.gtid.text != "" {
 		s.gtids.add(&g.gtid)
 	}
 	s.resume.file, s.resume.pos = s.place.file, s.place.pos
+	s.ended = groupEnd{s.place.file, s.place.pos, true, time.Now()}
+	if err := s.ascertain(ctx); err != nil {
+		return err
+	}
 	s.commitAt = g.at
 	if g.part > 0 {
 		s.emitPart(true)
@@ -165,7 +177,5 @@ func (s *session) commit() {
 		s.emitRun()
 	}
 	s.group = group{}
-	if s.goal != nil && s.enc.Changes() == 0 && s.reached() {
-		s.emitGoal()
-	}
+	return nil
 }

@@ -57,7 +57,7 @@ type mapColumn struct {
 	unsigned  bool
 	collation uint32 // 0 when not known
 	name      string
-	labels    [][]byte // of an enum, in the column's charset
+	labels    [][]byte // of an enum or a set, in the column's charset
 	key       bool
 }
 
@@ -188,8 +188,8 @@ func (m *tableMap) optional(field byte, r *cursor, mariadb bool) error {
 	case 4:
 		m.named = true
 		m.each(nil, func(c *mapColumn) { c.name = string(r.take(int(r.lenenc()))) })
-	case 6:
-		m.each(func(c *mapColumn) bool { return c.kind == tEnum }, func(c *mapColumn) {
+	case 5, 6: // labels of sets, of enums
+		m.each(func(c *mapColumn) bool { return c.kind == map[byte]byte{5: tSet, 6: tEnum}[field] }, func(c *mapColumn) {
 			n := int(r.lenenc())
 			for i := 0; i < n && !r.short; i++ {
 				c.labels = append(c.labels, append([]byte(nil), r.take(int(r.lenenc()))...))

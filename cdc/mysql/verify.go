@@ -10,8 +10,7 @@ import (
 // verify makes sure that the server's log goes on exactly behind pos (Invariant 11). On the server that wrote the position
 // reading resumes at the file and place, after a look whether the GTIDs there are ours; on another, by GTID.
 func (s *session) verify(ctx context.Context, server *serverInfo, text cdc.Position) (byGTID bool, err error) {
-	const reset = "Take a new snapshot, which is compared with what was delivered: waybill checkpoint reset %s --to snapshot"
-	hint := fmt.Sprintf(reset, s.cfg.Name)
+	hint := s.resetHint()
 	pos, err := parsePosition(text)
 	if err != nil {
 		return false, err
@@ -56,7 +55,7 @@ func (s *session) find(ctx context.Context, pos *position, files []logFile, know
 		if known {
 			return true, nil // the server says itself whether it still has what follows our GTIDs
 		}
-		return false, s.lost(fmt.Sprintf("the log file of the stored position %s was purged; the oldest is %s", place, first.name), hint)
+		return false, s.lost(fmt.Sprintf("the log file of the stored position %s was purged; the oldest is %s", place, first.name), s.purgedHint())
 	}
 	for _, f := range files {
 		if f.name != pos.file {
@@ -130,7 +129,21 @@ func (s *session) knowsMySQL(ctx context.Context, pos *position, hint string) er
 	case answer[0][0] != "1":
 		return s.lost("the server has not executed all GTIDs of the stored position: it was restored or reset, or is a replica that lags", hint)
 	case answer[0][1] != "1":
-		return s.lost("the server has purged transactions that follow the stored position", hint)
+		return s.lost("the server has purged transactions that follow the stored position", s.purgedHint())
 	}
 	return nil
+}
+
+// resetHint names the command that begins afresh. Nothing is kept for us on the server, so nothing is to be run there; the SQL
+// shows whether it is the right one.
+func (s *session) resetHint() string {
+	return fmt.Sprintf("Take a new snapshot, which is compared with what was delivered: waybill checkpoint reset %s --to snapshot. To see first "+
+		"what the server has, run on the server: SHOW BINARY LOGS;", s.cfg.Name)
+}
+
+// purgedHint is resetHint with what keeps the log for longer.
+func (s *session) purgedHint() string {
+	return fmt.Sprintf("Take a new snapshot, which is compared with what was delivered: waybill checkpoint reset %s --to snapshot. So that it "+
+		"does not happen again, run on the server: SET GLOBAL binlog_expire_logs_seconds = 604800; (on servers without it, expire_logs_days = 7; "+
+		"and in its option file)", s.cfg.Name)
 }

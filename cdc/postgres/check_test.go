@@ -25,17 +25,20 @@ func TestCheck(t *testing.T) {
 		masked   []string
 	}{
 		{name: "ready", settings: []string{"max_slot_wal_keep_size=10GB"}, user: "reader",
-			sql: `CREATE ROLE reader LOGIN REPLICATION PASSWORD 'waybill-test'; CREATE TABLE loads (id int PRIMARY KEY, n int, at timestamptz);
+			sql: `CREATE ROLE reader LOGIN REPLICATION PASSWORD 'waybill-test'; GRANT pg_read_all_stats TO reader; CREATE TABLE loads (id int PRIMARY KEY, n int, at timestamptz);
 				ALTER TABLE loads OWNER TO reader; GRANT CREATE ON DATABASE postgres TO reader`,
 			columns: selection("loads", "n", "at")},
-		{name: "faults", settings: []string{"wal_level=replica", "max_replication_slots=1", "wal_sender_timeout=2s"}, user: "reader",
+		{name: "faults", settings: []string{"wal_level=replica", "max_replication_slots=1", "wal_sender_timeout=2s",
+			"idle_session_timeout=30s", "logical_decoding_work_mem=64kB", "max_slot_wal_keep_size=64MB", "max_prepared_transactions=5"}, user: "reader",
 			masked: []string{"loads.ssn"},
 			sql: `CREATE ROLE reader LOGIN PASSWORD 'waybill-test';
-				CREATE TABLE loads (id int PRIMARY KEY, n int, span interval, tags text[], ssn text, twice int GENERATED ALWAYS AS (n * 2) STORED);
+				ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'; ALTER SYSTEM SET synchronous_commit = off;
+				CREATE TABLE loads (id int PRIMARY KEY, n int, span tsvector, tags tsquery[], ssn text, twice int GENERATED ALWAYS AS (n * 2) STORED);
 				CREATE TABLE bare (id int, n int); CREATE VIEW seen AS SELECT * FROM bare; CREATE UNLOGGED TABLE volatile (id int PRIMARY KEY);
+				CREATE TABLE hidden (id int PRIMARY KEY); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY; GRANT SELECT ON hidden TO reader;
 				GRANT SELECT ON bare TO reader; REVOKE USAGE ON SCHEMA public FROM PUBLIC`,
 			columns: cdc.Selection{Table: cdc.Table{Name: "loads"}, Columns: []string{"n", "span", "tags", "ssn", "twice", "typo"}, Old: []string{"n"}},
-			more:    []cdc.Selection{selection("bare", "n"), selection("seen", "n"), selection("volatile"), selection("nowhere")}},
+			more:    []cdc.Selection{selection("bare", "n"), selection("seen", "n"), selection("volatile"), selection("nowhere"), selection("hidden")}},
 		{name: "publication", settings: nil, user: "postgres",
 			sql: `CREATE TABLE loads (id int PRIMARY KEY, n int) PARTITION BY RANGE (id); CREATE TABLE other (id int PRIMARY KEY, n int);
 				CREATE PUBLICATION waybill_check FOR TABLE loads, other WHERE (id > 5) WITH (publish = 'insert')`,
@@ -43,7 +46,10 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := cdctest.StartPostgres(t, c.settings...)
-			p.Exec(t, c.sql)
+			for _, statement := range strings.SplitAfter(c.sql, ";") { // ALTER SYSTEM must come alone
+				p.Exec(t, statement)
+			}
+			p.Exec(t, `SELECT pg_reload_conf()`)
 			cfg := config(p, "check")
 			cfg.User, cfg.Masked = c.user, c.masked
 			s := postgres.New(cfg, append([]cdc.Selection{c.columns}, c.more...), logger(t))
@@ -60,7 +66,7 @@ func TestCheck(t *testing.T) {
 					}
 				}
 			}
-			text := regexp.MustCompile(`(ahead of us by|oldest has run for|server version:) .*`).ReplaceAllString(out.String(), "$1 …")
+			text := regexp.MustCompile(`(ahead of us by|oldest has run for|server version:|server identity:|free connections:) .*`).ReplaceAllString(out.String(), "$1 …")
 			golden(t, "check_"+c.name+".golden", []byte(text))
 			if strings.Contains(text, p.Password) {
 				t.Error("a finding holds the password")
@@ -92,7 +98,7 @@ func TestInspect(t *testing.T) {
 	for _, c := range list[0].Columns {
 		got += fmt.Sprintf("%s %s %s key %t; ", c.Name, c.Type, c.Kind, c.Key)
 	}
-	if want := "id integer int key true; n integer int key false; span interval unsupported key false; "; got != want {
+	if want := "id integer int key true; n integer int key false; span interval interval key false; "; got != want {
 		t.Errorf("Catalog: %s, want %s", got, want)
 	}
 	var left int

@@ -10,7 +10,7 @@ import (
 
 // checkTable looks at one selected table: whether it is there, can be published and read, and has columns that we carry.
 func (s *Source) checkTable(t cdc.Table, r *relation) []cdc.Finding {
-	check := "table " + t.String()
+	check := aboutTable.of(t.String())
 	if r == nil {
 		return []cdc.Finding{fail(check, "does not exist", "a table", "The mapping reads it.",
 			"Correct the name in the mapping, or create the table.")}
@@ -25,7 +25,7 @@ func (s *Source) checkTable(t cdc.Table, r *relation) []cdc.Finding {
 	}
 	list := s.checkColumns(r)
 	if !r.mayUse {
-		list = append(list, fail("USAGE on schema "+t.Schema, "no privilege", "USAGE", "The snapshot reads the table.",
+		list = append(list, fail(aboutUsage.of(t.Schema), "no privilege", "USAGE", "The snapshot reads the table.",
 			fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s;", identifier(t.Schema), identifier(s.cfg.User))))
 	}
 	if len(list) == 0 {
@@ -43,7 +43,7 @@ func (s *Source) checkColumns(r *relation) []cdc.Finding {
 			continue
 		}
 		if a.Kind == cdc.KindUnsupported {
-			list = append(list, fail(fmt.Sprintf("column %s.%s", r.table, a.Name), "type "+a.Type, "a type listed in TYPES.md",
+			list = append(list, fail(aboutColumn.of(r.table.String()+"."+a.Name), "type "+a.Type, "a type listed in TYPES.md",
 				"A value of this type cannot be carried exactly.", "Leave the column out of the mapping."))
 		}
 		if !a.mayRead {
@@ -51,11 +51,11 @@ func (s *Source) checkColumns(r *relation) []cdc.Finding {
 		}
 	}
 	if len(denied) > 0 {
-		list = append(list, fail("SELECT on "+r.table.String(), "no privilege on "+strings.Join(denied, ", "), "SELECT",
+		list = append(list, fail(aboutSelect.of(r.table.String()), "no privilege on "+strings.Join(denied, ", "), "SELECT",
 			"The snapshot reads the table.", fmt.Sprintf("GRANT SELECT ON %s TO %s;", tableName(r.table), identifier(s.cfg.User))))
 	}
 	for _, name := range sorted(c.columns) {
-		check := fmt.Sprintf("column %s.%s", r.table, name)
+		check := aboutColumn.of(r.table.String() + "." + name)
 		switch {
 		case c.masked[name]:
 			list = append(list, fail(check, "masked", "a column that is not masked", "The mapping reads it, but it is never captured.",
@@ -90,7 +90,7 @@ func sorted(set map[string]bool) []string {
 
 // checkIdentity refuses a table that would not accept an UPDATE once it is published.
 func checkIdentity(r *relation) cdc.Finding {
-	check := "replica identity of " + r.table.String()
+	check := aboutReplica.of(r.table.String())
 	word := map[string]string{"d": "DEFAULT", "n": "NOTHING", "f": "FULL", "i": "USING INDEX"}[r.identity]
 	if r.usable {
 		return good(check, word)
@@ -119,55 +119,11 @@ func (s *Source) checkOld(r *relation) []cdc.Finding {
 			without = append(without, name)
 		}
 	}
-	check := "old values of " + r.table.String()
+	check := aboutOld.of(r.table.String())
 	if len(without) == 0 {
 		return nil
 	}
 	return []cdc.Finding{warn(check, "the log does not carry "+strings.Join(without, ", "), "REPLICA IDENTITY FULL",
 		"Waybill remembers the last row instead, which costs it disk; a row that it has not seen since the snapshot has no old value.",
 		fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY FULL; -- makes the table's UPDATEs and DELETEs larger in the log", tableName(r.table)))}
-}
-
-// checkPublication looks at the publication, or at whether we may make it.
-func (s *Source) checkPublication(p *publication, absent []cdc.Table, owned, partitioned bool, f facts) []cdc.Finding {
-	check := "publication " + s.cfg.Publication
-	switch {
-	case !p.exists && len(absent) == 0:
-		return nil
-	case !p.exists && f.mayCreate && owned:
-		return []cdc.Finding{good(check, "does not exist yet; the first start makes it")}
-	case !p.exists:
-		return []cdc.Finding{fail(check, fmt.Sprintf("does not exist, and role %s may not make it", s.cfg.User),
-			"a publication of the selected tables", "The stream carries published tables only.",
-			"Run as the tables' owner: "+s.createSQL(absent, f.version)+";")}
-	}
-	var list []cdc.Finding
-	add := func(found, want, why, fix string) { list = append(list, fail(check, found, want, why, fix)) }
-	name := identifier(s.cfg.Publication)
-	if len(absent) > 0 && !(p.owned && owned) {
-		add(fmt.Sprintf("lacks %s, and role %s may not add tables", names(absent), s.cfg.User), "all selected tables",
-			"The stream carries published tables only.", "Run as the owner: "+s.addSQL(absent)+";")
-	}
-	if !p.publishes {
-		add("does not publish every operation", "insert, update, delete, truncate", "Some changes are not in the stream.",
-			fmt.Sprintf("ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate');", name))
-	}
-	if !p.viaRoot && partitioned {
-		add("publishes partitions under their own names", "publish_via_partition_root",
-			"Changes of a partitioned table come under names that the mapping does not know.",
-			fmt.Sprintf("ALTER PUBLICATION %s SET (publish_via_partition_root = true);", name))
-	}
-	if len(p.narrowed) > 0 {
-		add("has a row filter or column list for "+strings.Join(p.narrowed, ", "), "whole tables", "Some changes are not in the stream.",
-			fmt.Sprintf("ALTER PUBLICATION %s SET TABLE %s;", name, tableList(s.tables)))
-	}
-	if p.allTables {
-		list = append(list, warn(check, "FOR ALL TABLES", "FOR TABLE with the selected tables",
-			"PostgreSQL refuses UPDATEs of any table without a replica identity, and sends us changes that nobody reads.",
-			fmt.Sprintf("DROP PUBLICATION %s; -- while Waybill is stopped; then %s;", name, s.createSQL(s.tables, f.version))))
-	}
-	if len(list) == 0 {
-		list = append(list, good(check, fmt.Sprintf("contains %d selected tables, %d to be added", len(s.tables)-len(absent), len(absent))))
-	}
-	return list
 }

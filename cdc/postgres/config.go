@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"waybill/cdc"
 )
@@ -26,26 +27,34 @@ type Config struct {
 	User           string        `yaml:"user"`            // role with REPLICATION and SELECT on the tables
 	Password       string        `yaml:"-"`               // resolved by the caller from its secret; never logged
 	SSLMode        string        `yaml:"ssl_mode"`        // disable, allow, prefer (default), require, verify-ca, verify-full
-	SSLRootCert    string        `yaml:"ssl_root_cert"`   // file with the certificate authority's certificates
+	SSLRootCert    string        `yaml:"ssl_root_cert"`   // file with the certificate authority's certificates; with it, require is verify-ca
+	SSLCert        string        `yaml:"ssl_cert"`        // file with our certificate, if the server asks for one
+	SSLKey         string        `yaml:"ssl_key"`         // file with its key
 	Slot           string        `yaml:"slot"`            // replication slot; default waybill_<name>
 	Publication    string        `yaml:"publication"`     // default: as the slot
 	Schema         string        `yaml:"schema"`          // schema of tables named without one; default public
 	Masked         []string      `yaml:"masked"`          // table.column or schema.table.column, never captured
 	Heartbeat      time.Duration `yaml:"heartbeat"`       // an idle source says so this often; default 5s, 1s to 1m
 	ConnectTimeout time.Duration `yaml:"connect_timeout"` // for each connection; default 10s
+	MaxRetained    Bytes         `yaml:"max_retained"`    // if the server must keep more log than this for us, and it grows, drop the slot and begin again with a compared snapshot; unset: never
 
 	// Unfinished, if set, lets a first snapshot begin anew by itself after a crash in the short moment between the making of
 	// the slot and the storing of the snapshot's end. Without it Open refuses there, and a person must reset.
 	Unfinished Unfinished `yaml:"-"`
+
+	// Secret, if set, is asked for the password before each connection, in place of Password, so that one that was changed
+	// on the server and in its file works from the next connection on. It is called from any goroutine.
+	Secret func() (string, error) `yaml:"-"`
 }
 
-// Unfinished remembers, over a crash, the slot that a snapshot made although its end may not have been stored. The
-// caller keeps it in its store; Open and Next call it.
+// Unfinished remembers, over a crash, the slot that a snapshot made although its end may not have been stored; and, under
+// the slot's name with a dot and a word behind it, what is to be known of the publication and the slot at the next
+// start. The caller keeps it in its store; Open, Next and the session's own goroutine call it.
 type Unfinished interface {
-	// Remember keeps the slot's consistent point, synced when it returns.
-	Remember(slot, point string) error
-	// Recall returns the point remembered last for the slot, or "".
-	Recall(slot string) (point string, err error)
+	// Remember keeps a short text, such as the slot's consistent point, synced when it returns.
+	Remember(name, text string) error
+	// Recall returns the text remembered last under the name, or "".
+	Recall(name string) (text string, err error)
 }
 
 // withDefaults returns the configuration with every empty field filled.
@@ -107,6 +116,12 @@ func (c Config) Validate() error {
 	if !slices.Contains(sslModes, d.SSLMode) {
 		fault("ssl_mode", "must be one of %s (got %q)", strings.Join(sslModes, ", "), d.SSLMode)
 	}
+	if (c.SSLCert == "") != (c.SSLKey == "") {
+		fault("ssl_cert, ssl_key", "must be given together")
+	}
+	if c.MaxRetained != 0 && c.MaxRetained < minRetained {
+		fault("max_retained", "must be at least %s, or unset (got %s)", minRetained, c.MaxRetained)
+	}
 	if !slotPattern.MatchString(d.Slot) {
 		fault("slot", "must be 1 to 54 lower case letters, digits or underscores (got %q)", d.Slot)
 	}
@@ -144,10 +159,11 @@ func (c Config) column(name string) (cdc.Table, string, error) {
 var pinned = map[string]string{
 	"client_encoding":             "UTF8",
 	"DateStyle":                   "ISO, MDY",
-	"IntervalStyle":               "postgres",
+	"IntervalStyle":               "iso_8601",
 	"TimeZone":                    "UTC",
 	"extra_float_digits":          "3",
 	"bytea_output":                "hex",
+	"lc_monetary":                 "C",
 	"standard_conforming_strings": "on",
 	// A snapshot may last for hours, and a policy that hides rows must be an error, not a smaller snapshot.
 	"statement_timeout":                   "0",
@@ -162,6 +178,18 @@ var pinned = map[string]string{
 	"application_name":        "waybill",
 }
 
+// keepBytes lets a server that does not know what its bytes mean send them as they are. Asked for UTF-8 it would convert nothing, and
+// end the statement, or the stream, at the first text that is not valid; so it is one value that fails to decode.
+func keepBytes(ctx context.Context, conn *pgconn.PgConn) error {
+	if conn.ParameterStatus("server_encoding") != "SQL_ASCII" {
+		return nil
+	}
+	if err := conn.Exec(ctx, "SET client_encoding = 'SQL_ASCII'").Close(); err != nil {
+		return fmt.Errorf("asking for text without conversion: %w", err)
+	}
+	return nil
+}
+
 // connection returns the settings of one connection. The password and names are set beside the parsed string, so that
 // no error text can repeat them.
 func (c Config) connection(replication bool) (*pgx.ConnConfig, error) {
@@ -170,18 +198,26 @@ func (c Config) connection(replication bool) (*pgx.ConnConfig, error) {
 	}
 	text := fmt.Sprintf("host=%s port=%d sslmode=%s connect_timeout=%d", quote(c.Host), c.Port, c.SSLMode,
 		max(1, int(c.ConnectTimeout/time.Second)))
-	if c.SSLRootCert != "" {
-		text += " sslrootcert=" + quote(c.SSLRootCert)
+	for name, file := range map[string]string{"sslrootcert": c.SSLRootCert, "sslcert": c.SSLCert, "sslkey": c.SSLKey} {
+		if file != "" { // read anew for each connection, so that a renewed one is taken up
+			text += " " + name + "=" + quote(file)
+		}
 	}
 	cfg, err := pgx.ParseConfig(text)
 	if err != nil {
 		return nil, fmt.Errorf("reading connection settings: %w", err)
 	}
 	cfg.User, cfg.Password, cfg.Database = c.User, c.Password, c.Database
+	if c.Secret != nil {
+		if cfg.Password, err = c.Secret(); err != nil {
+			return nil, fmt.Errorf("reading the password of source %s: %w", c.Name, err)
+		}
+	}
 	cfg.RuntimeParams = map[string]string{}
 	for name, value := range pinned {
 		cfg.RuntimeParams[name] = value
 	}
+	cfg.AfterConnect = keepBytes
 	dialer := &net.Dialer{Timeout: c.ConnectTimeout, KeepAlive: 15 * time.Second}
 	if replication {
 		cfg.RuntimeParams["replication"] = "database"
@@ -189,7 +225,13 @@ func (c Config) connection(replication bool) (*pgx.ConnConfig, error) {
 		cfg.RuntimeParams["lock_timeout"] = "0"
 		dialer.Control = smallReceiveBuffer
 	}
-	cfg.DialFunc = dialer.DialContext
+	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil || !replication {
+			return conn, err
+		}
+		return &gather{Conn: conn, buf: make([]byte, gatherSize)}, nil
+	}
 	return cfg, nil
 }
 

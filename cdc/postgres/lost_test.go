@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,8 +18,9 @@ import (
 // TestRefusals covers Invariants 11 and 13: where the source cannot begin exactly where it must, or would hurt the
 // database, it says what it found and what to do, and leaves the server as it was.
 func TestRefusals(t *testing.T) {
-	p := cdctest.StartPostgres(t, "max_slot_wal_keep_size=32MB", "min_wal_size=32MB", "max_wal_size=48MB")
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Second)
+	p := cdctest.StartPostgres(t, "min_wal_size=32MB", "max_wal_size=48MB")
+	limitSlots(t, p, "32MB")
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	p.Exec(t, `CREATE TABLE loads (id int PRIMARY KEY, n int); INSERT INTO loads VALUES (1, 1)`)
 	source := func(t *testing.T, name string, sel ...cdc.Selection) *postgres.Source {
@@ -40,27 +43,42 @@ func TestRefusals(t *testing.T) {
 		}
 		return f.pos
 	}
-	lost := func(t *testing.T, s *postgres.Source, pos cdc.Position, reason, hint string) {
+	lost := func(t *testing.T, s *postgres.Source, pos cdc.Position, reason, hint string) *cdc.LostError {
 		t.Helper()
 		err := s.Open(ctx, pos)
 		var l *cdc.LostError
 		if !errors.As(err, &l) || !strings.Contains(l.Reason, reason) || !strings.Contains(l.Hint, hint) {
 			t.Fatalf("Open(%q) returned %v; want a LostError with %q and %q", pos, err, reason, hint)
 		}
+		return l
+	}
+	// again does what the refusal says: it runs its SQL, and begins with a snapshot.
+	again := func(t *testing.T, s *postgres.Source, l *cdc.LostError) {
+		t.Helper()
+		heal(t, p, l.Hint)
+		f := follow(t, s)
+		f.open("")
+		f.until(1)
+		s.Close()
+		f.open(f.pos)
+		f.next()
+		s.Close()
 	}
 	const reset = "waybill checkpoint reset %s --to snapshot"
 
 	t.Run("slot does not exist", func(t *testing.T) {
 		pos := snapshot(t, "missing")
 		p.Exec(t, `SELECT pg_drop_replication_slot('waybill_missing')`)
-		lost(t, source(t, "missing"), pos, `slot "waybill_missing" does not exist`, fmt.Sprintf(reset, "missing"))
+		l := lost(t, source(t, "missing"), pos, `slot "waybill_missing" does not exist`, fmt.Sprintf(reset, "missing"))
+		again(t, source(t, "missing"), l)
 	})
 
 	t.Run("slot is ahead of the store", func(t *testing.T) {
 		pos := snapshot(t, "ahead")
 		p.Exec(t, `INSERT INTO loads VALUES (2, 2); SELECT pg_switch_wal()`)
 		p.Exec(t, `SELECT pg_replication_slot_advance('waybill_ahead', pg_current_wal_lsn())`)
-		lost(t, source(t, "ahead"), pos, "ahead of the stored position", fmt.Sprintf(reset, "ahead"))
+		l := lost(t, source(t, "ahead"), pos, "ahead of the stored position", fmt.Sprintf(reset, "ahead"))
+		again(t, source(t, "ahead"), l)
 	})
 
 	t.Run("another server, timeline or an earlier time", func(t *testing.T) {
@@ -76,13 +94,26 @@ func TestRefusals(t *testing.T) {
 		f := follow(t, s) // and the true one still works
 		f.open(cdc.Position(pos))
 		f.next()
+		s.Close()
+		for _, foreign := range []string{"pg/1234567890/1/" + parts[3], "pg/" + parts[1] + "/2/" + parts[3], "pg/" + parts[1] + "/1/7F/0"} {
+			l := lost(t, s, cdc.Position(foreign), "", "reset")
+			again(t, s, l)
+		}
 	})
 
 	t.Run("slot of somebody else", func(t *testing.T) {
 		pos := snapshot(t, "foreign")
 		p.Exec(t, `SELECT pg_drop_replication_slot('waybill_foreign')`)
 		p.Exec(t, `SELECT pg_create_logical_replication_slot('waybill_foreign', 'test_decoding')`)
-		lost(t, source(t, "foreign"), pos, `with plugin "test_decoding"`, "reset")
+		l := lost(t, source(t, "foreign"), pos, `with plugin "test_decoding"`, "reset")
+		heal(t, p, l.Hint)
+		cfg := config(p, "foreign")
+		cfg.Slot = regexp.MustCompile(`slot: (\w+)`).FindStringSubmatch(l.Hint)[1]
+		other := postgres.New(cfg, []cdc.Selection{selection("loads", "n")}, logger(t))
+		defer other.Close()
+		f := follow(t, other)
+		f.open("")
+		f.until(1)
 		if err := source(t, "foreign").Release(ctx); err == nil || !strings.Contains(err.Error(), "not ours") {
 			t.Errorf("Release returned %v", err)
 		}
@@ -199,20 +230,49 @@ func TestRefusals(t *testing.T) {
 			p.Exec(t, `SELECT pg_logical_emit_message(false, 'fill', repeat('x', 9000000)); SELECT pg_switch_wal()`)
 		}
 		p.Exec(t, `CHECKPOINT`)
-		lost(t, source(t, "removed"), pos, "was invalidated", fmt.Sprintf(reset, "removed"))
+		l := lost(t, source(t, "removed"), pos, "was invalidated", fmt.Sprintf(reset, "removed"))
+		again(t, source(t, "removed"), l)
+		limitSlots(t, p, "1GB")
 	})
 }
 
-// memory is a store's memory of unfinished snapshots.
-type memory struct{ slot, point string }
-
-func (m *memory) Remember(slot, point string) error { m.slot, m.point = slot, point; return nil }
-
-func (m *memory) Recall(slot string) (string, error) {
-	if slot != m.slot {
-		return "", nil
+// heal runs the SQL that a message prints, statement by statement.
+func heal(t *testing.T, p *cdctest.Postgres, message string) {
+	t.Helper()
+	found := regexp.MustCompile(`run in database "[^"]*": ((?:(?:SELECT|ALTER|CREATE|DROP) [^;]*;(?: |$))+)`).FindAllStringSubmatch(message, -1)
+	if found == nil {
+		t.Fatalf("the message has no SQL: %s", message)
 	}
-	return m.point, nil
+	for _, one := range found {
+		for _, statement := range strings.SplitAfter(one[1], ";") {
+			if strings.TrimSpace(statement) != "" {
+				p.Exec(t, statement)
+			}
+		}
+	}
+}
+
+// limitSlots bounds the log kept for slots as an administrator does.
+func limitSlots(t *testing.T, p *cdctest.Postgres, size string) {
+	t.Helper()
+	p.Exec(t, `ALTER SYSTEM SET max_slot_wal_keep_size = '`+size+`'`)
+	p.Exec(t, `SELECT pg_reload_conf()`)
+	var now string
+	for until := time.Now().Add(10 * time.Second); now != size; time.Sleep(10 * time.Millisecond) {
+		if err := p.DB.QueryRow(`SHOW max_slot_wal_keep_size`).Scan(&now); err != nil || time.Now().After(until) {
+			t.Fatalf("max_slot_wal_keep_size is %s, %v", now, err)
+		}
+	}
+}
+
+// memory is a store's memory beside its journal.
+type memory struct{ notes sync.Map }
+
+func (m *memory) Remember(name, text string) error { m.notes.Store(name, text); return nil }
+
+func (m *memory) Recall(name string) (string, error) {
+	text, _ := m.notes.LoadOrStore(name, "")
+	return text.(string), nil
 }
 
 func slots(t *testing.T, p *cdctest.Postgres, like string) int {

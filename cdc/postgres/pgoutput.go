@@ -28,6 +28,7 @@ const (
 type stream struct {
 	enc       cdc.Encoder
 	relations map[uint32]*wireRelation
+	messages  *wireRelation             // as which logical messages come; nil before the first
 	resolve   func(*wireRelation) error // chooses columns and finds the Schema of a relation
 
 	open   bool // between Begin and Commit
@@ -44,6 +45,7 @@ type wireRelation struct {
 	oid      uint32
 	table    cdc.Table
 	identity byte // replica identity: d, n, f or i
+	partial  bool // FULL, but not in every partition: an old row may hold the key alone
 	columns  []wireColumn
 	schema   *cdc.Schema // nil if the table is not selected
 	take     []bool      // for each column: it is in the schema
@@ -74,7 +76,9 @@ func (s *stream) message(b []byte) (step, error) {
 		return s.row(kind, b)
 	case 'T':
 		return s.truncate(b)
-	case 'Y', 'O', 'M': // type, origin, logical message: nothing of ours
+	case 'M':
+		return s.logicalMessage(b)
+	case 'Y', 'O': // type, origin: nothing of ours
 		return stepNone, nil
 	}
 	return stepNone, fmt.Errorf("pgoutput message %q is not part of protocol version 1", kind)
@@ -226,7 +230,7 @@ func (s *stream) row(kind byte, b []byte) (step, error) {
 		_, err = s.tuple(r, b[1:], false)
 	case kind == 'U' && (b[0] == 'K' || b[0] == 'O'):
 		s.enc.UpdateOld(r.schema)
-		if b, err = s.tuple(r, b[1:], b[0] == 'K'); err == nil {
+		if b, err = s.tuple(r, b[1:], b[0] == 'K' || r.partial); err == nil {
 			if len(b) == 0 || b[0] != 'N' {
 				err = errShort
 			} else {
@@ -235,7 +239,7 @@ func (s *stream) row(kind byte, b []byte) (step, error) {
 		}
 	case kind == 'D' && (b[0] == 'K' || b[0] == 'O'):
 		s.enc.Change(cdc.Delete, r.schema)
-		_, err = s.tuple(r, b[1:], b[0] == 'K')
+		_, err = s.tuple(r, b[1:], b[0] == 'K' || r.partial)
 	default:
 		err = fmt.Errorf("tuple kind %q does not follow the protocol", b[0])
 	}
@@ -246,7 +250,8 @@ func (s *stream) row(kind byte, b []byte) (step, error) {
 }
 
 // tuple frames the captured columns of one row and returns what follows it. Of a row that holds the key alone, the other
-// columns, which the protocol sends as nulls, are absent.
+// columns, which the protocol sends as nulls, are absent. So is a key that is null: no key can be, but a partition may
+// have another identity than the root in whose name it comes.
 func (s *stream) tuple(r *wireRelation, b []byte, keyOnly bool) ([]byte, error) {
 	if len(b) < 2 {
 		return nil, errShort
@@ -276,7 +281,7 @@ func (s *stream) tuple(r *wireRelation, b []byte, keyOnly bool) ([]byte, error) 
 			continue // Invariant 12: a column that was not chosen is not even copied
 		}
 		switch {
-		case kind == 'u' || keyOnly && !r.columns[i].identity:
+		case kind == 'u' || keyOnly && (kind == 'n' || !r.columns[i].identity):
 			s.enc.Absent()
 		case kind == 'n':
 			s.enc.Null()

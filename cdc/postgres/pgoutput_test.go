@@ -93,6 +93,9 @@ func dump(s *stream) (string, error) {
 			schemas[r.schema.ID()] = r.schema
 		}
 	}
+	if s.messages != nil {
+		schemas[s.messages.schema.ID()] = s.messages.schema
+	}
 	data, _ := s.enc.Cut(s.enc.Mark())
 	reader := cdc.NewReader(cdc.Codecs{CodecName: Codec()}, func(id uint64) (*cdc.Schema, error) {
 		if s := schemas[id]; s != nil {
@@ -124,13 +127,14 @@ func corpus() [][]byte {
 		rowMessage('U', 1, []string{"K", "1", "∅", "∅"}, []string{"N", "2", "x", "secret"}),
 		rowMessage('U', 2, []string{"O", "1"}, []string{"N", "2"}), rowMessage('D', 1, []string{"K", "2", "∅", "∅"}),
 		rowMessage('D', 2, []string{"O", "2"}), rowMessage('I', 99, []string{"N", "1"}), {'T', 0, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0, 0, 2},
+		{'M', 1, 0, 0, 0, 0, 0, 0, 0, 1, 'p', 0, 0, 0, 0, 1, 'x'},
 	}
 }
 
 func TestMessages(t *testing.T) {
 	s := newStream()
 	c := corpus()
-	for _, m := range [][]byte{c[0], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9], c[10], c[11], c[12], c[13], c[14], c[15], c[1]} {
+	for _, m := range [][]byte{c[0], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9], c[10], c[11], c[12], c[13], c[14], c[15], c[16], c[1]} {
 		if _, err := s.message(m); err != nil {
 			t.Fatalf("message %q: %v", m, err)
 		}
@@ -147,6 +151,7 @@ delete 16/B374D848/7 0:""<2:"2" 0:""<0:""
 delete 16/B374D848/7 0:""<2:"2"
 truncate 16/B374D848/7 0:""<0:"" 0:""<0:""
 truncate 16/B374D848/7 0:""<0:""
+insert 16/B374D848/7 2:"p"<0:"" 2:"x"<0:""
 `
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
@@ -173,6 +178,9 @@ func TestBadMessages(t *testing.T) {
 		{"columns", rowMessage('I', 1, []string{"N", "1"}), "row of 1 columns in a relation of 3"},
 		{"tuple", rowMessage('I', 1, []string{"K", "1", "x", "y"}), `tuple kind 'K'`},
 		{"old only", rowMessage('U', 1, []string{"K", "1", "x", "y"}), "update of public.loads: message cut short"},
+		{"short message", []byte("M\x01........p\x00\x00\x00\x00\x02x"), "logical message: message cut short"},
+		{"long message", []byte("M\x01........p\x00\x00\x00\x00\x02xyz"), "logical message: message cut short"},
+		{"message without an end", []byte("M\x01........prefix"), "logical message: message cut short"},
 		{"binary", append(binary.BigEndian.AppendUint32([]byte{'I'}, 1), 'N', 0, 3, 'b'), `column kind 'b'`},
 	} {
 		s := newStream()
@@ -186,7 +194,7 @@ func TestBadMessages(t *testing.T) {
 		}
 	}
 	s := newStream()
-	for _, m := range [][]byte{commit(1, 2), row, {'T', 0, 0, 0, 0, 0}} {
+	for _, m := range [][]byte{commit(1, 2), row, {'T', 0, 0, 0, 0, 0}, corpus()[16]} {
 		if _, err := s.message(m); err == nil || !strings.Contains(err.Error(), "outside a transaction") {
 			t.Errorf("%q outside a transaction: %v", m[:1], err)
 		}
@@ -325,7 +333,7 @@ func TestAllocations(t *testing.T) {
 	s := newStream()
 	c := corpus()
 	run := func() {
-		for _, i := range []int{0, 8, 9, 10, 12, 14, 1} {
+		for _, i := range []int{0, 8, 9, 10, 12, 14, 16, 1} {
 			if _, err := s.message(c[i]); err != nil {
 				t.Fatal(err)
 			}
@@ -343,7 +351,7 @@ func TestAllocations(t *testing.T) {
 		run()
 	}
 	if n := testing.AllocsPerRun(1000, run); n > 0 {
-		t.Errorf("%v allocations for a transaction of five changes", n)
+		t.Errorf("%v allocations for a transaction of six changes", n)
 	}
 }
 

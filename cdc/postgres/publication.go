@@ -88,54 +88,98 @@ func (s *Source) addSQL(tables []cdc.Table) string {
 	return fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s", identifier(s.cfg.Publication), tableList(tables))
 }
 
-// publish makes sure that the publication exists and contains the selected tables. Invariant 13: a table without a usable
-// replica identity is never added, because the database would from then on refuse its UPDATEs and DELETEs.
-func (s *Source) publish(ctx context.Context, conn *pgx.Conn, version int) error {
+// addTables makes sure that the publication exists and contains the selected tables. Invariant 13: a table without a usable
+// replica identity is never added, because the database would from then on refuse its UPDATEs and DELETEs; and one that has
+// lost its identity since it was added is refused, because they fail already.
+func (s *Source) addTables(ctx context.Context, conn *pgx.Conn, version int) error {
 	p, err := readPublication(ctx, conn, s.cfg.Publication, version)
 	if err != nil {
 		return err
 	}
 	missing := p.missing(s.tables)
-	if p.exists && len(missing) == 0 {
-		return nil
-	}
 	var findings []cdc.Finding
-	var there []cdc.Table
-	for _, t := range missing {
+	var absent []cdc.Table
+	for _, t := range s.tables {
 		r, err := lookUp(ctx, conn, t)
 		if err != nil {
 			return err
 		}
-		if r == nil { // dropped since: the rest of the stream goes on, and check says so
+		switch {
+		case r == nil: // dropped since: the rest of the stream goes on, and check says so
 			s.log.Warn("a selected table does not exist", "source", s.cfg.Name, "table", t.String())
-			continue
+		case slices.Contains(missing, t):
+			absent = append(absent, t)
+			findings = append(findings, s.checkTable(t, r)...)
+			if r.publishable() {
+				findings = append(findings, checkIdentity(r))
+			}
+		case !r.usable:
+			findings = append(findings, s.identityLost(r))
 		}
-		there = append(there, t)
-		findings = append(findings, s.checkTable(t, r)...)
-		if r.publishable() {
-			findings = append(findings, checkIdentity(r))
-		}
-	}
-	if missing = there; p.exists && len(missing) == 0 {
-		return nil
 	}
 	if slices.ContainsFunc(findings, failed) {
 		return &cdc.RefusedError{Source: s.cfg.Name, Findings: findings}
 	}
-	sql := s.addSQL(missing)
-	if !p.exists {
-		sql = s.createSQL(missing, version)
+	if !p.exists || len(absent) > 0 {
+		if err := s.extend(ctx, conn, p, absent, version); err != nil {
+			return err
+		}
 	}
-	mark := ""
+	return s.markSettled(ctx, conn, version)
+}
+
+func (s *Source) identityLost(r *relation) cdc.Finding {
+	f := checkIdentity(r)
+	f.Found += ", and the table is published"
+	f.Why = "PostgreSQL refuses every UPDATE and DELETE of the table for as long as it is published."
+	f.Fix += fmt.Sprintf("\n    or: ALTER PUBLICATION %s DROP TABLE %s; -- and take it out of the mapping",
+		identifier(s.cfg.Publication), tableName(r.table))
+	return f
+}
+
+// extend adds the tables to the publication, or makes it of them.
+func (s *Source) extend(ctx context.Context, conn *pgx.Conn, p *publication, tables []cdc.Table, version int) error {
+	sql, mark := s.addSQL(tables), ""
 	if !p.exists {
+		sql = s.createSQL(tables, version)
 		mark = fmt.Sprintf("; COMMENT ON PUBLICATION %s IS %s", identifier(s.cfg.Publication), literal(publicationNote))
 	}
 	if _, err := conn.Exec(ctx, sql+mark); err != nil { // one statement list, one transaction
 		return &cdc.RefusedError{Source: s.cfg.Name, Findings: []cdc.Finding{{Check: "publication " + s.cfg.Publication,
-			Level: cdc.LevelFail, Found: fmt.Sprintf("it lacks %s, and adding them failed: %v", names(missing), err),
+			Level: cdc.LevelFail, Found: fmt.Sprintf("it lacks %s, and adding them failed: %v", names(tables), err),
 			Want: "a publication of every selected table", Why: "Changes of other tables are not in the stream.", Fix: sql + ";"}}}
 	}
-	s.log.Info("published tables", "source", s.cfg.Name, "publication", s.cfg.Publication, "tables", names(missing))
+	s.log.Info("published tables", "source", s.cfg.Name, "publication", s.cfg.Publication, "tables", names(tables))
+	return nil
+}
+
+// The stream lacks what a transaction did to a table before the table was published, so a chunk is read only when all such
+// transactions have ended: see settledIn. Those are not all older than the transaction that added the table, but they are
+// older than one that begins when that has ended. Setting an option to what it is leaves the number of such a one behind.
+const settledSQL = `SELECT coalesce(bool_or(age(r.xmin) < age(p.xmin)), false), pg_has_role(p.pubowner, 'USAGE'), %s
+FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $1 GROUP BY p.oid`
+
+func (s *Source) markSettled(ctx context.Context, conn *pgx.Conn, version int) error {
+	name := identifier(s.cfg.Publication)
+	options := `format('publish = %L', concat_ws(', ', CASE WHEN pubinsert THEN 'insert' END, CASE WHEN pubupdate THEN 'update' END,
+		CASE WHEN pubdelete THEN 'delete' END, CASE WHEN pubtruncate THEN 'truncate' END))`
+	if version >= 130000 {
+		options = "'publish_via_partition_root = ' || pubviaroot"
+	}
+	var (
+		added, owned bool
+		same         string
+	)
+	err := conn.QueryRow(ctx, fmt.Sprintf(settledSQL, options), s.cfg.Publication).Scan(&added, &owned, &same)
+	if err != nil {
+		return fmt.Errorf("reading publication %q: %w", s.cfg.Publication, err)
+	}
+	if !added || !owned { // its owner added the table, and may not have heard of this
+		return nil
+	}
+	if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER PUBLICATION %s SET (%s)", name, same)); err != nil {
+		return fmt.Errorf("marking publication %q: %w", s.cfg.Publication, err)
+	}
 	return nil
 }
 

@@ -25,6 +25,9 @@ func (n *session) report(ctx context.Context) {
 		if now := time.Now(); now.Sub(asked) >= n.source.cfg.Heartbeat-statusEvery/2 {
 			asked, reply = now, true
 			n.ask(ctx, side)
+			if err := n.protect(ctx, side); err != nil && ctx.Err() == nil {
+				n.log.Warn("looking after the slot and the publication", "source", n.source.cfg.Name, "error", err)
+			}
 		}
 		// Invariant 1: the server is told of nothing but what the caller has confirmed.
 		if err := n.wire.status(n.source.confirmedLSN(), reply); err != nil {

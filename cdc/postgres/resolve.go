@@ -24,6 +24,10 @@ func (n *session) resolve(r *wireRelation) error {
 	if choice == nil {
 		return nil
 	}
+	if r.table == messageTable {
+		n.announce(r, messageSchema(n.source.cfg.Name, r, func(column string) bool { return choice.keep(column, false) }))
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*n.source.cfg.ConnectTimeout)
 	defer cancel()
 	conn, err := n.catalog.open(ctx)
@@ -35,6 +39,12 @@ func (n *session) resolve(r *wireRelation) error {
 		n.catalog.close()
 		return n.source.disconnected(err)
 	}
+	n.announce(r, s)
+	return nil
+}
+
+// announce gives the relation its Schema, one pointer for equal ones, and lets the next batch bring it if it is new.
+func (n *session) announce(r *wireRelation, s *cdc.Schema) {
 	if known := n.announced[s.ID()]; known != nil {
 		s = known
 	} else {
@@ -42,7 +52,6 @@ func (n *session) resolve(r *wireRelation) error {
 		n.fresh = append(n.fresh, s)
 	}
 	r.schema = s
-	return nil
 }
 
 func (s *Source) schemaOf(ctx context.Context, conn *pgx.Conn, r *wireRelation, c *choice) (*cdc.Schema, error) {
@@ -61,6 +70,15 @@ func (s *Source) schemaOf(ctx context.Context, conn *pgx.Conn, r *wireRelation, 
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking up relation %s: %w", r.table, err)
+	}
+	unlike, err := unlikePartitions(ctx, conn, r.oid)
+	if err != nil {
+		return nil, fmt.Errorf("looking up relation %s: %w", r.table, err)
+	}
+	if r.partial = r.identity == 'f' && len(unlike) > 0; r.partial {
+		for i := range r.columns {
+			r.columns[i].identity = primary[r.columns[i].name]
+		}
 	}
 	refs := make([]typeRef, len(r.columns))
 	for i, w := range r.columns {

@@ -52,13 +52,16 @@ type session struct {
 	handed    time.Time     // when the last batch was handed on
 	nudged    bool          // the server asked for a reply although we may be able to move on
 	captured  time.Time     // everything committed up to then has been received
+	untold    bool          // the caller does not know the place where the stream begins
 
-	cancel context.CancelFunc
-	done   chan struct{} // the reporting goroutine has ended
+	cancel  context.CancelFunc
+	done    chan struct{} // the reporting goroutine has ended
+	heeding chan struct{} // so has the one that answers nudges
 
 	mu       sync.Mutex
 	answered atomic.Int64 // when the server last answered a question beside the stream, ns since 1970
 	probe    *probe       // what the server was last asked; nil once it is met
+	goals    goals        // of nudges
 }
 
 // probe is an answer of the server: whatever was committed before at lies before lsn in the log.
@@ -87,7 +90,7 @@ func (s *Source) startSession(ctx context.Context, start place) (*session, error
 	now := time.Now()
 	n := &session{source: s, start: start, wire: newWire(hijacked.Conn), log: s.log, catalog: &side{source: s},
 		received: start.lsn, returned: start.lsn, announced: map[uint64]*cdc.Schema{}, heard: now, handed: now,
-		done: make(chan struct{})}
+		done: make(chan struct{}), heeding: make(chan struct{})}
 	n.stream = stream{relations: map[uint32]*wireRelation{}, resolve: n.resolve}
 	if err := n.begin(ctx); err != nil {
 		hijacked.Conn.Close()
@@ -96,6 +99,7 @@ func (s *Source) startSession(ctx context.Context, start place) (*session, error
 	reporting, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
 	go n.report(reporting)
+	go n.heed(reporting)
 	return n, nil
 }
 
@@ -104,8 +108,7 @@ func (n *session) begin(ctx context.Context) error {
 	cfg := &n.source.cfg
 	stop := context.AfterFunc(ctx, func() { n.wire.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	err := n.wire.query(fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL %s (proto_version '1', publication_names %s)",
-		cfg.Slot, n.start.lsn, literal(identifier(cfg.Publication))))
+	err := n.wire.query(fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL %s (%s)", cfg.Slot, n.start.lsn, n.source.options()))
 	if err != nil {
 		return n.source.disconnected(err)
 	}
@@ -132,6 +135,10 @@ func (n *session) next(ctx context.Context) (cdc.Batch, error) {
 	stop := context.AfterFunc(ctx, func() { n.wire.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	n.heard = time.Now() // silence counts only while we listen
+	if n.untold {
+		n.untold = false
+		return n.watermark(n.heard), nil
+	}
 	for {
 		batch, ok, err := n.drain()
 		if ok || err != nil {
@@ -239,6 +246,7 @@ func (n *session) framed(did step) (cdc.Batch, bool, error) {
 	switch did {
 	case stepCommit:
 		n.received = n.stream.end
+		n.source.streamed.add(n.stream.xid)
 		if !n.stream.framed {
 			return cdc.Batch{}, false, nil
 		}
@@ -277,6 +285,9 @@ func (n *session) cut() cdc.Batch {
 		n.captured = b.CommitAt
 	}
 	n.began = n.handed
+	n.mu.Lock()
+	n.goals.reach(n.returned)
+	n.mu.Unlock()
 	n.publish(b.Position)
 	return b
 }
@@ -319,7 +330,7 @@ func (n *session) watermarkDue(now time.Time) bool {
 	if n.stream.open || n.part > 0 {
 		return false
 	}
-	return n.nudged || now.Sub(n.handed) >= n.source.cfg.Heartbeat-10*time.Millisecond
+	return n.nudged || n.nudgedTo() || now.Sub(n.handed) >= n.source.cfg.Heartbeat-10*time.Millisecond
 }
 
 func (n *session) watermark(now time.Time) cdc.Batch {
@@ -330,6 +341,7 @@ func (n *session) watermark(now time.Time) cdc.Batch {
 		}
 		n.probe = nil
 	}
+	n.goals.reach(n.received)
 	n.mu.Unlock()
 	n.nudged, n.handed, n.returned = false, now, n.received
 	b := cdc.Batch{Source: n.source.cfg.Name, Identity: n.start.identity(), Position: n.at(n.received).position(), CommitAt: n.captured}
@@ -352,6 +364,7 @@ func (n *session) publish(pos cdc.Position) {
 func (n *session) close() error {
 	n.cancel()
 	<-n.done
+	<-n.heeding
 	n.catalog.close()
 	defer n.wire.conn.Close()
 	if err := n.wire.status(n.source.confirmedLSN(), false); err != nil {

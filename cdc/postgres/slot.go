@@ -21,22 +21,29 @@ type slot struct {
 	database  string
 	pid       int // of the session that uses it; 0 if none does
 	confirmed pglogrepl.LSN
-	status    string // pg_replication_slots.wal_status, or "reserved" before PostgreSQL 13
-	retained  int64  // bytes of log kept for it
+	restart   pglogrepl.LSN // the log is kept from there on; 0 when the slot is lost
+	status    string        // pg_replication_slots.wal_status, or "reserved" before PostgreSQL 13
+	retained  int64         // bytes of log kept for it
+	safe      int64         // bytes that may still be written before the slot is in danger; -1 when there is no bound
+	limit     int64         // max_slot_wal_keep_size in bytes; -1 when there is none
+	reason    string        // why it was invalidated; empty before PostgreSQL 17
 }
 
 func readSlot(ctx context.Context, conn *pgx.Conn, name string, version int) (slot, error) {
-	status := "'reserved'"
+	status, safe, reason := "'reserved'", "-1::bigint", "''"
 	if version >= 130000 {
-		status = "coalesce(wal_status, 'reserved')"
+		status, safe = "coalesce(wal_status, 'reserved')", "coalesce(safe_wal_size, -1)"
+	}
+	if version >= 170000 {
+		reason = "coalesce(invalidation_reason, '')"
 	}
 	s := slot{exists: true}
-	var confirmed string
+	var confirmed, restart string
 	err := conn.QueryRow(ctx, `SELECT coalesce(plugin::text, ''), slot_type, coalesce(database::text, ''), coalesce(active_pid, 0),
-		coalesce(confirmed_flush_lsn, '0/0')::text, `+status+`,
-		coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint
-		FROM pg_replication_slots WHERE slot_name = $1`, name).
-		Scan(&s.plugin, &s.kind, &s.database, &s.pid, &confirmed, &s.status, &s.retained)
+		coalesce(confirmed_flush_lsn, '0/0')::text, coalesce(restart_lsn, '0/0')::text, `+status+`,
+		coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint,
+		`+safe+`, coalesce(pg_size_bytes(current_setting('max_slot_wal_keep_size', true)), -1), `+reason+` FROM pg_replication_slots WHERE slot_name = $1`, name).
+		Scan(&s.plugin, &s.kind, &s.database, &s.pid, &confirmed, &restart, &s.status, &s.retained, &s.safe, &s.limit, &s.reason)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return slot{}, nil
 	}
@@ -46,16 +53,10 @@ func readSlot(ctx context.Context, conn *pgx.Conn, name string, version int) (sl
 	if s.confirmed, err = pglogrepl.ParseLSN(confirmed); err != nil {
 		return slot{}, fmt.Errorf("reading slot %q: %w", name, err)
 	}
+	if s.restart, err = pglogrepl.ParseLSN(restart); err != nil {
+		return slot{}, fmt.Errorf("reading slot %q: %w", name, err)
+	}
 	return s, nil
-}
-
-// lost returns the refusal to start, with the command that begins afresh.
-func (s *Source) lost(reason string, args ...any) error {
-	return &cdc.LostError{Source: s.cfg.Name, Reason: fmt.Sprintf(reason, args...), Hint: s.resetHint()}
-}
-
-func (s *Source) resetHint() string {
-	return fmt.Sprintf("To begin again with a compared snapshot: waybill checkpoint reset %s --to snapshot", s.cfg.Name)
 }
 
 // server is what the replication protocol says about the server.
@@ -107,6 +108,9 @@ func (s *Source) openAt(ctx context.Context, pos cdc.Position) error {
 	if err != nil {
 		return fmt.Errorf("opening source %s: %w", s.cfg.Name, err)
 	}
+	if err := s.guard.load(s.cfg); err != nil {
+		return err
+	}
 	is, err := s.identify(ctx)
 	if err != nil {
 		return err
@@ -120,6 +124,9 @@ func (s *Source) openAt(ctx context.Context, pos cdc.Position) error {
 	}
 	defer closeConn(conn)
 	if err := s.slotAt(ctx, conn, want, version); err != nil {
+		return err
+	}
+	if err := s.unaltered(ctx, conn, version); err != nil {
 		return err
 	}
 	if err := s.publish(ctx, conn, version); err != nil {
@@ -158,18 +165,8 @@ func (s *Source) slotAt(ctx context.Context, conn *pgx.Conn, want place, version
 		switch {
 		case err != nil:
 			return s.disconnected(err)
-		case !is.exists:
-			return s.lost("replication slot %q does not exist on %s; it was dropped, or the server is a restored copy", name, s.cfg.address())
-		case is.kind != "logical" || is.plugin != "pgoutput":
-			return s.lost("slot %q is a %s slot with plugin %q, not a logical one with pgoutput", name, is.kind, is.plugin)
-		case is.database != s.cfg.Database:
-			return s.lost("slot %q belongs to database %q, not %q", name, is.database, s.cfg.Database)
-		case is.status == "lost":
-			return s.lost("slot %q was invalidated (wal_status lost): the server has removed log that we had not read, "+
-				"because max_slot_wal_keep_size was exceeded", name)
-		case is.confirmed > want.lsn:
-			return s.lost("slot %q is at %s, ahead of the stored position %s: somebody else has read from it, or our "+
-				"store was restored from an older copy. The changes between the two cannot be had again", name, is.confirmed, want.lsn)
+		case s.slotFault(is, want) != nil:
+			return s.slotFault(is, want)
 		case is.pid == 0:
 			return nil
 		case time.Now().After(deadline):

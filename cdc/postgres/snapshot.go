@@ -2,12 +2,10 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -45,33 +43,11 @@ type reading struct {
 
 // openFresh opens without a position: with a snapshot.
 func (s *Source) openFresh(ctx context.Context) error {
-	findings, err := s.Check(ctx)
+	conn, err := s.ready(ctx)
 	if err != nil {
-		return s.connectError(err)
-	}
-	for _, f := range findings {
-		if f.Level == cdc.LevelFail {
-			return &cdc.RefusedError{Source: s.cfg.Name, Findings: findings}
-		}
-	}
-	conn, version, err := s.connectVersion(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if conn != nil {
-			closeConn(conn)
-		}
-	}()
-	if err := s.replaceUnfinished(ctx, conn, version); err != nil {
-		return err
-	}
-	// The publication comes first: a slot decodes with the catalog of its own time, and would not find a later one.
-	if err := s.publish(ctx, conn, version); err != nil {
 		return err
 	}
 	snap := &snapshot{source: s, conn: conn}
-	conn = nil
 	if err := snap.open(ctx); err != nil {
 		snap.close()
 		return err
@@ -82,63 +58,16 @@ func (s *Source) openFresh(ctx context.Context) error {
 	return nil
 }
 
-// replaceUnfinished drops a slot that is certainly what an unfinished snapshot of ours left, and refuses any other. It is
-// ours if we remember to have made it at this very point, and nobody has moved it since.
-func (s *Source) replaceUnfinished(ctx context.Context, conn *pgx.Conn, version int) error {
-	is, err := readSlot(ctx, conn, s.cfg.Slot, version)
-	if err != nil {
-		return s.disconnected(err)
-	}
-	if !is.exists {
-		return nil
-	}
-	if is.pid != 0 {
-		return &cdc.LostError{Source: s.cfg.Name,
-			Reason: fmt.Sprintf("slot %q is in use by process %d, and this store has no position for it", s.cfg.Slot, is.pid),
-			Hint:   "Another process, perhaps another Waybill, reads from it. Stop that one, or give this source another slot name"}
-	}
-	made := s.made
-	if made == "" && s.cfg.Unfinished != nil {
-		if made, err = s.cfg.Unfinished.Recall(s.cfg.Slot); err != nil {
-			return fmt.Errorf("recalling an unfinished snapshot: %w", err)
-		}
-	}
-	if made == "" || made != is.confirmed.String() {
-		return s.lost("slot %q exists (at %s), but this store has no position for it: the store is new, or was lost or moved",
-			s.cfg.Slot, is.confirmed)
-	}
-	s.log.Info("replacing the slot of an unfinished snapshot", "source", s.cfg.Name, "slot", s.cfg.Slot)
-	return s.dropSlot(ctx, conn)
-}
-
 // open makes the temporary slot and begins to read at its consistent point.
-func (n *snapshot) open(ctx context.Context) error {
-	s := n.source
-	holder, err := s.replication(ctx)
-	if err != nil {
+func (n *snapshot) open(ctx context.Context) (err error) {
+	if n.holder, err = n.source.replication(ctx); err != nil {
 		return err
 	}
-	n.holder = holder
-	is, err := identifySystem(ctx, s, holder)
-	if err != nil {
+	var exported string
+	if n.temp, n.point, exported, err = n.source.holdLog(ctx, n.holder, "EXPORT_SNAPSHOT"); err != nil {
 		return err
 	}
-	n.temp = fmt.Sprintf("%s_%08x", s.cfg.Slot, holder.PID())
-	made, err := pglogrepl.CreateReplicationSlot(ctx, holder, n.temp, "pgoutput", pglogrepl.CreateReplicationSlotOptions{
-		Temporary: true, SnapshotAction: "EXPORT_SNAPSHOT", Mode: pglogrepl.LogicalReplication})
-	if err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("making a slot: the server waits until every transaction that runs has ended; see "+
-				"SELECT pid, xact_start, query FROM pg_stat_activity ORDER BY xact_start: %w", ctx.Err())
-		}
-		return s.disconnected(fmt.Errorf("making temporary slot %q: %w", n.temp, err))
-	}
-	lsn, err := pglogrepl.ParseLSN(made.ConsistentPoint)
-	if err != nil {
-		return fmt.Errorf("making temporary slot %q: %w", n.temp, err)
-	}
-	n.point = place{is.system, is.timeline, lsn}
-	return n.begin(ctx, made.SnapshotName)
+	return n.begin(ctx, exported)
 }
 
 // begin starts the reading transaction, in an exported snapshot if one is named, and looks the tables up in it.
@@ -205,7 +134,7 @@ func (n *snapshot) prepare(ctx context.Context, t cdc.Table) error {
 func (s *Source) nextOfSnapshot(ctx context.Context) (cdc.Batch, error) {
 	b, err := s.snapshot.next(ctx)
 	if err == nil && !b.More {
-		err = s.snapshot.keepSlot(ctx)
+		err = s.snapshot.end(ctx)
 	}
 	if err != nil {
 		s.snapshot.close()
@@ -226,29 +155,12 @@ func (s *Source) nextOfSnapshot(ctx context.Context) (cdc.Batch, error) {
 	return b, nil
 }
 
-// keepSlot turns the temporary slot into the one that stays. Between this and the moment when the caller has stored the
-// snapshot's position, a crash leaves a slot that no store knows: that is what Unfinished is for.
-func (n *snapshot) keepSlot(ctx context.Context) error {
-	s := n.source
-	point := n.point.lsn.String()
-	if s.cfg.Unfinished != nil {
-		if err := s.cfg.Unfinished.Remember(s.cfg.Slot, point); err != nil {
-			return fmt.Errorf("remembering the snapshot's slot: %w", err)
-		}
-	}
+// end ends the transaction and makes the slot that stays.
+func (n *snapshot) end(ctx context.Context) error {
 	if _, err := n.conn.Exec(ctx, "COMMIT"); err != nil {
-		return s.disconnected(fmt.Errorf("ending the snapshot: %w", err))
+		return n.source.disconnected(fmt.Errorf("ending the snapshot: %w", err))
 	}
-	_, err := n.conn.Exec(ctx, "SELECT pg_copy_logical_replication_slot($1::name, $2::name, false)", n.temp, s.cfg.Slot)
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == "42710" {
-		return s.lost("slot %q was made by somebody else while the snapshot was read", s.cfg.Slot)
-	}
-	if err != nil {
-		return s.disconnected(fmt.Errorf("keeping slot %q: %w", s.cfg.Slot, err))
-	}
-	s.made = point
-	return nil
+	return n.source.keepSlot(ctx, n.conn, n.temp, n.point)
 }
 
 // next reads rows until a part is full or the last table is read.

@@ -30,12 +30,17 @@ type Source struct {
 
 	snapshot *snapshot // while a first snapshot is read
 	session  *session  // while streaming
+	readers  readers   // of chunks
+	learnt   learnt    // about the tables, by reading them
 	resume   place     // where the stream begins once it is needed
 	made     string    // consistent point of a slot that this process made and whose position is not confirmed yet
 
 	confirmed atomic.Uint64 // LSN that the caller has stored
 	returned  atomic.Uint64 // LSN of the last position that Next returned
 	wake      chan struct{} // something was confirmed, or the server wants to hear from us
+	nudges    chan struct{} // a watermark is wanted soon
+	guard     guard
+	streamed  streamed
 
 	mu        sync.Mutex
 	identity  string // of the server that we are connected to
@@ -45,7 +50,8 @@ type Source struct {
 
 // New returns the source for the selected tables. It connects to nothing before Open or a method of cdc.Inspector is called.
 func New(cfg Config, selection []cdc.Selection, log *slog.Logger) *Source {
-	s := &Source{cfg: cfg.withDefaults(), log: log, wake: make(chan struct{}, 1)}
+	s := &Source{cfg: cfg.withDefaults(), log: log, wake: make(chan struct{}, 1), nudges: make(chan struct{}, 1)}
+	s.readers.source = s
 	s.choose(selection)
 	return s
 }
@@ -59,9 +65,12 @@ func (s *Source) Open(ctx context.Context, pos cdc.Position) error {
 		return fmt.Errorf("opening source %s: no table is selected", s.cfg.Name)
 	}
 	var err error
-	if pos == "" {
+	switch pos {
+	case "":
 		err = s.openFresh(ctx)
-	} else {
+	case cdc.Tail:
+		err = s.openTail(ctx)
+	default:
 		err = s.openAt(ctx, pos)
 	}
 	if err != nil && ctx.Err() != nil {
@@ -132,6 +141,7 @@ func (s *Source) Close() error {
 		s.session = nil
 	}
 	s.resume = place{}
+	s.readers.close()
 	s.lagState(func(l *cdc.Lag) { l.Connected = false })
 	return err
 }

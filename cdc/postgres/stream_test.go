@@ -43,46 +43,6 @@ func selection(table string, columns ...string) cdc.Selection {
 // TestStream covers what only this engine has, with one server and a source for each case.
 func TestStream(t *testing.T) {
 	p := cdctest.StartPostgres(t)
-	begin := func(t *testing.T, name string, change func(*postgres.Config), selection ...cdc.Selection) *follower {
-		t.Helper()
-		cfg := config(p, name)
-		if change != nil {
-			change(&cfg)
-		}
-		s := postgres.New(cfg, selection, logger(t))
-		t.Cleanup(func() { s.Close() })
-		f := follow(t, s)
-		f.open("")
-		f.until(0)
-		f.rows = nil
-		return f
-	}
-
-	t.Run("old values by replica identity", func(t *testing.T) {
-		p.Exec(t, `CREATE TABLE d (id int PRIMARY KEY, n int); CREATE TABLE f (id int, n int); ALTER TABLE f REPLICA IDENTITY FULL;
-			CREATE TABLE i (id int PRIMARY KEY, code text NOT NULL UNIQUE, n int); ALTER TABLE i REPLICA IDENTITY USING INDEX i_code_key`)
-		f := begin(t, "identity", nil, selection("d", "n"), selection("f", "id", "n"), selection("i", "id", "n"))
-		p.Exec(t, `INSERT INTO d VALUES (1, 1); UPDATE d SET n = 2; UPDATE d SET id = 2; DELETE FROM d;
-			INSERT INTO f VALUES (1, NULL); UPDATE f SET n = 2; DELETE FROM f;
-			INSERT INTO i VALUES (1, 'a', 1); UPDATE i SET n = 2; UPDATE i SET code = 'b'; DELETE FROM i`)
-		f.until(11)
-		expect(t, f.rows,
-			`insert d id="1" n="1"`, `update d id="1" n="2"`, `update d id="2" old.id="1" n="2"`, `delete d old.id="2"`,
-			`insert f id="1" n=null`, `update f id="1" old.id="1" n="2" old.n=null`, `delete f old.id="1" old.n="2"`,
-			`insert i id="1" code="a" n="1"`, `update i id="1" code="a" n="2"`, `update i id="1" code="b" old.code="a" n="2"`,
-			`delete i old.code="b"`)
-	})
-
-	t.Run("unchanged TOAST is absent", func(t *testing.T) {
-		p.Exec(t, `CREATE TABLE toast (id int PRIMARY KEY, n int, doc text); ALTER TABLE toast ALTER doc SET STORAGE EXTERNAL`)
-		f := begin(t, "toast", nil, selection("toast", "n", "doc"))
-		p.Exec(t, `INSERT INTO toast VALUES (1, 1, repeat('x', 3000))`)
-		p.Exec(t, `UPDATE toast SET n = 2`)
-		p.Exec(t, `UPDATE toast SET doc = 'short'`)
-		f.until(3)
-		expect(t, f.rows[1:], `update toast id="1" n="2" doc=absent`, `update toast id="1" n="2" doc="short"`)
-	})
-
 	t.Run("masked columns are never captured", func(t *testing.T) {
 		p.Exec(t, `CREATE TABLE masked (id int PRIMARY KEY, n int, ssn text); INSERT INTO masked VALUES (1, 1, '078-05-1120'); ALTER TABLE masked REPLICA IDENTITY FULL`)
 		cfg := config(p, "masked")
@@ -101,7 +61,7 @@ func TestStream(t *testing.T) {
 		expect(t, f.rows, `snapshot masked id="1" n="1"`, `update masked id="1" old.id="1" n="2" old.n="1"`, `delete masked old.id="1" old.n="2"`)
 	})
 
-	t.Run("partitions come as their root", func(t *testing.T) {
+	t.Run("partitions come as their root in a snapshot", func(t *testing.T) {
 		p.Exec(t, `CREATE TABLE part (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);
 			CREATE TABLE part1 PARTITION OF part FOR VALUES FROM (0) TO (10); CREATE TABLE part2 PARTITION OF part FOR VALUES FROM (10) TO (20);
 			INSERT INTO part VALUES (1, 1), (11, 1)`)
@@ -109,23 +69,13 @@ func TestStream(t *testing.T) {
 		defer s.Close()
 		f := follow(t, s)
 		f.open("")
-		p.Exec(t, `UPDATE part SET n = 2 WHERE id = 1; UPDATE part SET id = 12 WHERE id = 1`)
-		f.until(5)
-		expect(t, f.rows, `snapshot part id="1" n="1"`, `snapshot part id="11" n="1"`, `update part id="1" n="2"`,
-			`delete part old.id="1"`, `insert part id="12" n="2"`)
-	})
-
-	t.Run("truncate of several tables", func(t *testing.T) {
-		p.Exec(t, `CREATE TABLE t1 (id int PRIMARY KEY); CREATE TABLE t2 (id int PRIMARY KEY)`)
-		f := begin(t, "truncate", nil, selection("t1"), selection("t2"))
-		p.Exec(t, `TRUNCATE t1, t2`)
 		f.until(2)
-		expect(t, f.rows, `truncate t1`, `truncate t2`)
+		expect(t, f.rows, `snapshot part id="1" n="1"`, `snapshot part id="11" n="1"`)
 	})
 
 	t.Run("the table changes under the stream", func(t *testing.T) {
 		p.Exec(t, `CREATE TABLE ddl (id int PRIMARY KEY, n int, note text)`)
-		f := begin(t, "ddl", nil, selection("ddl", "n", "note"))
+		f := begin(t, p, "ddl", selection("ddl", "n", "note"))
 		p.Exec(t, `INSERT INTO ddl VALUES (1, 1, 'a')`)
 		p.Exec(t, `ALTER TABLE ddl ADD other int; INSERT INTO ddl VALUES (2, 2, 'b', 7)`)
 		p.Exec(t, `ALTER TABLE ddl ALTER n TYPE text; INSERT INTO ddl VALUES (3, '3', 'c', 7)`)
@@ -143,7 +93,7 @@ func TestStream(t *testing.T) {
 
 	t.Run("the table is gone before it is read", func(t *testing.T) {
 		p.Exec(t, `CREATE TYPE gone AS ENUM ('x'); CREATE TABLE dropped (id int PRIMARY KEY, e gone); CREATE TABLE kept (id int PRIMARY KEY)`)
-		f := begin(t, "dropped", nil, selection("dropped", "e"), selection("kept"))
+		f := begin(t, p, "dropped", selection("dropped", "e"), selection("kept"))
 		f.s.Close()
 		p.Exec(t, `INSERT INTO dropped VALUES (1, 'x')`)
 		p.Exec(t, `DROP TABLE dropped; DROP TYPE gone; INSERT INTO kept VALUES (1)`)
@@ -157,7 +107,7 @@ func TestStream(t *testing.T) {
 
 	t.Run("transactions carry commit, xid and time", func(t *testing.T) {
 		p.Exec(t, `CREATE TABLE tx (id int PRIMARY KEY)`)
-		f := begin(t, "tx", nil, selection("tx"))
+		f := begin(t, p, "tx", selection("tx"))
 		p.Exec(t, `INSERT INTO tx VALUES (1); INSERT INTO tx VALUES (2)`)
 		p.Exec(t, `INSERT INTO tx VALUES (3)`)
 		f.until(3)
@@ -176,7 +126,7 @@ func TestStream(t *testing.T) {
 
 	t.Run("a lone transaction is handed on at once", func(t *testing.T) {
 		p.Exec(t, `CREATE TABLE lone (id int PRIMARY KEY)`)
-		f := begin(t, "lone", nil, selection("lone"))
+		f := begin(t, p, "lone", selection("lone"))
 		var worst time.Duration
 		for i := range 20 {
 			p.Exec(t, fmt.Sprintf(`INSERT INTO lone VALUES (%d)`, i))
@@ -191,7 +141,7 @@ func TestStream(t *testing.T) {
 
 	t.Run("writes elsewhere do not hold the log", func(t *testing.T) {
 		p.Exec(t, `CREATE TABLE quiet (id int PRIMARY KEY); CREATE TABLE busy (id int PRIMARY KEY, doc text)`)
-		f := begin(t, "quiet", nil, selection("quiet"))
+		f := begin(t, p, "quiet", selection("quiet"))
 		p.Exec(t, `INSERT INTO busy SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i`)
 		var end string
 		if err := p.DB.QueryRow(`SELECT pg_current_wal_lsn()`).Scan(&end); err != nil {
@@ -216,7 +166,7 @@ func TestStream(t *testing.T) {
 
 	t.Run("the server shuts down without waiting for us", func(t *testing.T) {
 		p.Exec(t, `CREATE TABLE bye (id int PRIMARY KEY)`)
-		f := begin(t, "bye", nil, selection("bye"))
+		f := begin(t, p, "bye", selection("bye"))
 		p.Exec(t, `INSERT INTO bye VALUES (1)`)
 		f.until(1)
 		began, stopped := time.Now(), make(chan time.Duration)

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -25,6 +26,7 @@ const (
 // open to all.
 type wire struct {
 	conn   net.Conn
+	below  *gather // under TLS; nil without
 	buf    []byte
 	r, w   int // unread bytes are buf[r:w]
 	last   time.Time
@@ -37,7 +39,16 @@ type wire struct {
 }
 
 func newWire(conn net.Conn) *wire {
-	return &wire{conn: conn, buf: make([]byte, bufferSize)}
+	w := &wire{conn: conn, buf: make([]byte, bufferSize)}
+	switch c := conn.(type) {
+	case *gather: // without TLS it has nothing to do
+		if !c.holds() {
+			w.conn = c.Conn
+		}
+	case *tls.Conn:
+		w.below, _ = c.NetConn().(*gather)
+	}
+	return w
 }
 
 // frame returns the next whole frame in the buffer, valid until the next fill, or ok false when one must fill first.
@@ -67,6 +78,10 @@ func (w *wire) fill() error {
 	}
 	n, err := w.conn.Read(w.buf[w.w:])
 	w.w += n
+	for more := 1; err == nil && more > 0 && w.w < len(w.buf) && w.below != nil && w.below.holds(); n += more {
+		more, err = w.conn.Read(w.buf[w.w:])
+		w.w += more
+	}
 	w.pace(n, time.Now())
 	if n > 0 {
 		return nil

@@ -78,6 +78,22 @@ func TestCommands(t *testing.T) {
 		{name: "replay_nothing", args: "replay", code: 2},
 		{name: "replay_two", args: "replay --all --key x", code: 2},
 		{name: "replay_when", args: "replay --since yesterday", code: 2},
+		{name: "snapshot_typed", args: "snapshot dispatch public.loads --why audit", answer: "yes\n"},
+		{name: "snapshot_where", args: "snapshot dispatch loads --where id>4000000 --yes"},
+		{name: "snapshot_json", args: "snapshot dispatch loads --yes --json"},
+		{name: "snapshot_dry", args: "snapshot dispatch loads --dry-run --json"},
+		{name: "snapshot_declined", args: "snapshot dispatch loads", answer: "no\n", code: 1},
+		{name: "snapshot_script", args: "snapshot dispatch loads", code: 2},
+		{name: "snapshot_source", args: "snapshot dispach loads", code: 2},
+		{name: "snapshot_table", args: "snapshot dispatch lodes --yes", code: 1},
+		{name: "snapshot_semicolon", args: "snapshot dispatch loads --yes --where 1=1;", code: 2},
+		{name: "snapshot_subcommand", args: "snapshot lst", code: 2},
+		{name: "snapshot_list", args: "snapshot list"},
+		{name: "snapshot_list_json", args: "snapshot list --json"},
+		{name: "snapshot_list_none", args: "snapshot list", empty: true},
+		{name: "snapshot_pause", args: "snapshot pause dispatch public.loads"},
+		{name: "snapshot_resume", args: "snapshot resume dispatch public.loads --why night"},
+		{name: "snapshot_pause_few", args: "snapshot pause dispatch", code: 2},
 		{name: "no_such_command", args: "sttus", code: 2},
 		{name: "no_such_subcommand", args: "exceptions lst", code: 2},
 		{name: "no_such_flag", args: "status --colour", code: 2},
@@ -109,7 +125,8 @@ func TestCommands(t *testing.T) {
 
 func TestWithoutDaemon(t *testing.T) {
 	d := newDesk(t)
-	for _, args := range []string{"status", "events list", "events follow", "events show x", "trace x", "exceptions list", "exceptions retry --all", "replay --all --yes"} {
+	for _, args := range []string{"status", "events list", "events follow", "events show x", "trace x", "exceptions list", "exceptions retry --all", "replay --all --yes",
+		"snapshot dispatch loads --yes", "snapshot list", "snapshot pause dispatch loads"} {
 		_, stderr, code := d.run(context.Background(), "", strings.Fields(args)...)
 		if want := "waybill: no daemon answers at DIR/data/waybill.sock; start it with waybill run -c DIR/waybill.yaml\n"; code != 3 || stderr != want {
 			t.Errorf("%s: %d %s", args, code, stderr)
@@ -247,7 +264,7 @@ func TestHelp(t *testing.T) {
 	}
 	walk(root)
 	want := []string{"run", "check", "plan", "status", "events list", "events show", "events follow", "trace", "exceptions list", "exceptions show",
-		"exceptions retry", "exceptions discard", "checkpoint show", "checkpoint reset", "checkpoint adopt", "replay", "map check", "map test", "version"}
+		"exceptions retry", "exceptions discard", "checkpoint show", "checkpoint reset", "checkpoint adopt", "snapshot", "snapshot list", "snapshot pause", "snapshot resume", "replay", "map check", "map test", "version"}
 	for _, name := range want {
 		if !slices.Contains(names, name) {
 			t.Errorf("no command %q", name)

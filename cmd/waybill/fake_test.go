@@ -65,7 +65,7 @@ func (f *fakeDaemon) Status(context.Context) (pipeline.Status, error) {
 	s.Ready, s.Problems = false, []string{"source billing has stopped: the binlog was purged"}
 	s.Sources = []pipeline.SourceStatus{
 		{Name: "billing", State: "stopped", Error: "the binlog was purged. Run: waybill checkpoint reset billing --to snapshot", LagBytes: -1, LagSeconds: 5400, Watermark: ago(90 * time.Minute), Changes: 902_117},
-		{Name: "dispatch", State: "streaming", LagBytes: 12 << 10, LagSeconds: 0.42, Watermark: ago(time.Second), Changes: 302_214, Held: []string{"public.stops"}},
+		{Name: "dispatch", State: "streaming", LagBytes: 12 << 10, LagSeconds: 0.42, Watermark: ago(time.Second), Changes: 302_214, Held: []string{"public.stops"}, Readings: fakeReadings()},
 	}
 	s.Lanes = []pipeline.LaneStatus{
 		{Lane: "master", Sink: "erp", State: "running", Ready: 3, Done: 1812},
@@ -223,6 +223,49 @@ func (f *fakeDaemon) Reset(_ context.Context, r pipeline.ResetRequest) (pipeline
 	p := fakePreview("reset " + r.Source + " to a fresh snapshot")
 	p.Backup = "/var/lib/waybill/backups/reset-1"
 	return p, nil
+}
+
+func fakeReadings() []pipeline.ReadingStatus {
+	return []pipeline.ReadingStatus{
+		{Table: "public.carriers", State: pipeline.ReadingDone, Rows: 812, Estimate: 800, Percent: 100, Began: ago(time.Hour), By: "bob@desk"},
+		{Table: "public.loads", State: pipeline.ReadingPending, Rows: 1_204_000, Estimate: 4_816_000, Percent: 25, Rate: 20_066.7, Seconds: 180, Began: ago(time.Minute),
+			By: "ann@desk", Where: "id > 4000000", Error: "connection reset\nby peer"},
+		{Table: "public.stops", State: pipeline.ReadingFailed, First: true, Rows: 40, Estimate: -1, Percent: -1, Began: ago(3 * time.Hour), Error: "permission denied for table stops"},
+		{Table: "public.trailers", State: pipeline.ReadingPaused, Rows: 0, Estimate: 120, Percent: 0, Began: ago(26 * time.Hour), By: "ann@desk"},
+	}
+}
+
+func (f *fakeDaemon) reading(q pipeline.ReadRequest, state pipeline.ReadingState) (pipeline.ReadingStatus, error) {
+	if q.Table.Name == "lodes" {
+		return pipeline.ReadingStatus{}, &pipeline.ReadingError{Reason: `the mapping reads no table "lodes" of source dispatch`, Hint: "It reads public.loads, public.stops", Absent: true}
+	}
+	f.decide([]any{state, q})
+	return pipeline.ReadingStatus{Table: "public.loads", State: state, Rows: 1_204_000, Estimate: 4_816_000, Percent: 25, Began: ago(time.Minute), By: q.By}, nil
+}
+
+func (f *fakeDaemon) PreviewRead(_ context.Context, q pipeline.ReadRequest) (pipeline.ReadPlan, error) {
+	if q.Table.Name == "lodes" {
+		_, err := f.reading(q, "")
+		return pipeline.ReadPlan{}, err
+	}
+	v := pipeline.ReadPlan{Source: q.Source, Table: "public.loads", Where: q.Where, Rows: 4_816_000, Workers: 2, ChunkRows: 20_000,
+		Notes: []string{"The rows are compared with what is known; only differences go through the rules."}}
+	if q.Where != "" {
+		v.RowsPerSecond = 5000
+	}
+	return v, nil
+}
+
+func (f *fakeDaemon) Read(_ context.Context, q pipeline.ReadRequest) (pipeline.ReadingStatus, error) {
+	return f.reading(q, pipeline.ReadingPending)
+}
+
+func (f *fakeDaemon) PauseReading(_ context.Context, q pipeline.ReadRequest) (pipeline.ReadingStatus, error) {
+	return f.reading(q, pipeline.ReadingPaused)
+}
+
+func (f *fakeDaemon) ResumeReading(_ context.Context, q pipeline.ReadRequest) (pipeline.ReadingStatus, error) {
+	return f.reading(q, pipeline.ReadingPending)
 }
 
 func (f *fakeDaemon) Checkpoint(context.Context) (pipeline.CheckpointView, error) {

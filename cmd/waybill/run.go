@@ -116,7 +116,7 @@ func away(ctx context.Context, p *pipeline.Pipeline) []string {
 // connect makes the adapters.
 func connect(o *pipeline.Options, cfg *config.Config, mapping *transform.Mapping, reg prometheus.Registerer, log *slog.Logger) error {
 	o.Sources, o.Sinks = map[string]cdc.Source{}, map[string]sinks.Sink{}
-	o.Places = map[string]string{}
+	o.Places, o.Readings = map[string]string{}, map[string]pipeline.ReadingOptions{}
 	o.Workers, o.Retry = map[string]int{}, map[string]pipeline.Retry{}
 	for _, name := range cfg.SourceNames() {
 		src, err := newSource(name, cfg.Sources[name], mapping, cfg.Data, log)
@@ -125,6 +125,7 @@ func connect(o *pipeline.Options, cfg *config.Config, mapping *transform.Mapping
 		}
 		o.Sources[name] = src
 		o.Places[name] = databaseOf(cfg.Sources[name])
+		o.Readings[name] = pipeline.ReadingOptions(cfg.Sources[name].Snapshot)
 	}
 	for _, name := range cfg.SinkNames() {
 		sink, err := newSink(name, cfg.Sinks[name], log)

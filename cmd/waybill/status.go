@@ -79,6 +79,28 @@ func (a *app) printSources(sources []pipeline.SourceStatus) {
 		for _, table := range src.Held {
 			a.printf("  %s: table %s is held, its shape is not understood; correct the mapping and start again\n", src.Name, table)
 		}
+		a.printReading(src)
+	}
+}
+
+// printReading shows the tables of a source that are being read beside its stream, or cannot be.
+func (a *app) printReading(src pipeline.SourceStatus) {
+	t := newTable("TABLE", "STATE", ">ROWS", ">OF ABOUT", ">PERCENT", ">ROWS/S", ">TIME LEFT")
+	t.indent = "    "
+	for _, r := range src.Readings {
+		if r.State != pipeline.ReadingDone {
+			t.row(append([]string{r.Table}, readingCells(r)...)...)
+		}
+	}
+	if len(t.rows) == 0 {
+		return
+	}
+	a.printf("  %s: tables being read\n", src.Name)
+	t.print(a.out)
+	for _, r := range src.Readings {
+		if r.Error != "" {
+			a.printf("    %s: %s\n", r.Table, oneLine(r.Error, 300))
+		}
 	}
 }
 

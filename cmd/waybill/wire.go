@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -86,7 +88,11 @@ func newSource(name string, s config.Source, m *transform.Mapping, data string, 
 		}
 		return postgres.New(c, selection, log), nil
 	case *mysql.Config:
-		return mysql.New(*settings, selection, log), nil
+		c := *settings
+		if data != "" {
+			c.Definitions = definitions{filepath.Join(data, "definitions")}
+		}
+		return mysql.New(c, selection, log), nil
 	}
 	return nil, fmt.Errorf("source %s: no adapter for type %q", name, s.Type)
 }
@@ -138,44 +144,84 @@ func hasStore(dir string) bool {
 	return false
 }
 
-// unfinished keeps what a PostgreSQL source must remember over a crash in the middle of its first snapshot: a file for
-// each slot.
+// unfinished keeps what a PostgreSQL source must remember beside its position: a file for each slot and note.
 type unfinished struct{ dir string }
 
 var _ postgres.Unfinished = unfinished{}
 
-// Remember writes the point and syncs the file and its folder.
-func (u unfinished) Remember(slot, point string) error {
-	if err := os.MkdirAll(u.dir, 0o700); err != nil {
-		return fmt.Errorf("making the folder of the slots: %w", err)
-	}
-	name := filepath.Join(u.dir, slot)
-	f, err := os.OpenFile(name+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("remembering slot %q: %w", slot, err)
-	}
-	_, err = f.WriteString(point)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("remembering slot %q: %w", slot, err)
-	}
-	if err := os.Rename(name+".new", name); err != nil {
-		return fmt.Errorf("remembering slot %q: %w", slot, err)
-	}
-	dir, err := os.Open(u.dir)
-	if err != nil {
-		return fmt.Errorf("remembering slot %q: %w", slot, err)
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+// Remember writes the note and syncs the file and its folder.
+func (u unfinished) Remember(slot, point string) error { return replace(u.dir, slot, []byte(point)) }
+
+// Recall returns the note remembered last, or "".
+func (u unfinished) Recall(slot string) (string, error) {
+	text, err := recall(u.dir, slot)
+	return string(text), err
 }
 
-// Recall returns the point remembered last, or "".
-func (u unfinished) Recall(slot string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(u.dir, slot))
+// definitions keeps the history of a MariaDB or MySQL source's table definitions: a file for each source.
+type definitions struct{ dir string }
+
+var _ mysql.Definitions = definitions{}
+
+// Load returns what was saved last, or nothing.
+func (d definitions) Load(_ context.Context, source string) (list []mysql.Definition, err error) {
+	text, err := recall(d.dir, source+".json")
+	if err != nil || text == nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, fmt.Errorf("reading the table definitions of source %s in %s: %w", source, d.dir, err)
+	}
+	return list, nil
+}
+
+// Save replaces the history and syncs it.
+func (d definitions) Save(_ context.Context, source string, list []mysql.Definition) error {
+	text, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("writing the table definitions of source %s: %w", source, err)
+	}
+	return replace(d.dir, source+".json", text)
+}
+
+// recall reads a small file; nil when there is none.
+func recall(dir, name string) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return nil, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("recalling slot %q: %w", slot, err)
+		return nil, fmt.Errorf("recalling %s: %w", name, err)
 	}
-	return string(text), nil
+	return text, nil
+}
+
+// replace writes a small file, whole or not at all, and syncs it and its folder.
+func replace(dir, name string, text []byte) error {
+	wrap := func(err error) error {
+		if err != nil {
+			return fmt.Errorf("remembering %s: %w", name, err)
+		}
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return wrap(err)
+	}
+	path := filepath.Join(dir, name)
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return wrap(err)
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return wrap(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return wrap(err)
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		return wrap(err)
+	}
+	return wrap(errors.Join(folder.Sync(), folder.Close()))
 }

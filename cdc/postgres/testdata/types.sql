@@ -1,28 +1,92 @@
+CREATE EXTENSION hstore; CREATE EXTENSION citext; CREATE EXTENSION ltree; CREATE EXTENSION isn;
 CREATE TYPE load_status AS ENUM ('AVL', 'DSP', 'O''HARE');
 CREATE DOMAIN money_amount AS numeric(12,2) CHECK (VALUE >= -1000000);
 CREATE DOMAIN invoice_amount AS money_amount;
+CREATE DOMAIN stops AS int[];
+CREATE TYPE float_range AS RANGE (subtype = float8);
+CREATE TYPE text_range AS RANGE (subtype = text);
 CREATE TABLE types (
   id       text PRIMARY KEY,
   bool     boolean,
   small    smallint,
   int      integer,
   big      bigint,
+  oid      oid,
   num      numeric,
   num12    numeric(12,2),
+  money    money,
   real     real,
   double   double precision,
   text     text,
   varchar  varchar(40),
   char     char(8),
   name     name,
+  citext   citext,
   bytea    bytea,
   date     date,
   time     time,
+  timetz   timetz,
   ts       timestamp,
   tstz     timestamptz,
+  span     interval,
   uuid     uuid,
   json     json,
   jsonb    jsonb,
+  hstore   hstore,
+  xml      xml,
   enum     load_status,
-  domain   invoice_amount
+  domain   invoice_amount,
+  bit      bit(5),
+  varbit   varbit,
+  inet     inet,
+  cidr     cidr,
+  macaddr  macaddr,
+  macaddr8 macaddr8,
+  ltree    ltree,
+  isbn     isbn,
+  ean13    ean13,
+  point    point,
+  line     line,
+  lseg     lseg,
+  box      box,
+  path     path,
+  polygon  polygon,
+  circle   circle
 );
+CREATE TABLE arrays (
+  id       text PRIMARY KEY,
+  bool     boolean[],
+  int      int[],
+  num      numeric(12,2)[],
+  money    money[],
+  real     real[],
+  text     text[],
+  char     char(3)[],
+  bytea    bytea[],
+  date     date[],
+  tstz     timestamptz[],
+  span     interval[],
+  uuid     uuid[],
+  jsonb    jsonb[],
+  hstore   hstore[],
+  enum     load_status[],
+  domain   invoice_amount[],
+  stops    stops,
+  routes   stops[],
+  varbit   varbit[],
+  inet     inet[],
+  box      box[],
+  ranges   daterange[]
+);
+CREATE TABLE ranges (
+  id       text PRIMARY KEY,
+  int      int4range,
+  big      int8range,
+  num      numrange,
+  ts       tsrange,
+  tstz     tstzrange,
+  date     daterange,
+  own      float_range,
+  text     text_range
+);
+CREATE TABLE multiranges (id text PRIMARY KEY, int int4multirange, num nummultirange, tstz tstzmultirange, date datemultirange, own text_multirange, list int4multirange[]);

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"waybill/cdc"
 	"waybill/pipeline"
 )
 
@@ -76,6 +77,18 @@ func (f *fake) PreviewReset(_ context.Context, r pipeline.ResetRequest) (pipelin
 }
 func (f *fake) Reset(_ context.Context, r pipeline.ResetRequest) (pipeline.Preview, error) {
 	return pipeline.Preview{Action: "reset"}, f.note(r)
+}
+func (f *fake) PreviewRead(_ context.Context, r pipeline.ReadRequest) (pipeline.ReadPlan, error) {
+	return pipeline.ReadPlan{Rows: 7}, f.note("plan", r)
+}
+func (f *fake) Read(_ context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error) {
+	return pipeline.ReadingStatus{}, f.note("read", r)
+}
+func (f *fake) PauseReading(_ context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error) {
+	return pipeline.ReadingStatus{}, f.note("pause", r)
+}
+func (f *fake) ResumeReading(_ context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error) {
+	return pipeline.ReadingStatus{}, f.note("resume", r)
 }
 func (f *fake) Checkpoint(context.Context) (pipeline.CheckpointView, error) {
 	return pipeline.CheckpointView{Store: "s"}, f.err
@@ -152,6 +165,7 @@ func TestClientReachesEveryMethod(t *testing.T) {
 			exceptions := pipeline.ExceptionQuery{State: "all", Code: "UNKNOWN_CUSTOMER", Limit: 5}
 			replay := pipeline.ReplayRequest{Key: "invoice/A1", By: "ann", Why: "test"}
 			reset := pipeline.ResetRequest{Source: "dispatch", To: "snapshot", By: "ann"}
+			table := pipeline.ReadRequest{Source: "dispatch", Table: cdc.Table{Schema: "public", Name: "loads"}, Where: "id > 7", By: "ann", Why: "test"}
 			calls := []func() error{
 				func() error { _, err := c.Status(ctx); return err },
 				func() error { _, err := c.Events(ctx, events); return err },
@@ -165,6 +179,10 @@ func TestClientReachesEveryMethod(t *testing.T) {
 				func() error { _, err := c.Replay(ctx, replay); return err },
 				func() error { _, err := c.PreviewReset(ctx, reset); return err },
 				func() error { _, err := c.Reset(ctx, reset); return err },
+				func() error { _, err := c.PreviewRead(ctx, table); return err },
+				func() error { _, err := c.Read(ctx, table); return err },
+				func() error { _, err := c.PauseReading(ctx, table); return err },
+				func() error { _, err := c.ResumeReading(ctx, table); return err },
 				func() error { _, err := c.Checkpoint(ctx); return err },
 				func() error { _, err := c.Audit(ctx, 12); return err },
 			}
@@ -174,7 +192,8 @@ func TestClientReachesEveryMethod(t *testing.T) {
 				}
 			}
 			want := []any{events, "a b/c?", "invoice/A 1#ü", exceptions, "X-000001", "retry", []string{"X-1", "X-2"}, "ann", "fixed",
-				"discard", []string{"all"}, "ann", "by hand", replay, replay, reset, reset, 12}
+				"discard", []string{"all"}, "ann", "by hand", replay, replay, reset, reset,
+				"plan", table, "read", table, "pause", table, "resume", table, 12}
 			if !reflect.DeepEqual(f.asked, want) {
 				t.Errorf("asked %v\nwant  %v", f.asked, want)
 			}
@@ -411,6 +430,30 @@ func TestTooManyRequests(t *testing.T) {
 	for range maxRequests {
 		if err := <-ended; err != nil {
 			t.Errorf("one of the first: %v", err)
+		}
+	}
+}
+
+func TestReadingsRefused(t *testing.T) {
+	f := &fake{}
+	socket, _ := start(t, f, Options{})
+	c := Dial(socket, "")
+	defer c.Close()
+	q := pipeline.ReadRequest{Source: "dispatch", Table: cdc.Table{Name: "loads"}, By: "ann"}
+	for _, x := range []struct {
+		q      pipeline.ReadRequest
+		err    error
+		status int
+	}{
+		{q, &pipeline.ReadingError{Reason: "being read already", Hint: "Wait"}, http.StatusConflict},
+		{q, &pipeline.ReadingError{Reason: "no such table", Hint: "Look", Absent: true}, http.StatusNotFound},
+		{pipeline.ReadRequest{Source: "dispatch", By: "ann"}, nil, http.StatusBadRequest},
+	} {
+		f.err = x.err
+		_, err := c.Read(context.Background(), x.q)
+		var e *Error
+		if !errors.As(err, &e) || e.Status != x.status || e.Hint == "" {
+			t.Errorf("%v: %v", x.err, err)
 		}
 	}
 }

@@ -127,6 +127,26 @@ func (c *Client) Reset(ctx context.Context, r pipeline.ResetRequest) (pipeline.P
 	return ask[pipeline.Preview](ctx, c, "POST", "/api/checkpoint/reset", r)
 }
 
+// PreviewRead says what Read would do and cost.
+func (c *Client) PreviewRead(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadPlan, error) {
+	return ask[pipeline.ReadPlan](ctx, c, "POST", "/api/readings?preview=true", r)
+}
+
+// Read begins a reading of a table's rows; it returns when the decision is applied.
+func (c *Client) Read(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error) {
+	return ask[pipeline.ReadingStatus](ctx, c, "POST", "/api/readings", r)
+}
+
+// PauseReading lets a reading wait.
+func (c *Client) PauseReading(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error) {
+	return ask[pipeline.ReadingStatus](ctx, c, "POST", "/api/readings/pause", r)
+}
+
+// ResumeReading lets a paused reading go on.
+func (c *Client) ResumeReading(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error) {
+	return ask[pipeline.ReadingStatus](ctx, c, "POST", "/api/readings/resume", r)
+}
+
 // Checkpoint asks for the positions and cursors.
 func (c *Client) Checkpoint(ctx context.Context) (pipeline.CheckpointView, error) {
 	return ask[pipeline.CheckpointView](ctx, c, "GET", "/api/checkpoint", nil)

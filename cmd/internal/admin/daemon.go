@@ -22,6 +22,10 @@ type Daemon interface {
 	Replay(ctx context.Context, r pipeline.ReplayRequest) (pipeline.Preview, error)
 	PreviewReset(ctx context.Context, r pipeline.ResetRequest) (pipeline.Preview, error)
 	Reset(ctx context.Context, r pipeline.ResetRequest) (pipeline.Preview, error)
+	PreviewRead(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadPlan, error)
+	Read(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error)
+	PauseReading(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error)
+	ResumeReading(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error)
 	Checkpoint(ctx context.Context) (pipeline.CheckpointView, error)
 	Audit(ctx context.Context, limit int) ([]pipeline.AuditLine, error)
 }

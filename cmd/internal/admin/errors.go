@@ -54,9 +54,16 @@ func badRequest(hint, format string, args ...any) *Error {
 func errorOf(err error) *Error {
 	var e *Error
 	var tooLarge *http.MaxBytesError
+	var refused *pipeline.ReadingError
 	switch {
 	case errors.As(err, &e):
 		return e
+	case errors.As(err, &refused):
+		status := http.StatusConflict
+		if refused.Absent {
+			status = http.StatusNotFound
+		}
+		return &Error{Status: status, Message: refused.Reason, Hint: refused.Hint}
 	case errors.Is(err, pipeline.ErrNotFound):
 		return &Error{Status: http.StatusNotFound, Message: err.Error()}
 	case errors.As(err, &tooLarge):

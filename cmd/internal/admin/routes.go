@@ -43,6 +43,9 @@ func (s *Server) routes() []route {
 		{"POST /api/exceptions/{id}/discard", s.judge(d.Discard), true},
 		{"GET /api/checkpoint", func(ctx context.Context, _ *http.Request) (any, error) { return d.Checkpoint(ctx) }, false},
 		{"POST /api/checkpoint/reset", s.reset, true},
+		{"POST /api/readings", s.read, true},
+		{"POST /api/readings/pause", s.toggle(d.PauseReading), true},
+		{"POST /api/readings/resume", s.toggle(d.ResumeReading), true},
 		{"POST /api/replay", s.replay, true},
 		{"GET /api/audit", s.audit, false},
 	}
@@ -149,7 +152,7 @@ func (s *Server) reset(ctx context.Context, r *http.Request) (any, error) {
 	if q.Source == "" || q.To == "" || q.By == "" {
 		return nil, badRequest(`Give "source", "to" (snapshot) and "by".`, "the reset is not complete")
 	}
-	return preview(ctx, r, q, s.daemon.PreviewReset, s.daemon.Reset)
+	return previewOr(ctx, r, q, s.daemon.PreviewReset, s.daemon.Reset)
 }
 
 func (s *Server) replay(ctx context.Context, r *http.Request) (any, error) {
@@ -160,11 +163,11 @@ func (s *Server) replay(ctx context.Context, r *http.Request) (any, error) {
 	if err := CheckReplay(q); err != nil {
 		return nil, badRequest("Select by event, key, since and until, from and to, or all.", "%v", err)
 	}
-	return preview(ctx, r, q, s.daemon.PreviewReplay, s.daemon.Replay)
+	return previewOr(ctx, r, q, s.daemon.PreviewReplay, s.daemon.Replay)
 }
 
-// preview runs the harmless half of a decision when the query has preview=1.
-func preview[Q any](ctx context.Context, r *http.Request, q Q, show, do func(context.Context, Q) (pipeline.Preview, error)) (any, error) {
+// previewOr runs the harmless half of a decision when the query has preview=1.
+func previewOr[Q, V, D any](ctx context.Context, r *http.Request, q Q, show func(context.Context, Q) (V, error), do func(context.Context, Q) (D, error)) (any, error) {
 	v := values{Values: r.URL.Query()}
 	dry := v.flag("preview")
 	if err := v.check("preview"); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"waybill/cdc/mysql"
 	"waybill/cdc/postgres"
+	"waybill/pipeline"
 	"waybill/sinks/erp"
 )
 
@@ -98,6 +99,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 	}
 	d := Default()
 	if c.Journal != d.Journal || c.Disk != d.Disk || c.Log != d.Log || c.Grace != d.Grace ||
+		c.Sources["dispatch"].Snapshot != Snapshot(pipeline.DefaultReadings()) || c.Sources["billing"].Snapshot != c.Sources["dispatch"].Snapshot ||
 		c.Alerts.Interval != d.Alerts.Interval || c.Alerts.UnknownAfter != d.Alerts.UnknownAfter {
 		t.Errorf("the example differs from the defaults: %+v %+v", c.Journal, d.Journal)
 	}

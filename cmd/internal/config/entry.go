@@ -15,6 +15,7 @@ import (
 
 	"waybill/cdc/mysql"
 	"waybill/cdc/postgres"
+	"waybill/pipeline"
 	"waybill/sinks"
 	"waybill/sinks/erp"
 )
@@ -25,6 +26,8 @@ type Source struct {
 	Type string
 	// Settings is the adapter's own configuration: postgres.Config or mysql.Config.
 	Settings any
+	// What the reading of its tables may cost it.
+	Snapshot Snapshot
 }
 
 // Sink is one target: its type, the settings that its adapter declares, and the policy of its deliveries.
@@ -87,7 +90,9 @@ var sinkKinds = []kind{
 }
 
 func (s *Source) decodeNode(d *decoder, n *yaml.Node, path string) {
-	s.Type, s.Settings = d.entry(n, path, sourceKinds, nil)
+	s.Snapshot = Snapshot(pipeline.DefaultReadings())
+	s.Type, s.Settings = d.entry(n, path, sourceKinds, map[string]reflect.Value{"snapshot": reflect.ValueOf(&s.Snapshot).Elem()})
+	d.adapterFaults(s.Snapshot.Validate(), join(path, "snapshot"))
 }
 
 func (s *Sink) decodeNode(d *decoder, n *yaml.Node, path string) {

@@ -20,6 +20,7 @@ func TestReference(t *testing.T) {
 		{"sources.NAME, type postgres", "../../../cdc/postgres/config.go", "Config", nil},
 		{"sources.NAME, type mariadb or mysql", "../../../cdc/mysql/config.go", "Config", []string{"name", "flavor"}},
 		{"tls of mariadb and mysql", "../../../cdc/mysql/config.go", "TLS", nil},
+		{"snapshot of every source", "snapshot.go", "Snapshot", nil},
 		{"sinks.NAME, type tryton", "../../../sinks/erp/tryton_config.go", "TrytonConfig", nil},
 		{"sinks.NAME, type ledger (a simulator for tests)", "entry.go", "Ledger", nil},
 		{"sinks.NAME.policy", "../../../sinks/policy.go", "Policy", nil},
@@ -50,7 +51,7 @@ func TestReference(t *testing.T) {
 			}
 		}
 		if strings.HasPrefix(s.title, "sources.") {
-			b.WriteString("| `password` | of the user; or `password_file` |\n")
+			b.WriteString("| `password` | of the user; or `password_file` |\n| `snapshot` | see below |\n")
 		}
 	}
 	golden(t, folder+"/REFERENCE.md", b.String())

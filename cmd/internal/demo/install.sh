@@ -14,7 +14,7 @@ services='postgresql mariadb'
 
 case "${1:-}" in
 '') ;;
---ci) packages="$packages strace" ;;
+--ci) packages="$packages strace locales" ;;
 *)
 	echo "install: unknown argument '$1'; use: install.sh [--ci]" >&2
 	exit 2

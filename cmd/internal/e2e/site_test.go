@@ -309,6 +309,11 @@ func (s *site) settled(within time.Duration) pipeline.Status {
 			if src.Watermark.Before(mark) {
 				return false
 			}
+			for _, r := range src.Readings {
+				if r.State != pipeline.ReadingDone && r.State != pipeline.ReadingFailed {
+					return false
+				}
+			}
 		}
 		for _, l := range st.Lanes {
 			if l.Waiting+l.Ready+l.InFlight+l.Unknown > 0 {
