@@ -221,7 +221,13 @@ func (p *projector) chunk(b *cdc.Batch) (string, *reading) {
 func (p *projector) view(b *cdc.Batch, r *reading) *transform.Reading {
 	view := b.Chunk.View
 	return &transform.Reading{ID: r.ID, First: r.First, Number: b.Chunk.Number,
-		Sees: func(tx cdc.Tx) (bool, error) { return p.codecs.Sees(view, tx) }}
+		Sees: func(tx cdc.Tx) (bool, error) {
+			sees, err := p.codecs.Sees(view, tx)
+			if err != nil { // another history, perhaps: the table is read again when a person has looked
+				err = &chunkRefused{"what its rows include cannot be told: " + err.Error()}
+			}
+			return sees, err
+		}}
 }
 
 // chunkIn notes that a chunk is applied.

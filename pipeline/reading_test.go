@@ -295,3 +295,32 @@ func TestReadingsJoinTheStream(t *testing.T) {
 		})
 	}
 }
+
+// A chunk whose view cannot be compared with the stream's transactions fails its reading, and nothing else.
+func TestAViewThatCannotBeTold(t *testing.T) {
+	m := newModel(t, 1)
+	m.read()
+	m.decide(decisionEntry{Action: "read", Read: &ReadRequest{Source: "dispatch", Table: partsSchema.Table}, By: "test"})
+	for len(m.table(len(m.log), nil)) == 0 {
+		m.write()
+	}
+	m.write()
+	m.stream(len(m.log))
+	var e cdc.Encoder
+	e.Begin(cdc.Tx{Commit: "snapshot/x"})
+	for k, name := range m.table(len(m.log), nil) {
+		e.Change(cdc.Snapshot, partsSchema)
+		e.Value([]byte(k))
+		e.Value([]byte(name))
+	}
+	b := m.batch(&e)
+	b.Snapshot, b.Chunk = true, &cdc.Chunk{Table: partsSchema.Table, End: true, View: "plain/1 unknown", Reading: m.present().ID, Number: 1}
+	m.rows(b)
+	m.catchUp()
+	if rd := m.present(); rd.State != ReadingFailed || !strings.Contains(rd.Error, "cannot be told") {
+		t.Fatalf("%+v", rd)
+	}
+	m.write()
+	m.stream(1)
+	m.catchUp()
+}
