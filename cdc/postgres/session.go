@@ -47,7 +47,8 @@ type session struct {
 	returned  pglogrepl.LSN // position of the last batch that had one
 	announced map[uint64]*cdc.Schema
 	fresh     []*cdc.Schema // schemas that no batch has brought yet
-	heard     time.Time     // when the server last sent anything
+	heard     time.Time     // when the server last sent anything, moved on by the time in which nobody listened
+	left      time.Time     // when next returned last
 	began     time.Time     // when the batch at hand began
 	handed    time.Time     // when the last batch was handed on
 	nudged    bool          // the server asked for a reply although we may be able to move on
@@ -134,10 +135,14 @@ func (n *session) begin(ctx context.Context) error {
 func (n *session) next(ctx context.Context) (cdc.Batch, error) {
 	stop := context.AfterFunc(ctx, func() { n.wire.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	n.heard = time.Now() // silence counts only while we listen
+	began := time.Now()
+	if !n.left.IsZero() {
+		n.heard = n.heard.Add(began.Sub(n.left))
+	}
+	defer func() { n.left = time.Now() }()
 	if n.untold {
 		n.untold = false
-		return n.watermark(n.heard), nil
+		return n.watermark(began), nil
 	}
 	for {
 		batch, ok, err := n.drain()
