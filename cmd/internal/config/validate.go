@@ -93,7 +93,8 @@ func prefixed(prefix string, names []string) []string {
 
 func (v *validator) bounds() {
 	c := v.config
-	v.size("journal.max_bytes", c.Journal.MaxBytes, 64<<20, 1<<50)
+	// Three segments of the journal: one is written, one is full, and one may go.
+	v.size("journal.max_bytes", c.Journal.MaxBytes, 192<<20, 1<<50)
 	v.size("disk.free_floor", c.Disk.FreeFloor, 16<<20, 1<<50)
 	v.duration("journal.max_age", c.Journal.MaxAge, time.Hour, 3650*24*time.Hour)
 	v.duration("grace", c.Grace, time.Second, 10*time.Minute)
