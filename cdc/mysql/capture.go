@@ -122,7 +122,8 @@ func (s *session) overflow() {
 
 func (s *session) beginTx() {
 	if !s.group.begun {
-		s.enc.Begin(cdc.Tx{Commit: s.group.commit, CommitAt: s.group.at})
+		at := place{s.resume.opening, s.resume.server, fileNumber(s.place.file), s.group.inside}
+		s.enc.Begin(cdc.Tx{Commit: s.group.commit, XID: at.String(), CommitAt: s.group.at})
 		s.group.begun = true
 	}
 }

@@ -13,7 +13,7 @@ import (
 	driver "github.com/go-mysql-org/go-mysql/mysql"
 )
 
-// open starts a session behind pos, or with a snapshot when pos is empty.
+// open starts a session behind pos, at the present end of the log (cdc.Tail), or with a snapshot when pos is empty.
 func (s *Source) open(ctx context.Context, pos cdc.Position) (*session, error) {
 	side, err := s.cfg.dial(ctx)
 	if err != nil {
@@ -40,14 +40,17 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 	if err != nil {
 		return err
 	}
-	if err := refuse(s.cfg.Name, findings, pos == ""); err != nil {
+	if err := refuse(s.cfg.Name, findings, pos == "" || pos == cdc.Tail); err != nil {
 		return err
 	}
 	if err := s.loadCharsets(ctx); err != nil {
 		return err
 	}
 	byGTID := false
-	if pos == "" {
+	switch pos {
+	case cdc.Tail:
+		err = s.tail(ctx, server)
+	case "":
 		if s.snapshot, err = s.cfg.beginSnapshot(ctx, server); err != nil {
 			return err
 		}
@@ -56,7 +59,10 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 			return err
 		}
 		s.resume = s.snapshot.place
-	} else if byGTID, err = s.verify(ctx, server, pos); err != nil {
+	default:
+		byGTID, err = s.verify(ctx, server, pos)
+	}
+	if err != nil {
 		return err
 	}
 	if server.gtid {
@@ -70,7 +76,23 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 		s.resume.file, s.resume.pos = "", 0 // the server will say where it found them
 	}
 	s.place = s.resume
+	if pos == cdc.Tail {
+		s.emit(cdc.Batch{Position: s.position(), CommitAt: s.commitAt})
+	}
 	return s.startDump(ctx, server, byGTID)
+}
+
+// tail begins at the end of what is visible now. The log may end behind it, with transactions that are not visible yet: a
+// chunk might not include them, so the stream must bring them.
+func (s *session) tail(ctx context.Context, server *serverInfo) error {
+	snap, err := s.cfg.beginSnapshot(ctx, server)
+	if err != nil {
+		return err
+	}
+	defer snap.close()
+	s.resume, s.commitAt = snap.place, snap.at
+	s.resume.opening = openingOf(snap.at)
+	return nil
 }
 
 // loadCharsets learns which charset a collation id of the log means.

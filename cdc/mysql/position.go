@@ -14,11 +14,13 @@ import (
 
 // position is a place in a server's binary log, always behind a whole transaction (Invariant 2). Its text is
 //
-//	mariadb/<server id>/<file>:<position>/<GTID set>[/<history>]
-//	mysql/<server uuid>/<file>:<position>/<GTID set>[/<history>]
+//	mariadb/<server id>/<file>:<position>/<GTID set>[/<history>[/<opening>]]
+//	mysql/<server uuid>/<file>:<position>/<GTID set>[/<history>[/<opening>]]
 //
 // The history is there only when it does not follow from the server: the source has moved to another one by GTID, or
-// MariaDB's GTID domain is not 0.
+// MariaDB's GTID domain is not 0. The opening names the Open with cdc.Tail that the positions go back to: each later Open has
+// found the log to go on behind them, so places of one opening and server can be compared. A log that was reset counts from
+// the beginning again, files and GTIDs alike, and is read under another opening.
 type position struct {
 	flavor  string
 	server  string // whose file and position these are
@@ -26,12 +28,18 @@ type position struct {
 	pos     uint64
 	gtids   string // empty when the server has none
 	history string // Batch.Identity
+	opening string // empty for a position of before there were any
 }
 
 func (p position) text() cdc.Position {
 	s := fmt.Sprintf("%s/%s/%s:%d/%s", p.flavor, p.server, p.file, p.pos, p.gtids)
 	if p.history != p.ownHistory() {
 		s += "/" + strings.TrimPrefix(p.history, p.flavor+"/")
+	} else if p.opening != "" {
+		s += "/"
+	}
+	if p.opening != "" {
+		s += "/" + p.opening
 	}
 	return cdc.Position(s)
 }
@@ -47,7 +55,7 @@ func (p position) ownHistory() string {
 func parsePosition(s cdc.Position) (position, error) {
 	parts := strings.Split(string(s), "/")
 	bad := fmt.Errorf("position %q is not in the form flavor/server/file:position/gtids", s)
-	if len(parts) < 4 || len(parts) > 5 || parts[0] != MariaDB && parts[0] != MySQL || parts[1] == "" {
+	if len(parts) < 4 || len(parts) > 6 || parts[0] != MariaDB && parts[0] != MySQL || parts[1] == "" {
 		return position{}, bad
 	}
 	p := position{flavor: parts[0], server: parts[1], gtids: parts[3]}
@@ -58,8 +66,11 @@ func parsePosition(s cdc.Position) (position, error) {
 	}
 	p.file, p.pos = file, n
 	p.history = p.ownHistory()
-	if len(parts) == 5 {
+	if len(parts) > 4 && parts[4] != "" {
 		p.history = p.flavor + "/" + parts[4]
+	}
+	if len(parts) > 5 {
+		p.opening = parts[5]
 	}
 	return p, nil
 }

@@ -49,6 +49,7 @@ type session struct {
 	ready     []cdc.Batch          // never more than two
 	emitted   time.Time
 	goal      *goal
+	nudged    bool // a watermark is wanted as soon as what is logged by now has come
 }
 
 // group is the event group being read: a transaction, or a statement that is one by itself.
@@ -59,6 +60,7 @@ type group struct {
 	gtid   gtidEvent
 	commit string
 	at     time.Time
+	inside uint64 // a place in the log behind its start and not behind its end
 	part   int
 }
 
@@ -109,6 +111,16 @@ func (s *session) next(ctx context.Context) (cdc.Batch, error) {
 func (s *session) step(ctx context.Context) error {
 	due := time.Time{}
 	if !s.group.open {
+		if s.nudged {
+			s.nudged, s.goal = false, nil
+			if err := s.aim(ctx); err != nil {
+				return err
+			}
+		}
+		if s.goal != nil && s.enc.Changes() == 0 && s.reached() {
+			s.emitGoal()
+			return nil
+		}
 		due = s.emitted.Add(s.cfg.Heartbeat)
 		if s.enc.Changes() > 0 && !s.wire.buffered() {
 			if s.enc.Len() < smallBatch {
@@ -121,6 +133,10 @@ func (s *session) step(ctx context.Context) error {
 		}
 	}
 	packet, err := s.wire.packet(ctx, due)
+	if errors.Is(err, errNudged) {
+		s.nudged = true
+		return nil
+	}
 	if errors.Is(err, errDue) && s.group.open {
 		return nil
 	}
@@ -231,12 +247,8 @@ func (s *session) use(schema *cdc.Schema) {
 // watermark reports progress without changes. It asks the server for its clock and then for the end of its log: what was
 // committed before that moment lies before that end, so it is captured when the stream has come so far.
 func (s *session) watermark(ctx context.Context) error {
-	if s.goal == nil {
-		g, err := s.ask(ctx)
-		if err != nil {
-			return err
-		}
-		s.goal = g
+	if err := s.aim(ctx); err != nil {
+		return err
 	}
 	if !s.reached() {
 		// Far behind, in transactions that nobody selected: the position moves, the time is that of the last of them.
@@ -249,6 +261,18 @@ func (s *session) watermark(ctx context.Context) error {
 	}
 	s.emitGoal()
 	return nil
+}
+
+// aim sets the goal for the next watermark, unless there is one.
+func (s *session) aim(ctx context.Context) error {
+	if s.goal != nil {
+		return nil
+	}
+	g, err := s.ask(ctx)
+	if err == nil {
+		s.goal = g
+	}
+	return err
 }
 
 func (s *session) reached() bool { return !before(s.place.file, s.place.pos, s.goal.file, s.goal.pos) }
@@ -271,14 +295,23 @@ func (s *session) ask(ctx context.Context) (*goal, error) {
 	return s.side.goal(ctx, s.cfg.Flavor)
 }
 
+// clock returns the server's time.
+func (c *conn) clock(ctx context.Context) (time.Time, error) {
+	text, err := c.query(ctx, "SELECT UTC_TIMESTAMP(6)")
+	if err != nil {
+		return time.Time{}, err
+	}
+	at, err := time.Parse("2006-01-02 15:04:05.999999", text.one())
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading the server's clock: %w", err)
+	}
+	return at, nil
+}
+
 func (c *conn) goal(ctx context.Context, flavor string) (*goal, error) {
-	clock, err := c.query(ctx, "SELECT UTC_TIMESTAMP(6)")
+	at, err := c.clock(ctx)
 	if err != nil {
 		return nil, err
-	}
-	at, err := time.Parse("2006-01-02 15:04:05.999999", clock.one())
-	if err != nil {
-		return nil, fmt.Errorf("reading the server's clock: %w", err)
 	}
 	file, pos, err := c.logEnd(ctx, flavor)
 	return &goal{at, file, pos}, err

@@ -2,9 +2,7 @@ package mysql
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -34,9 +32,7 @@ type snapshotTable struct {
 
 func (s *snapshot) close() { s.conn.close() }
 
-// beginSnapshot opens the transaction and learns its place. MariaDB tells it without any lock. MySQL cannot: writers wait
-// while its tables are locked for the two statements in between, and after a second of waiting for that lock we give up
-// (Invariant 13).
+// beginSnapshot opens the transaction and learns its place: see Config.see.
 func (c *Config) beginSnapshot(ctx context.Context, server *serverInfo) (*snapshot, error) {
 	conn, err := c.dial(ctx)
 	if err != nil {
@@ -66,72 +62,19 @@ func (s *snapshot) begin(ctx context.Context, c *Config, server *serverInfo) err
 		return err
 	}
 	s.at = g.at
-	if c.Flavor == MariaDB {
-		err = s.beginMariaDB(ctx, server)
-	} else {
-		err = s.beginMySQL(ctx, c, server)
+	if s.place, err = c.see(ctx, s.conn, server); err != nil {
+		return err
 	}
 	s.commit = fmt.Sprintf("snapshot/%s:%d", s.place.file, s.place.pos)
-	return err
-}
-
-func (s *snapshot) beginMariaDB(ctx context.Context, server *serverInfo) error {
-	if err := s.conn.exec(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
-		return err
-	}
-	status, err := s.conn.query(ctx, "SHOW STATUS LIKE 'binlog_snapshot_%'")
-	if err != nil {
-		return err
-	}
-	s.place = server.position()
-	for _, row := range status {
-		switch strings.ToLower(row[0]) {
-		case "binlog_snapshot_file":
-			s.place.file = row[1]
-		case "binlog_snapshot_position":
-			if s.place.pos, err = strconv.ParseUint(row[1], 10, 64); err != nil {
-				return fmt.Errorf("reading binlog_snapshot_position: %w", err)
-			}
+	if c.Flavor == MariaDB {
+		gtids, ok, err := s.conn.gtidsAt(ctx, s.place.file, s.place.pos)
+		if err == nil && !ok {
+			err = fmt.Errorf("the server does not know its own place %s:%d", s.place.file, s.place.pos)
 		}
-	}
-	if s.place.file == "" {
-		return errors.New("the server does not tell binlog_snapshot_file: is its binary log on?")
-	}
-	gtids, ok, err := s.conn.gtidsAt(ctx, s.place.file, s.place.pos)
-	if err == nil && !ok {
-		err = fmt.Errorf("the server does not know its own place %s:%d", s.place.file, s.place.pos)
-	}
-	s.place.gtids = gtids
-	return err
-}
-
-func (s *snapshot) beginMySQL(ctx context.Context, c *Config, server *serverInfo) error {
-	lock, err := c.dial(ctx)
-	if err != nil {
+		s.place.gtids = gtids
 		return err
 	}
-	defer lock.close() // which releases the lock, whatever happened
-	if err := lock.exec(ctx, "SET SESSION lock_wait_timeout = 1"); err != nil {
-		return err
-	}
-	if err := lock.exec(ctx, "FLUSH TABLES WITH READ LOCK"); err != nil {
-		return fmt.Errorf("locking for the snapshot's beginning (a long statement or transaction is running; try again later): %w", err)
-	}
-	if err := s.conn.exec(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
-		return err
-	}
-	s.place = server.position()
-	if s.place.file, s.place.pos, err = lock.logEnd(ctx, MySQL); err != nil {
-		return err
-	}
-	if server.gtid {
-		set, err := lock.query(ctx, "SELECT @@GLOBAL.gtid_executed")
-		if err != nil {
-			return err
-		}
-		s.place.gtids = strings.ReplaceAll(set.one(), "\n", "")
-	}
-	return lock.exec(ctx, "UNLOCK TABLES")
+	return nil
 }
 
 // choose prepares the tables. A table that is not there has no rows.
@@ -207,7 +150,7 @@ func (s *session) emitSnapshot(more bool) {
 func (s *snapshot) row(ctx context.Context, to *session) (more bool, err error) {
 	table := &s.tables[0]
 	if !s.open {
-		if err := s.ask(ctx, table); err != nil {
+		if err := ask(ctx, s.conn, s.wire, table.query); err != nil {
 			return false, err
 		}
 		s.open = true
@@ -230,33 +173,37 @@ func (s *snapshot) row(ctx context.Context, to *session) (more bool, err error) 
 		s.begun = true
 	}
 	to.use(table.schema)
-	to.enc.Change(cdc.Snapshot, table.schema)
-	r := &cursor{b: packet}
-	for range table.schema.Columns {
-		if len(r.b) > 0 && r.b[0] == 0xfb {
-			r.u8()
-			to.enc.Null()
-			continue
-		}
-		to.enc.Value(r.take(int(r.lenenc())))
-	}
-	if r.short {
-		return false, errShort
-	}
-	return true, nil
+	return true, encodeRow(&to.enc, table.schema, &cursor{b: packet})
 }
 
-// ask sends the query and reads the head of its result: the number of columns, their definitions, an EOF.
-func (s *snapshot) ask(ctx context.Context, table *snapshotTable) error {
-	if err := s.conn.c.SetDeadline(time.Time{}); err != nil {
+// encodeRow writes a row of a result.
+func encodeRow(enc *cdc.Encoder, schema *cdc.Schema, r *cursor) error {
+	enc.Change(cdc.Snapshot, schema)
+	for range schema.Columns {
+		if len(r.b) > 0 && r.b[0] == 0xfb {
+			r.u8()
+			enc.Null()
+			continue
+		}
+		enc.Value(r.take(int(r.lenenc())))
+	}
+	if r.short {
+		return errShort
+	}
+	return nil
+}
+
+// ask sends a query and reads the head of its result: the number of columns, their definitions, an EOF.
+func ask(ctx context.Context, conn *conn, wire *wire, query string) error {
+	if err := conn.c.SetDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("%w: %w", cdc.ErrDisconnected, err)
 	}
-	s.conn.c.ResetSequence()
-	if err := s.conn.c.WritePacket(append([]byte{0, 0, 0, 0, driver.COM_QUERY}, table.query...)); err != nil {
+	conn.c.ResetSequence()
+	if err := conn.c.WritePacket(append([]byte{0, 0, 0, 0, driver.COM_QUERY}, query...)); err != nil {
 		return fmt.Errorf("%w: %w", cdc.ErrDisconnected, err)
 	}
 	for i := 0; ; i++ {
-		packet, err := s.wire.packet(ctx, time.Time{})
+		packet, err := wire.packet(ctx, time.Time{})
 		switch {
 		case err != nil:
 			return err

@@ -20,8 +20,11 @@ type Source struct {
 	session *session  // of the goroutine that calls Open, Next and Close
 	left    time.Time // when Next returned last: the time that the caller takes is not the server's silence
 
-	mu  sync.Mutex
-	lag cdc.Lag
+	readers readers // of tables beside the stream
+
+	mu     sync.Mutex
+	lag    cdc.Lag
+	stream *wire // of the open session; nil without one
 
 	sampling sync.Mutex // held while the end of the server's log is being asked for
 	sampler  *conn
@@ -29,8 +32,10 @@ type Source struct {
 }
 
 var (
-	_ cdc.Source    = (*Source)(nil)
-	_ cdc.Inspector = (*Source)(nil)
+	_ cdc.Source      = (*Source)(nil)
+	_ cdc.Inspector   = (*Source)(nil)
+	_ cdc.TableReader = (*Source)(nil)
+	_ cdc.Viewer      = textCodec{}
 )
 
 // New makes a source of the selected tables. A table without a database is one of cfg.Database. cfg must be valid.
@@ -63,8 +68,13 @@ func (s *Source) Open(ctx context.Context, pos cdc.Position) error {
 		return fmt.Errorf("opening source %s: %w", s.cfg.Name, err)
 	}
 	s.session, s.left = session, time.Now()
+	s.readers.open(true)
+	if pos == cdc.Tail {
+		pos = session.position()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.stream = session.wire
 	s.lag.Connected, s.lag.Position, s.lag.HeardAt = true, pos, time.Now()
 	return nil
 }
@@ -123,7 +133,9 @@ func (s *Source) Close() error {
 	}
 	s.mu.Lock()
 	s.lag.Connected = false // from now on Lag asks nobody
+	s.stream = nil
 	s.mu.Unlock()
+	s.readers.open(false)
 	s.sampling.Lock()
 	defer s.sampling.Unlock()
 	s.sampler.close()

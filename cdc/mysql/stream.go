@@ -134,7 +134,7 @@ func (s *session) heartbeat(e *event) {
 // begin starts an event group; start is where the log stood before its first event.
 func (s *session) begin(e *event, g gtidEvent, start uint64) {
 	s.abort()
-	s.group = group{open: true, gtid: g, commit: g.text, at: e.at()}
+	s.group = group{open: true, gtid: g, commit: g.text, at: e.at(), inside: s.place.pos}
 	if g.text == "" {
 		s.group.commit = fmt.Sprintf("%s:%d", s.place.file, start)
 	}
@@ -165,7 +165,4 @@ func (s *session) commit() {
 		s.emitRun()
 	}
 	s.group = group{}
-	if s.goal != nil && s.enc.Changes() == 0 && s.reached() {
-		s.emitGoal()
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	driver "github.com/go-mysql-org/go-mysql/mysql"
@@ -30,6 +31,8 @@ type wire struct {
 	heardAt    time.Time // last time that bytes came
 	// quiet is how long the server may be silent before the link is taken for dead.
 	quiet time.Duration
+
+	poked atomic.Bool
 }
 
 func newWire(conn net.Conn, quiet time.Duration) *wire {
@@ -38,6 +41,15 @@ func newWire(conn net.Conn, quiet time.Duration) *wire {
 
 // errDue is returned by packet when until has passed without a whole packet. Nothing is lost.
 var errDue = errors.New("due")
+
+// errNudged is returned by packet after a nudge. Nothing is lost.
+var errNudged = errors.New("nudged")
+
+// nudge makes packet return, now if it waits, else when it would wait next. Any goroutine may call it.
+func (w *wire) nudge() {
+	w.poked.Store(true)
+	_ = w.conn.SetReadDeadline(time.Unix(1, 0)) // wakes the read; it fails only on a closed connection
+}
 
 // buffered reports whether a whole packet can be had without waiting.
 func (w *wire) buffered() bool {
@@ -107,6 +119,9 @@ func (w *wire) fill(ctx context.Context, until time.Time, need int) error {
 	if err := w.conn.SetReadDeadline(deadline); err != nil {
 		return fmt.Errorf("%w: %w", cdc.ErrDisconnected, err)
 	}
+	if w.poked.Swap(false) { // after the deadline was set: a later nudge puts it back again
+		return errNudged
+	}
 	stop := context.AfterFunc(ctx, func() { _ = w.conn.SetReadDeadline(time.Unix(1, 0)) }) // wakes the read; it fails only on a closed connection
 	n, err := w.conn.Read(w.buf[w.end:])
 	stop()
@@ -118,6 +133,8 @@ func (w *wire) fill(ctx context.Context, until time.Time, need int) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, os.ErrDeadlineExceeded) && w.poked.Swap(false):
+		return errNudged
 	case errors.Is(err, os.ErrDeadlineExceeded) && time.Since(w.heardAt) < w.quiet:
 		return errDue
 	case errors.Is(err, os.ErrDeadlineExceeded):
