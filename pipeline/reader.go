@@ -52,6 +52,7 @@ type reader struct {
 type progress struct {
 	after    string // cursor behind the last chunk in the journal
 	number   int    // of that chunk
+	sent     int    // of the last chunk on its way into the journal
 	rows     int64  // in the journal
 	end      bool   // the last chunk is in the journal
 	busy     bool   // a worker has it
@@ -81,6 +82,7 @@ func (r *reader) notify() {
 
 // run reads what there is to read until ctx ends.
 func (r *reader) run(ctx context.Context, batches chan<- cdc.Batch) error {
+	r.begin()
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	slots := make(chan struct{}, r.options.Workers)
@@ -111,6 +113,15 @@ func (r *reader) run(ctx context.Context, batches chan<- cdc.Batch) error {
 	}
 }
 
+// begin forgets what the last session had on its way into the journal: it is there, or lost.
+func (r *reader) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.progress {
+		p.sent = p.number
+	}
+}
+
 // take returns a reading that nobody is at work on.
 func (r *reader) take() (reading, bool) {
 	r.mu.Lock()
@@ -118,16 +129,16 @@ func (r *reader) take() (reading, bool) {
 	for _, rd := range r.current() {
 		p := r.progress[rd.ID]
 		if rd.State != ReadingPending {
-			if p != nil && !p.busy && rd.State != ReadingPaused {
+			if p != nil && !p.busy && p.sent == p.number && rd.State != ReadingPaused {
 				delete(r.progress, rd.ID)
 			}
 			continue
 		}
 		if p == nil {
-			p = &progress{after: rd.After, number: rd.Number, rows: rd.Rows, estimate: -1}
+			p = &progress{after: rd.After, number: rd.Number, sent: rd.Number, rows: rd.Rows, estimate: -1}
 			r.progress[rd.ID] = p
 		}
-		if p.busy || p.end {
+		if p.busy || p.end || p.sent > p.number {
 			continue
 		}
 		p.busy, p.began, p.read, p.err = true, time.Now(), 0, ""
@@ -253,6 +264,7 @@ func (r *reader) join(ctx context.Context, chunk cdc.ChunkRead, batches chan<- c
 			return ctx.Err()
 		}
 	}
+	r.note(chunk.Batch.Chunk.Reading, func(p *progress) { p.sent = chunk.Batch.Chunk.Number })
 	select {
 	case batches <- chunk.Batch:
 		return nil
@@ -268,6 +280,7 @@ func (r *reader) journalled(b *cdc.Batch) {
 		p.rows += int64(b.Changes)
 		p.read += int64(b.Changes)
 	})
+	r.notify()
 }
 
 // fail journals that the table cannot be read: an exception opens, the other tables go on.
