@@ -84,7 +84,8 @@ func NewMariaDB(dir string, opts MariaDBOptions) (*MariaDB, error) {
 	if err := m.install(); err != nil {
 		return nil, err
 	}
-	m.args = append([]string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--socket=" + m.Socket,
+	// A starting server removes the temporary files of any other that has the same folder for them.
+	m.args = append([]string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--tmpdir=" + dir, "--socket=" + m.Socket,
 		"--port=" + strconv.Itoa(port), "--bind-address=127.0.0.1", "--pid-file=" + filepath.Join(dir, "mariadb.pid"),
 		"--server-id=1", "--log-bin=binlog", "--binlog-format=ROW", "--binlog-row-image=FULL", "--binlog-row-metadata=FULL",
 		"--character-set-server=utf8mb4", "--skip-name-resolve", "--performance-schema=OFF",
@@ -111,7 +112,7 @@ func (m *MariaDB) install() error {
 			return err
 		}
 	}
-	cmd := exec.Command("mariadb-install-db", "--no-defaults", "--datadir="+filepath.Join(m.Dir, "data"),
+	cmd := exec.Command("mariadb-install-db", "--no-defaults", "--datadir="+filepath.Join(m.Dir, "data"), "--tmpdir="+m.Dir,
 		"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
 	cmd.Dir = m.Dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
