@@ -36,7 +36,8 @@ events:
     key: first(k, old.k)
     set:
       code: first(k, old.k)
-      name: 'deleted() ? "gone" : "here"'
+      name: >-
+        deleted() ? "gone" : "here"
       phone: first(n, old.n) else 0     # the counter
 posts:
   customer.changed -> erp.customer:
