@@ -93,15 +93,22 @@ func (e *engine) source() (src pipeline.SourceStatus, problems string) {
 	return st.Sources[0], strings.Join(st.Problems, "\n")
 }
 
-// delivered counts what the ERP did.
-func (e *engine) delivered() int {
+// effects counts what the ERP did, by external id.
+func (e *engine) effects() map[string]int {
 	e.t.Helper()
 	report, err := sinktest.Ledger(e.erp.File, nil, nil)
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	return len(report.Effects)
+	seen := map[string]int{}
+	for _, x := range report.Effects {
+		seen[x.ExternalID]++
+	}
+	return seen
 }
+
+// delivered is of how many records the ERP did something.
+func (e *engine) delivered() int { return len(e.effects()) }
 
 // plainBinary makes the program without the race detector the one under test: memory and time are measured of what is
 // shipped. Tests that run beside others may not use it.

@@ -131,12 +131,22 @@ func (w *walk) life(seed uint64) {
 	if reset == 0 {
 		w.resetOffline()
 	}
+	patient := w.open != nil && rng.IntN(3) > 0 // a gap is closed before the end is near
+	listening := make(chan struct{})
 	w.launch()
 	w.kills++
-	begun, daemon, exited := time.Now(), w.daemon, w.exited
+	waits, begun, daemon, exited := patient, time.Now(), w.daemon, w.exited
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		if waits {
+			select {
+			case <-listening:
+			case <-time.After(15 * time.Second):
+			case <-exited:
+				return
+			}
+		}
 		select {
 		case <-time.After(lives):
 		case <-exited:
@@ -155,8 +165,12 @@ func (w *walk) life(seed uint64) {
 	done := ""
 	for alive := true; alive; {
 		w.watch()
-		if reset == 1 && time.Since(begun) > resetAt {
-			reset, done = -1, w.resetOnline()
+		if patient && w.open == nil {
+			patient = false
+			close(listening)
+		}
+		if reset == 1 && done == "" && time.Since(begun) > resetAt {
+			done = w.resetOnline()
 		}
 		select {
 		case <-ended:
