@@ -74,8 +74,11 @@ bench: deps build ## 1,000,000 changes against the databases' own tools (BENCH_R
 	@CGO_ENABLED=0 go build -o .cache/bench ./cmd/internal/bench
 	@.cache/bench
 
-soak: deps ## the crash test for SOAK_KILLS kills (default 1000)
+soak: deps ## kills at random, large transactions, 2 GB of WAL, pgbench beside it (SOAK_KILLS, SOAK_WALK_KILLS, LARGE_ROWS, RETAINED_MB, PGBENCH_SECONDS)
 	@CRASH_KILLS=$${SOAK_KILLS:-1000} go test -race -v -timeout 6h -run '^TestCrash' ./cmd/internal/e2e
+	@SOAK_WALK_KILLS=$${SOAK_WALK_KILLS:-300} go test -race -v -timeout 1h -run '^TestWalk$$' ./cmd/internal/e2e
+	@LARGE_ROWS=$${LARGE_ROWS:-10000000} RETAINED_MB=$${RETAINED_MB:-2048} PGBENCH_SECONDS=$${PGBENCH_SECONDS:-20} \
+		go test -v -timeout 3h -run '^(TestLarge|TestRetained|TestJournalFull|TestNetwork|TestNeighbour)' ./cmd/internal/e2e
 
 mutants: deps ## break each promise in a copy of the tree and show that a test turns red
 	@go run ./cmd/internal/mutants

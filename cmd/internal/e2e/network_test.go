@@ -42,7 +42,7 @@ func TestNetwork(t *testing.T) {
 			l.launch()
 			l.until(againWithin, "the tables are being read", func() bool {
 				src, _ := l.source()
-				return src.State == "snapshot" || len(src.Readings) > 0
+				return strings.Contains(l.log.String(), "reading a snapshot") || len(src.Readings) > 0
 			})
 			l.cut("while the tables are read")
 			l.clear("slow")

@@ -58,11 +58,11 @@ func TestRetained(t *testing.T) {
 }
 
 // TestJournalFull lets the journal fill while the ERP answers nothing: capture pauses and says so, and goes on when
-// deliveries have made room.
+// deliveries have made room. The bound is three files of the journal: with fewer nothing could be unlinked.
 func TestJournalFull(t *testing.T) {
 	for _, kind := range engines {
 		t.Run(kind, func(t *testing.T) {
-			l := newLog(t, kind, "journal: { max_bytes: 64MiB }\n")
+			l := newLog(t, kind, "journal: { max_bytes: 192MiB }\n")
 			l.erp.SetFault(sinktest.FaultOrder{Fault: sinktest.BlackHole})
 			l.write(20, 1) // to be delivered: what follows must stay in the journal
 			full := func() bool {
@@ -70,12 +70,12 @@ func TestJournalFull(t *testing.T) {
 				return src.State == "paused" && strings.Contains(problems, "source db is paused: journal is full")
 			}
 			for written := 0; !full(); written++ {
-				if written == 60 {
-					t.Fatal("240 MB did not fill a journal of 64 MiB")
+				if written == 40 {
+					t.Fatal("320 MB did not fill a journal of 192 MiB")
 				}
-				l.write(1000, 128)
+				l.write(4000, 128)
 			}
-			l.write(1000, 128)
+			l.write(4000, 128)
 			l.until(30*time.Second, "capture is paused, and stays so", full)
 			_, problems := l.source()
 			l.erp.SetFault(sinktest.FaultOrder{Fault: sinktest.Pass})
