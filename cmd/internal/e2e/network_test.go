@@ -15,7 +15,7 @@ import (
 // Bounds of the network tests, with a heartbeat of 1 s.
 const (
 	feltWithin  = 100 * time.Second // a link that carries nothing is reported; PostgreSQL may be silent for 90 s
-	againWithin = 60 * time.Second // and the stream goes on after it carries again: the longest back-off is 30 s
+	againWithin = 60 * time.Second  // and the stream goes on after it carries again: the longest back-off is 30 s
 )
 
 const linkMapping = `
