@@ -29,7 +29,8 @@ cmd_budget        := 3
 cmd_packages      = $$(go list ./cmd/... | grep -v /e2e)
 e2e_budget        := 11
 e2e_packages      := ./cmd/internal/e2e
-e2e_flags         := -skip '^TestCrash'
+# `make soak` runs the walk, the large transactions, the retained log, the network and the neighbour.
+e2e_flags         := -skip '^(TestCrash|TestWalk|TestLarge|TestRetained|TestJournalFull|TestNetwork|TestNeighbour)'
 # 90 kills against the simulated ERP and 10 against Tryton; more with `make soak`.
 crash_budget      := 8
 crash_packages    := ./cmd/internal/e2e
@@ -76,8 +77,11 @@ bench: deps build ## 1,000,000 changes against the databases' own tools (BENCH_R
 	@CGO_ENABLED=0 go build -o .cache/bench ./cmd/internal/bench
 	@.cache/bench
 
-soak: deps ## the crash test for SOAK_KILLS kills (default 1000)
+soak: deps ## kills at random, large transactions, 2 GB of WAL, pgbench beside it (SOAK_KILLS, SOAK_WALK_KILLS, LARGE_ROWS, RETAINED_MB, PGBENCH_SECONDS)
 	@CRASH_KILLS=$${SOAK_KILLS:-1000} go test -race -v -timeout 6h -run '^TestCrash' ./cmd/internal/e2e
+	@SOAK_WALK_KILLS=$${SOAK_WALK_KILLS:-300} go test -race -v -timeout 1h -run '^TestWalk$$' ./cmd/internal/e2e
+	@LARGE_ROWS=$${LARGE_ROWS:-10000000} RETAINED_MB=$${RETAINED_MB:-2048} PGBENCH_SECONDS=$${PGBENCH_SECONDS:-20} \
+		go test -v -timeout 3h -run '^(TestLarge|TestRetained|TestJournalFull|TestNetwork|TestNeighbour)' ./cmd/internal/e2e
 
 mutants: deps ## break each promise in a copy of the tree and show that a test turns red
 	@go run ./cmd/internal/mutants

@@ -1,0 +1,165 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"waybill/sinks/sinktest"
+)
+
+// retainedBound is what the slot may keep of WAL while the ERP is down, in MB.
+const retainedBound = 64
+
+const logMapping = `
+events:
+  customer.changed:
+    from: db.log
+    lane: master
+    when: k <= 20 or k >= 900000000
+    key: k
+    set: { code: k, name: note }
+posts:
+  customer.changed -> erp.customer:
+    external_id: code
+    body: { code: code, name: name }
+`
+
+// TestRetained writes RETAINED_MB (default 200) of WAL while the ERP answers nothing: PostgreSQL need not keep it.
+func TestRetained(t *testing.T) {
+	plainBinary(t)
+	l := newLog(t, "postgres", "")
+	l.erp.SetFault(sinktest.FaultOrder{Fault: sinktest.BlackHole})
+	l.write(20, 1)  // to be delivered
+	const batch = 4 // MB at a time, 16 a second
+	var most, unconfirmed int64
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	begun := l.wal()
+	for l.wal()-begun < int64(setting("RETAINED_MB", 200))<<20 {
+		l.sql(l.db, fmt.Sprintf("INSERT INTO log SELECT %d + n, 'x', repeat('x', 8000) FROM %s", l.rows, l.series(batch*125)))
+		l.rows += batch * 125
+		l.sql(l.db, "CHECKPOINT") // as a server does by time or size: only then may the slot let go of WAL
+		held, confirmed := l.retained()
+		most, unconfirmed = max(most, held), max(unconfirmed, confirmed)
+		<-tick.C
+	}
+	t.Logf("%d MB of WAL written with the ERP down: the slot kept at most %d MB, at most %d MB were not confirmed", (l.wal()-begun)>>20, most>>20, unconfirmed>>20)
+	if most > retainedBound<<20 {
+		t.Errorf("the slot kept %d MB, the bound is %d MB", most>>20, retainedBound)
+	}
+	if n := l.delivered(); n != 0 {
+		t.Errorf("the ERP that is down did %d things", n)
+	}
+	l.erp.SetFault(sinktest.FaultOrder{Fault: sinktest.Pass})
+	l.arrived()
+	l.stop()
+}
+
+// TestJournalFull lets the journal fill while the ERP answers nothing: capture pauses and says so, and goes on when
+// deliveries have made room. The bound is three files of the journal: with fewer nothing could be unlinked.
+func TestJournalFull(t *testing.T) {
+	for _, kind := range engines {
+		t.Run(kind, func(t *testing.T) {
+			l := newLog(t, kind, "journal: { max_bytes: 192MiB }\n")
+			l.erp.SetFault(sinktest.FaultOrder{Fault: sinktest.BlackHole})
+			l.write(20, 1) // to be delivered: what follows must stay in the journal
+			full := func() bool {
+				src, problems := l.source()
+				return src.State == "paused" && strings.Contains(problems, "source db is paused: journal is full")
+			}
+			for written := 0; !full(); written++ {
+				if written == 40 {
+					t.Fatal("320 MB did not fill a journal of 192 MiB")
+				}
+				l.write(4000, 128)
+			}
+			l.write(4000, 128)
+			l.until(30*time.Second, "capture is paused, and stays so", full)
+			_, problems := l.source()
+			l.erp.SetFault(sinktest.FaultOrder{Fault: sinktest.Pass})
+			begun := time.Now()
+			l.until(2*time.Minute, "capture goes on", func() bool { src, _ := l.source(); return src.State == "streaming" && src.Watermark.After(begun) })
+			t.Logf("%s: %s; captured to the present %s after the ERP came back", kind, problems, time.Since(begun).Round(100*time.Millisecond))
+			l.arrived()
+			l.stop()
+		})
+	}
+}
+
+// changeLog is an engine with a table that makes its log grow.
+type changeLog struct {
+	*engine
+	rows int
+}
+
+func newLog(t *testing.T, kind, more string) *changeLog {
+	l := &changeLog{engine: newEngine(t, kind)}
+	l.sql(l.db, "CREATE TABLE log (k bigint PRIMARY KEY, note text NOT NULL, pad text)")
+	if kind == "postgres" {
+		l.sql(l.db, "ALTER TABLE log ALTER pad SET STORAGE EXTERNAL") // not compressed: WAL as large as what is written
+	}
+	l.configure(logMapping, more)
+	l.start()
+	l.settled(time.Minute)
+	return l
+}
+
+// write commits rows, each with so many hashes of 32 letters that rules read, 16 bytes in the journal.
+func (l *changeLog) write(rows, hashes int) {
+	l.t.Helper()
+	part := make([]string, 0, hashes)
+	for j := range hashes {
+		part = append(part, fmt.Sprintf("md5(concat(n, '-%d-%d'))", l.rows, j))
+	}
+	text := "concat(" + strings.Join(part[:min(64, hashes)], ", ") + ")"
+	for i := 64; i < hashes; i += 64 { // a function has at most 100 arguments
+		text = "concat(" + text + ", " + strings.Join(part[i:min(i+64, hashes)], ", ") + ")"
+	}
+	l.sql(l.db, fmt.Sprintf("INSERT INTO log SELECT %d + n, %s, NULL FROM %s", l.rows, text, l.series(rows)))
+	l.rows += rows
+}
+
+// wal is how much WAL the server has written.
+func (l *changeLog) wal() (bytes int64) {
+	l.t.Helper()
+	if err := l.db.QueryRow("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").Scan(&bytes); err != nil {
+		l.t.Fatal(err)
+	}
+	return bytes
+}
+
+// retained is how much WAL the server keeps for the slot, and how much of it the slot has not confirmed.
+func (l *changeLog) retained() (held, unconfirmed int64) {
+	l.t.Helper()
+	err := l.db.QueryRow(`SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint, pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint
+		FROM pg_replication_slots WHERE slot_name=$1`, l.pgName).Scan(&held, &unconfirmed)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return held, unconfirmed
+}
+
+// arrived proves that what rules send was delivered, each row once, and a last row behind all.
+func (l *changeLog) arrived() {
+	l.t.Helper()
+	l.sql(l.db, "INSERT INTO log VALUES (900000000, 'behind', NULL)")
+	l.settled(2 * time.Minute)
+	got := l.effects()
+	for _, k := range append([]int{900000000}, numbers(20)...) {
+		if n := got[fmt.Sprint(k)]; n != 1 {
+			l.t.Errorf("row %d was delivered %d times", k, n)
+		}
+	}
+	if len(got) != 21 {
+		l.t.Errorf("%d rows were delivered, not 21", len(got))
+	}
+}
+
+func numbers(last int) (all []int) {
+	for n := 1; n <= last; n++ {
+		all = append(all, n)
+	}
+	return all
+}
