@@ -2,14 +2,11 @@ package pipeline
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"waybill/cdc"
-	"waybill/checkpoint"
 	"waybill/transform"
 )
 
@@ -253,166 +250,27 @@ func (p *projector) chunkIn(s *state, table string, r *reading, b *cdc.Batch, at
 	if r.First {
 		return p.firstRun(s, r.Source)
 	}
-	return s.addWorks(work{Kind: workSnapshot, Key: r.Source, Detail: endOf(r.Where != "", table)}, work{Kind: workForget, Key: table})
-}
-
-func viewKey(table string, number int) string { return key(table, hexKey(uint64(number))) }
-
-// endOf is the detail of a workSnapshot.
-func endOf(partial bool, tables ...string) json.RawMessage {
-	raw, err := json.Marshal(transform.Ended{Tables: tables, Partial: partial})
+	list, err := settle(r.Source, r.Where != "", []string{table})
 	if err != nil {
-		return nil
-	}
-	return raw
-}
-
-// firstRun ends the first readings of a source when none of them is under way any more: documents are made of the rows, then
-// the held changes are applied. A table that cannot be read does not keep the others; its own changes stay held.
-func (p *projector) firstRun(s *state, source string) error {
-	var tables []string
-	for _, table := range slices.Sorted(maps.Keys(p.readings)) {
-		r := p.readings[table]
-		if r.Source != source || !r.First {
-			continue
-		}
-		if r.live() {
-			return nil
-		}
-		if r.State == ReadingRead {
-			tables = append(tables, table)
-		}
-	}
-	if len(tables) == 0 {
-		return nil
-	}
-	list := []work{{Kind: workSnapshot, Key: source, Detail: endOf(false, tables...)}}
-	raw, err := json.Marshal(firstWork{Tables: tables})
-	if err != nil {
-		return err
-	}
-	list = append(list, work{Kind: workFirst, Key: source, Detail: raw})
-	for _, table := range tables {
-		list = append(list, work{Kind: workForget, Key: table})
-	}
-	src, err := s.source(source)
-	if err != nil {
-		return err
-	}
-	src.Seeded = true
-	if err := s.save(bucketSource, source, src); err != nil {
 		return err
 	}
 	return s.addWorks(list...)
 }
 
-// holdFirst holds a change until the first readings of its source are in.
-func (p *projector) holdFirst(s *state, ref holdRef, ch *cdc.Change) error {
-	if err := p.mapper.Hold(s, ch); err != nil {
-		return err
-	}
-	return s.hold(key(ch.Source, ""), ref, ch)
-}
+func viewKey(table string, number int) string { return key(table, hexKey(uint64(number))) }
 
-// firstWork is the detail of a workFirst.
-type firstWork struct {
-	Tables []string `json:"tables"`
-	Tx     string   `json:"tx,omitempty"` // commit of the last change applied: its documents are not judged yet
-}
-
-// releaseFirst applies the changes that first readings held, in journal order. What its chunk included already is not applied
-// again; changes of a table that could not be read stay held.
-func (p *projector) releaseFirst(s *state, w *work, at transform.Entry) (done bool, err error) {
-	var first firstWork
-	if err := json.Unmarshal(w.Detail, &first); err != nil {
-		return false, err
-	}
-	var scan *heldScan
-	prefix := key(w.Key, "") + sep
-	for !s.Full() {
-		k, raw, err := s.following(bucketHold, prefix, w.Cursor)
-		if err != nil {
-			return false, err
-		}
-		var h heldChange
-		if k != "" {
-			if err := json.Unmarshal(raw, &h); err != nil {
-				return false, err
-			}
-			if scan, err = p.find(scan, h); err != nil {
-				return false, err
-			}
-		}
-		if k == "" || first.Tx != scan.reader.Change().Tx.Commit {
-			if err := p.commitAll(s, at); err != nil {
-				return false, err
-			}
-		}
-		if k == "" {
-			return true, p.firstDone(s, first.Tables)
-		}
-		ch := scan.reader.Change()
-		first.Tx, w.Cursor = ch.Tx.Commit, k+"\x00"
-		if w.Detail, err = json.Marshal(first); err != nil {
-			return false, err
-		}
-		table := p.mapper.TableKey(ch.Source, ch.Schema.Table)
-		if !slices.Contains(first.Tables, table) {
-			continue
-		}
-		if err := s.Delete(bucketHold, k); err != nil {
-			return false, err
-		}
-		entry := at
-		entry.Index = h.Entry
-		if err := p.release(s, entry, ch, h, table); err != nil {
-			return false, err
-		}
-	}
-	return false, nil
-}
-
-// release applies one held change, unless the row came with it.
-func (p *projector) release(s *state, at transform.Entry, ch *cdc.Change, h heldChange, table string) error {
-	number, err := p.mapper.ChunkOf(s, ch)
+// settle is the work that ends readings of the source: what follows from their rows, then what the caller adds, and last the
+// forgetting of their notes.
+func settle(source string, partial bool, tables []string, between ...work) ([]work, error) {
+	detail, err := json.Marshal(transform.Ended{Tables: tables, Partial: partial})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if number > 0 {
-		view, err := s.Get(bucketView, viewKey(table, number))
-		if err != nil {
-			return err
-		}
-		included, err := p.codecs.Sees(string(view), ch.Tx)
-		if err != nil {
-			return err
-		}
-		if included {
-			return p.mapper.Included(s, &output{s: s, entry: at, change: ch, unit: h.N}, at, ch)
-		}
-	}
-	return p.apply(s, at, ch, holdRef{h.Entry, h.N, h.N})
-}
-
-// commitAll judges the documents of a transaction that has ended.
-func (p *projector) commitAll(s *state, at transform.Entry) error {
-	for {
-		more, err := p.mapper.Commit(s, &output{s: s, entry: at}, at, commitLimit)
-		if err != nil || !more {
-			return err
-		}
-	}
-}
-
-func (p *projector) firstDone(s *state, tables []string) error {
+	list := append([]work{{Kind: workSnapshot, Key: source, Detail: detail}}, between...)
 	for _, table := range tables {
-		next := *p.readings[table]
-		next.State = ReadingDone
-		if err := p.saveReading(s, table, &next); err != nil {
-			return err
-		}
+		list = append(list, work{Kind: workForget, Key: table})
 	}
-	return nil
+	return list, nil
 }
 
 // forgetReading drops what a reading noted about rows and chunks, some at a time.
@@ -430,60 +288,6 @@ func (p *projector) forgetReading(s *state, table string) (done bool, err error)
 		}
 	}
 	return false, nil
-}
-
-// readingFailed applies the capture's note that a table cannot be read.
-func (p *projector) readingFailed(s *state, n noteEntry, e checkpoint.Entry) error {
-	id, err := strconv.ParseUint(n.Identity, 10, 64)
-	if err != nil {
-		return fmt.Errorf("reading note: %w", err)
-	}
-	for table, r := range p.readings {
-		if r.ID != id || !r.live() {
-			continue
-		}
-		return p.failReading(s, table, r, n.Why, e.At)
-	}
-	return nil
-}
-
-func (p *projector) failReading(s *state, table string, r *reading, why string, at time.Time) error {
-	next := *r
-	next.State, next.Error, next.Moved = ReadingFailed, why, at
-	if err := p.saveReading(s, table, &next); err != nil {
-		return err
-	}
-	problem := transform.Problem{Fingerprint: readingFingerprint(table), Class: "SOURCE", Code: "TABLE_NOT_READ",
-		Title: fmt.Sprintf("The rows of table %s of %s cannot be read: %s", r.Table, r.Source, why),
-		Hint:  "Remove the cause, then retry this exception: the reading goes on where it stopped. Other tables are not concerned.",
-		Owner: "integration", Subject: table}
-	if _, err := s.openException(originReading, problem, "", at); err != nil {
-		return err
-	}
-	if r.First {
-		return p.firstRun(s, r.Source)
-	}
-	return nil
-}
-
-func readingFingerprint(table string) string { return "SOURCE/TABLE_NOT_READ/" + table }
-
-// retryReading lets a failed reading go on where it stopped, under another id: chunks that came after the failure are not of it.
-func (p *projector) retryReading(s *state, table, by, why string, at time.Time) error {
-	r := p.readings[table]
-	if r == nil || r.State != ReadingFailed {
-		return nil
-	}
-	next := *r
-	next.State, next.Error, next.Moved = ReadingPending, "", at
-	var err error
-	if next.ID, err = s.next("reading"); err != nil {
-		return err
-	}
-	if err := p.saveReading(s, table, &next); err != nil {
-		return err
-	}
-	return s.resolve(readingFingerprint(table), table, by, why, at)
 }
 
 // decideReading applies a person's decision about readings: read, pause, resume.
@@ -518,7 +322,3 @@ func (p *projector) decideReading(s *state, d decisionEntry, at time.Time) error
 	}
 	return p.saveReading(s, table, &next)
 }
-
-// noteReadingFailed is the action of the note that a capture appends when a table cannot be read; the identity is the
-// reading's id.
-const noteReadingFailed = "reading failed"
