@@ -176,10 +176,13 @@ func namesCase(t *testing.T, p *cdctest.Postgres) {
 // one. The others of its table are captured.
 func generatedCase(t *testing.T, p *cdctest.Postgres) {
 	p.Exec(t, `CREATE TABLE gen (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED, note text)`)
+	if p.Version(t) >= 18 { // before the stream begins: a publication that is altered under it ends it
+		p.Exec(t, `CREATE PUBLICATION waybill_gen FOR TABLE gen WITH (publish_via_partition_root = true, publish_generated_columns = stored)`)
+	}
 	f := begin(t, p, "gen", selection("gen", "n", "note"))
 	p.Exec(t, `INSERT INTO gen (n, note) VALUES (1, 'a')`)
 	if p.Version(t) >= 18 {
-		p.Exec(t, `ALTER PUBLICATION waybill_gen SET (publish_generated_columns = stored); ALTER TABLE gen ADD thrice int GENERATED ALWAYS AS (n * 3) VIRTUAL`)
+		p.Exec(t, `ALTER TABLE gen ADD thrice int GENERATED ALWAYS AS (n * 3) VIRTUAL`)
 	}
 	p.Exec(t, `UPDATE gen SET n = 2`)
 	f.until(2)
