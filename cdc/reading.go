@@ -2,11 +2,6 @@ package cdc
 
 import "context"
 
-// Tail is the position of a source that begins to stream at the present end of its log, and reads no snapshot of its own: its
-// tables are read beside the stream by a TableReader. Open makes what the stream needs (slot, publication), and the first
-// batch of the session is a watermark with the position at which the stream began.
-const Tail Position = "tail"
-
 // TableReader reads the rows of tables beside the stream, chunk by chunk in the order of their key. It writes nothing to the
 // source, takes no lock that anybody waits for, and leaves no transaction open between two chunks (Invariant 13); a table
 // without a primary key, for which that cannot be, is the exception that its documentation names.

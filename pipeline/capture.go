@@ -33,10 +33,10 @@ type capture struct {
 	log    *slog.Logger
 	meter  *metrics
 	full   func()  // asks for the journal to be trimmed
-	tables *reader // reads tables beside the stream; nil when the source cannot
+	tables *reader // reads tables beside the stream
 
 	mu       sync.Mutex
-	state    string // connecting, snapshot, streaming, backing off, stopped, paused
+	state    string // connecting, streaming, backing off, stopped, paused
 	err      error
 	position cdc.Position // last one in the journal
 	mark     time.Time    // watermark in the journal
@@ -167,9 +167,6 @@ func (c *capture) session(parent context.Context, started chan<- error) error {
 	c.mu.Unlock()
 	defer c.ended()
 	c.pass(pos)
-	if pos == "" && c.tables != nil {
-		pos = cdc.Tail
-	}
 	err := c.src.Open(ctx, pos)
 	if started != nil {
 		started <- err
@@ -185,9 +182,7 @@ func (c *capture) session(parent context.Context, started chan<- error) error {
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.read(gctx, batches) })
 	group.Go(func() error { return c.append(gctx, batches) })
-	if c.tables != nil {
-		group.Go(func() error { return c.tables.run(gctx, batches) })
-	}
+	group.Go(func() error { return c.tables.run(gctx, batches) })
 	err = group.Wait()
 	if cerr := c.src.Close(); cerr != nil && !errors.Is(cerr, cdc.ErrDisconnected) {
 		c.log.Warn("closing the source", "error", cerr)
@@ -258,7 +253,7 @@ func (c *capture) append(ctx context.Context, batches <-chan cdc.Batch) error {
 }
 
 // known refuses rows of another server than the one that the store's rows came from, before any of them is in the
-// journal (Invariant 11). With a position the source itself has checked; this is about a fresh snapshot.
+// journal (Invariant 11). With a position the source itself has checked; this is about a stream that begins anew.
 func (c *capture) known(group []cdc.Batch) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -307,7 +302,7 @@ func (c *capture) journal(ctx context.Context, group []cdc.Batch) error {
 // journalled notes what is synced and lets the source forget it. Invariant 1: this is the only caller of Confirm.
 func (c *capture) journalled(group []cdc.Batch) {
 	c.mu.Lock()
-	state, moved := "streaming", false
+	moved := false
 	for i := range group {
 		b := &group[i]
 		if b.Chunk != nil {
@@ -325,11 +320,8 @@ func (c *capture) journalled(group []cdc.Batch) {
 		if b.CommitAt.After(c.mark) && !b.More {
 			c.mark = b.CommitAt
 		}
-		if b.Snapshot && b.More {
-			state = "snapshot"
-		}
 	}
-	c.state, c.err = state, nil
+	c.state, c.err = "streaming", nil
 	pos := c.position
 	c.mu.Unlock()
 	if moved {
@@ -379,9 +371,7 @@ func (c *capture) status(now time.Time) SourceStatus {
 	}
 	mark := c.mark
 	c.mu.Unlock()
-	if c.tables != nil {
-		st.Readings = c.tables.status(now)
-	}
+	st.Readings = c.tables.status(now)
 	lag := c.src.Lag()
 	st.LagBytes, st.Confirmed = lag.Bytes, string(lag.Confirmed)
 	if !mark.IsZero() {

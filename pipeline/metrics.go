@@ -72,7 +72,7 @@ func newCollector(p *Pipeline) *collector {
 	}
 	add("source_lag_bytes", "Bytes of the server's log that are not captured yet; -1 when unknown.", "source")
 	add("source_lag_seconds", "Age of the source's watermark: all that was committed before it is captured.", "source")
-	add("source_up", "1 while the source is streaming or reading its snapshot.", "source")
+	add("source_up", "1 while the source is streaming.", "source")
 	add("source_changes_total", "Row changes captured since start.", "source")
 	add("reading_rows", "Rows of a table that its reading under way has brought so far.", "source", "table")
 	add("reading_rows_estimate", "Rows of a table that is being read, by the server's statistics; -1 when unknown.", "source", "table")
@@ -106,7 +106,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, s := range st.Sources {
 		up := 0.0
-		if s.State == "streaming" || s.State == "snapshot" {
+		if s.State == "streaming" {
 			up = 1
 		}
 		gauge("source_up", up, s.Name)

@@ -35,7 +35,7 @@ type Options struct {
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil for none
 	Idle     func()                // called when the projector has had no changes for some seconds, once each time; may be nil
-	Ready    func()                // called once, when every source streams or reads its snapshot; may be nil
+	Ready    func()                // called once, when every source streams; may be nil
 }
 
 // Pipeline captures every source into the journal, projects it and runs the lanes.
@@ -75,9 +75,7 @@ func New(o Options) (*Pipeline, error) {
 	for _, name := range names(o.Sources) {
 		c := newCapture(name, o.Sources[name], o.Store, p.metrics, o.Log)
 		c.full = p.trimNow
-		if tables, ok := o.Sources[name].(cdc.TableReader); ok {
-			c.tables = newReader(c, tables, o.Readings[name], func() []reading { return p.project.current(name) })
-		}
+		c.tables = newReader(c, o.Readings[name], func() []reading { return p.project.current(name) })
 		p.captures = append(p.captures, c)
 	}
 	for _, name := range names(o.Sinks) {
@@ -136,9 +134,7 @@ func (p *Pipeline) wake() {
 		l.notify()
 	}
 	for _, c := range p.captures {
-		if c.tables != nil {
-			c.tables.notify()
-		}
+		c.tables.notify()
 	}
 }
 

@@ -66,7 +66,7 @@ func (p *Pipeline) PreviewRead(ctx context.Context, q ReadRequest) (ReadPlan, er
 	}
 	o := c.tables.options
 	v := ReadPlan{Source: q.Source, Table: q.Table.String(), Where: q.Where, Rows: -1, Workers: o.Workers, ChunkRows: o.ChunkRows, RowsPerSecond: o.RowsPerSecond}
-	if rows, err := c.tables.tables.Estimate(ctx, q.Table); err == nil {
+	if rows, err := c.src.Estimate(ctx, q.Table); err == nil {
 		v.Rows = rows
 	} else {
 		v.Notes = append(v.Notes, "The server could not be asked how many rows there are: "+clip(err.Error(), 300))
@@ -155,10 +155,6 @@ func (p *Pipeline) readable(q *ReadRequest) (*capture, error) {
 		known := names(p.o.Sources)
 		nearest(known, q.Source)
 		return nil, &ReadingError{Reason: fmt.Sprintf("there is no source %q", q.Source), Hint: "There are " + strings.Join(known, ", "), Absent: true}
-	}
-	if p.captures[i].tables == nil {
-		return nil, &ReadingError{Reason: "source " + q.Source + " cannot read tables beside its stream",
-			Hint: "To read all of it again: waybill checkpoint reset " + q.Source + " --to snapshot"}
 	}
 	table, err := p.selected(*q)
 	q.Table = table

@@ -39,7 +39,6 @@ const nudgeEvery = 250 * time.Millisecond
 // and is then journalled between the stream's batches.
 type reader struct {
 	c        *capture
-	tables   cdc.TableReader
 	options  ReadingOptions
 	limiter  *rate.Limiter
 	current  func() []reading // the source's readings, as the projector has them
@@ -63,8 +62,8 @@ type progress struct {
 	err      string
 }
 
-func newReader(c *capture, tables cdc.TableReader, o ReadingOptions, current func() []reading) *reader {
-	r := &reader{c: c, tables: tables, options: o.withDefaults(), current: current, kick: make(chan struct{}, 1), landing: make(chan struct{}), progress: map[uint64]*progress{}}
+func newReader(c *capture, o ReadingOptions, current func() []reading) *reader {
+	r := &reader{c: c, options: o.withDefaults(), current: current, kick: make(chan struct{}, 1), landing: make(chan struct{}), progress: map[uint64]*progress{}}
 	limit := rate.Inf
 	if o.RowsPerSecond > 0 {
 		limit = rate.Limit(o.RowsPerSecond)
@@ -198,7 +197,7 @@ func (r *reader) note(id uint64, set func(*progress)) {
 // chunks reads on behind the last chunk that is in the journal, one chunk after the other: a daemon that is killed reads one of them
 // again, and no more.
 func (r *reader) chunks(ctx context.Context, rd reading, batches chan<- cdc.Batch) (moved bool, err error) {
-	if rows, err := r.tables.Estimate(ctx, rd.Table); err == nil { // without it there is no percentage, and no harm
+	if rows, err := r.c.src.Estimate(ctx, rd.Table); err == nil { // without it there is no percentage, and no harm
 		r.note(rd.ID, func(p *progress) { p.estimate = rows })
 	}
 	at, err := r.landed(ctx, rd.ID)
@@ -206,7 +205,7 @@ func (r *reader) chunks(ctx context.Context, rd reading, batches chan<- cdc.Batc
 		return false, err
 	}
 	for after, number := at.after, at.number+1; r.pending(rd.ID); number++ {
-		chunk, err := r.tables.ReadChunk(ctx, cdc.ChunkRequest{Table: rd.Table, After: after, Where: rd.Where, Rows: r.options.ChunkRows})
+		chunk, err := r.c.src.ReadChunk(ctx, cdc.ChunkRequest{Table: rd.Table, After: after, Where: rd.Where, Rows: r.options.ChunkRows})
 		if err == nil {
 			err = r.limiter.WaitN(ctx, min(chunk.Batch.Changes, r.options.ChunkRows))
 		}
@@ -230,10 +229,10 @@ func (r *reader) chunks(ctx context.Context, rd reading, batches chan<- cdc.Batc
 func (r *reader) join(ctx context.Context, chunk cdc.ChunkRead, batches chan<- cdc.Batch) error {
 	for {
 		at, moved := r.c.queued()
-		if at != "" && r.tables.Covers(at, chunk.High) {
+		if at != "" && r.c.src.Covers(at, chunk.High) {
 			break
 		}
-		r.tables.Nudge()
+		r.c.src.Nudge()
 		select {
 		case <-moved:
 		case <-time.After(nudgeEvery):

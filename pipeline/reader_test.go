@@ -39,7 +39,7 @@ func newShelf(customers, bills int) *shelf {
 func (s *shelf) Open(_ context.Context, pos cdc.Position) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if pos != cdc.Tail {
+	if pos != "" {
 		n, err := strconv.Atoi(string(pos))
 		s.at = n
 		return err

@@ -170,7 +170,7 @@ func (p *projector) readAgain(s *state, source string, d decisionEntry, at time.
 	return nil
 }
 
-// coverReadings ends the readings of a source that was read as one large snapshot.
+// coverReadings ends the readings of a source whose rows came as one large transaction: from Peek, or in the journal of an older release.
 func (p *projector) coverReadings(s *state, source string) error {
 	for _, table := range slices.Sorted(maps.Keys(p.readings)) {
 		r := p.readings[table]

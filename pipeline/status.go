@@ -27,7 +27,7 @@ func (p *Pipeline) status(money bool) (Status, error) {
 			DiskFree: stats.DiskFree, DiskFloor: stats.DiskFloor}}
 	for _, c := range p.captures {
 		s := c.status(now)
-		if s.State != "streaming" && s.State != "snapshot" {
+		if s.State != "streaming" {
 			st.Ready = false
 			st.Problems = append(st.Problems, strings.TrimSpace(fmt.Sprintf("source %s is %s: %s", s.Name, s.State, s.Error)))
 		}

@@ -30,7 +30,7 @@ type Status struct {
 // SourceStatus is one source's capture.
 type SourceStatus struct {
 	Name       string    `json:"name"`
-	State      string    `json:"state"`           // connecting, snapshot, streaming, backing off, stopped, paused
+	State      string    `json:"state"`           // connecting, streaming, backing off, stopped, paused
 	Error      string    `json:"error,omitempty"` // with its hint
 	Position   string    `json:"position,omitempty"`
 	Confirmed  string    `json:"confirmed,omitempty"`

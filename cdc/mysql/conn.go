@@ -51,7 +51,7 @@ func (c *Config) dial(ctx context.Context) (*conn, error) {
 	}
 	raw, err := client.ConnectWithDialer(ctx, "", addr, c.User, password, "", dialer, func(cc *client.Conn) error {
 		cc.SetTLSConfig(tlsConfig)
-		// The plain forms of result sets and queries: the snapshot reads rows off the wire itself.
+		// The plain forms of result sets and queries: the rows of tables are read off the wire by hand.
 		cc.UnsetCapability(driver.CLIENT_DEPRECATE_EOF)
 		cc.UnsetCapability(driver.CLIENT_QUERY_ATTRIBUTES)
 		cc.SetAttributes(map[string]string{"program_name": "waybill"})

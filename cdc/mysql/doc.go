@@ -18,7 +18,7 @@
 //
 // Tables are read in chunks, each in a snapshot of its own that names its place in the log: a transaction whose event group
 // ends before that place is in the rows, one behind it is not. Tx.XID is the place inside a transaction's group. Places can be
-// compared on one server and under one opening (an Open with cdc.Tail): see position. MySQL's GTID sets need no place.
+// compared on one server and under one opening (an Open without a position): see position. MySQL's GTID sets need no place.
 // Nothing is written to the server; no transaction outlives a chunk, but for a table without a key.
 //
 // # Identity

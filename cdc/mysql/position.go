@@ -18,7 +18,7 @@ import (
 //	mysql/<server uuid>/<file>:<position>/<GTID set>[/<history>[/<opening>]]
 //
 // The history is there only when it does not follow from the server: the source has moved to another one by GTID, or
-// MariaDB's GTID domain is not 0. The opening names the Open with cdc.Tail that the positions go back to: each later Open has
+// MariaDB's GTID domain is not 0. The opening names the Open without a position that the positions go back to: each later Open has
 // found the log to go on behind them, so places of one opening and server can be compared. A log that was reset counts from
 // the beginning again, files and GTIDs alike, and is read under another opening.
 type position struct {

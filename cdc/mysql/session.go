@@ -31,7 +31,6 @@ type session struct {
 	side     *conn // asks the catalog and the server's clock
 	dump     *conn
 	wire     *wire
-	snapshot *snapshot // nil when it is over, or there was none
 
 	sum    checksum
 	place  position // behind the last event read
@@ -84,9 +83,6 @@ type goal struct {
 func (s *session) close() {
 	s.side.close()
 	s.dump.close()
-	if s.snapshot != nil {
-		s.snapshot.close()
-	}
 }
 
 // next reads until a batch is ready.
@@ -97,12 +93,6 @@ func (s *session) next(ctx context.Context) (cdc.Batch, error) {
 			s.ready = s.ready[1:]
 			s.emitted = time.Now()
 			return b, nil
-		}
-		if s.snapshot != nil {
-			if err := s.readSnapshot(ctx); err != nil {
-				return cdc.Batch{}, err
-			}
-			continue
 		}
 		if err := s.step(ctx); err != nil {
 			return cdc.Batch{}, err

@@ -257,7 +257,12 @@ func (c *chunk) row(values [][]byte) {
 		enc.Begin(cdc.Tx{Commit: c.commit(), CommitAt: c.at})
 	}
 	c.rows++
-	enc.Change(cdc.Snapshot, c.schema)
+	encodeRow(enc, c.schema, values)
+}
+
+// encodeRow writes a row of a result.
+func encodeRow(enc *cdc.Encoder, schema *cdc.Schema, values [][]byte) {
+	enc.Change(cdc.Snapshot, schema)
 	for _, v := range values {
 		if v == nil {
 			enc.Null()

@@ -11,8 +11,6 @@ import (
 	"waybill/cdc"
 )
 
-var _ cdc.TableReader = (*Source)(nil)
-
 // readError tells a table that cannot be read from a server that cannot be read at the moment.
 func (s *Source) readError(r cdc.ChunkRequest, err error) error {
 	var (

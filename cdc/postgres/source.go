@@ -28,12 +28,10 @@ type Source struct {
 	tables  []cdc.Table // selected, in the order of the selection
 	choices map[cdc.Table]*choice
 
-	snapshot *snapshot // while a first snapshot is read
-	session  *session  // while streaming
-	readers  readers   // of chunks
-	learnt   learnt    // about the tables, by reading them
-	resume   place     // where the stream begins once it is needed
-	made     string    // consistent point of a slot that this process made and whose position is not confirmed yet
+	session *session // while it is open
+	readers readers  // of chunks
+	learnt  learnt   // about the tables, by reading them
+	made    string   // consistent point of a slot that this process made and whose position is not confirmed yet
 
 	confirmed atomic.Uint64 // LSN that the caller has stored
 	returned  atomic.Uint64 // LSN of the last position that Next returned
@@ -65,12 +63,9 @@ func (s *Source) Open(ctx context.Context, pos cdc.Position) error {
 		return fmt.Errorf("opening source %s: no table is selected", s.cfg.Name)
 	}
 	var err error
-	switch pos {
-	case "":
-		err = s.openFresh(ctx)
-	case cdc.Tail:
+	if pos == "" {
 		err = s.openTail(ctx)
-	default:
+	} else {
 		err = s.openAt(ctx, pos)
 	}
 	if err != nil && ctx.Err() != nil {
@@ -81,22 +76,8 @@ func (s *Source) Open(ctx context.Context, pos cdc.Position) error {
 
 // Next implements cdc.Source.
 func (s *Source) Next(ctx context.Context) (cdc.Batch, error) {
-	if s.snapshot != nil {
-		return s.nextOfSnapshot(ctx)
-	}
 	if s.session == nil {
-		if s.resume.system == "" {
-			return cdc.Batch{}, fmt.Errorf("source %s is not open", s.cfg.Name)
-		}
-		session, err := s.startSession(ctx, s.resume)
-		if err != nil {
-			if ctx.Err() != nil {
-				return cdc.Batch{}, ctx.Err()
-			}
-			return cdc.Batch{}, err
-		}
-		s.session = session
-		s.lagState(func(l *cdc.Lag) { l.Connected, l.HeardAt = true, time.Now() })
+		return cdc.Batch{}, fmt.Errorf("source %s is not open", s.cfg.Name)
 	}
 	b, err := s.session.next(ctx)
 	if errors.Is(err, cdc.ErrDisconnected) {
@@ -131,16 +112,11 @@ func (s *Source) confirmedLSN() pglogrepl.LSN { return pglogrepl.LSN(s.confirmed
 
 // Close implements cdc.Source.
 func (s *Source) Close() error {
-	if s.snapshot != nil {
-		s.snapshot.close()
-		s.snapshot = nil
-	}
 	var err error
 	if s.session != nil {
 		err = s.session.close()
 		s.session = nil
 	}
-	s.resume = place{}
 	s.readers.close()
 	s.lagState(func(l *cdc.Lag) { l.Connected = false })
 	return err

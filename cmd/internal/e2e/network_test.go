@@ -42,7 +42,7 @@ func TestNetwork(t *testing.T) {
 			l.launch()
 			l.until(againWithin, "the tables are being read", func() bool {
 				src, _ := l.source()
-				return strings.Contains(l.log.String(), "reading a snapshot") || len(src.Readings) > 0
+				return len(src.Readings) > 0
 			})
 			l.cut("while the tables are read")
 			l.clear("slow")
@@ -154,7 +154,7 @@ func (l *link) felt(what string) {
 	begun := time.Now()
 	l.until(feltWithin, "the status says so: "+what, func() bool {
 		src, problems := l.source()
-		return src.State != "" && src.State != "streaming" && src.State != "snapshot" && strings.Contains(problems, "source db is")
+		return src.State != "" && src.State != "streaming" && strings.Contains(problems, "source db is")
 	})
 	src, problems := l.source()
 	l.t.Logf("%s, %s: felt after %s: %s", l.kind, what, time.Since(begun).Round(10*time.Millisecond), problems)
