@@ -132,18 +132,23 @@ func (r *run) sql(statement string) string {
 // tx runs statements in one transaction.
 func (r *run) tx(statements ...string) {
 	r.t.Helper()
+	if err := r.try(statements...); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// try is tx for another goroutine than the test's.
+func (r *run) try(statements ...string) error {
 	tx, err := r.h.DB.BeginTx(r.ctx, nil)
 	if err != nil {
-		r.t.Fatal(err)
+		return err
 	}
 	for _, s := range statements {
 		if _, err := tx.ExecContext(r.ctx, r.sql(s)); err != nil {
-			r.t.Fatalf("%v\nin: %.300s", err, s)
+			return errors.Join(fmt.Errorf("%w\nin: %.300s", err, s), tx.Rollback())
 		}
 	}
-	if err := tx.Commit(); err != nil {
-		r.t.Fatal(err)
-	}
+	return tx.Commit()
 }
 
 // open opens the source at the last position. If there is none, the first batch says where the stream begins.
