@@ -37,7 +37,7 @@ func newEnvironment() (*cel.Env, error) {
 		cel.Function("upper", cel.Overload("upper_string", text, cel.StringType, cel.UnaryBinding(onText(strings.ToUpper)))),
 		cel.Function("lower", cel.Overload("lower_string", text, cel.StringType, cel.UnaryBinding(onText(strings.ToLower)))),
 		cel.Function("text", cel.Overload("text_dyn", []*cel.Type{cel.DynType}, cel.StringType,
-			cel.UnaryBinding(func(v ref.Val) ref.Val { return types.String(textOf(v)) }))),
+			cel.UnaryBinding(inText))),
 		cel.Function("replace", cel.Overload("replace_string", []*cel.Type{cel.StringType, cel.StringType, cel.StringType}, cel.StringType,
 			cel.FunctionBinding(func(a ...ref.Val) ref.Val {
 				return types.String(clip(strings.ReplaceAll(textOf(a[0]), textOf(a[1]), textOf(a[2])), 1<<16))
@@ -117,8 +117,8 @@ func dateAt(a, b ref.Val) ref.Val {
 }
 
 func dayOf(v ref.Val) ref.Val {
-	if c, ok := v.(civil); ok && len(c.text) >= 10 && c.kind != cdc.KindTime {
-		return civil{cdc.KindDate, c.text[:10]}
+	if c, ok := v.(civil); ok && c.kind != cdc.KindTime {
+		return c.day()
 	}
 	return types.MaybeNoSuchOverloadErr(v)
 }
@@ -129,11 +129,7 @@ func addDays(a, b ref.Val) ref.Val {
 	if !ok || !isInt || c.kind != cdc.KindDate || n > 36600 || n < -36600 {
 		return types.NewErr("add_days takes a date and a number of days")
 	}
-	t, err := time.Parse(civilDate, c.text)
-	if err != nil {
-		return types.WrapErr(err)
-	}
-	return civil{cdc.KindDate, t.AddDate(0, 0, int(n)).Format(civilDate)}
+	return c.addDays(int(n))
 }
 
 // instantOf reads an RFC 3339 time.
@@ -143,6 +139,15 @@ func instantOf(text string) ref.Val {
 		return types.NewErr("%q is not an instant", clip(text, 40))
 	}
 	return types.Timestamp{Time: t.UTC()}
+}
+
+// inText is textOf for values that have a text of their own; a record has none.
+func inText(v ref.Val) ref.Val {
+	switch v.Type() {
+	case types.MapType, types.ListType:
+		return types.NewErr("a %s has no text: name one of its values", map[bool]string{true: "record", false: "list"}[v.Type() == types.MapType])
+	}
+	return types.String(textOf(v))
 }
 
 // textOf returns a value as text: what keys, templates and messages show.

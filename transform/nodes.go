@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -80,9 +81,22 @@ func (n templateNode) eval(f *frame) ref.Val {
 		if v == types.NullValue || types.IsError(v) {
 			return v
 		}
-		b.WriteString(textOf(v))
+		text := inText(v)
+		if types.IsError(text) {
+			return text
+		}
+		b.WriteString(textOf(text))
 	}
 	return types.String(b.String())
+}
+
+// truth is a value where true or false is needed.
+func truth(v ref.Val) ref.Val {
+	switch v.(type) {
+	case types.Bool, types.Null, *types.Err:
+		return v
+	}
+	return types.NewErr("%s where true or false is needed", wordOfType(v.Type().TypeName()))
 }
 
 // logicNode is && or ||. As in CEL, a side that decides alone makes an error of the other side go away.
@@ -93,11 +107,11 @@ type logicNode struct {
 
 func (n logicNode) eval(f *frame) ref.Val {
 	decides := types.Bool(n.or)
-	l := n.l.eval(f)
+	l := truth(n.l.eval(f))
 	if l == decides {
 		return decides
 	}
-	r := n.r.eval(f)
+	r := truth(n.r.eval(f))
 	switch {
 	case r == decides:
 		return decides
@@ -115,7 +129,7 @@ func (n logicNode) eval(f *frame) ref.Val {
 type notNode struct{ x node }
 
 func (n notNode) eval(f *frame) ref.Val {
-	v := n.x.eval(f)
+	v := truth(n.x.eval(f))
 	if b, ok := v.(types.Bool); ok {
 		return !b
 	}
@@ -139,8 +153,52 @@ func (n equalNode) eval(f *frame) ref.Val {
 	if _, swap := r.(number); swap {
 		l, r = r, l
 	}
+	if err := mismatch(l, r); err != nil {
+		return err
+	}
 	eq, ok := l.Equal(r).(types.Bool)
 	return types.Bool(ok && bool(eq) != n.not)
+}
+
+// mismatch refuses to compare a date or time with something else: the answer would be no, whatever was meant.
+func mismatch(l, r ref.Val) ref.Val {
+	if l == types.NullValue || r == types.NullValue || !isTime(l) && !isTime(r) || l.Type() == r.Type() {
+		return nil
+	}
+	return types.NewErr("%s compared with %s", wordOfType(l.Type().TypeName()), wordOfType(r.Type().TypeName()))
+}
+
+func isTime(v ref.Val) bool {
+	switch v.(type) {
+	case civil, types.Timestamp:
+		return true
+	}
+	return false
+}
+
+// simpleNode is a column where a function takes a text or a number as it is, or asks which value comes first. The text of some kinds
+// neither means what it looks like nor sorts as their values do.
+type simpleNode struct {
+	columnNode
+	fn string
+}
+
+func (n simpleNode) eval(f *frame) ref.Val {
+	r := f.row(n.row)
+	v := n.columnNode.eval(f)
+	if r == nil || types.IsError(v) || v == types.NullValue {
+		return v
+	}
+	switch k := r.vals[n.col].Kind; k {
+	case cdc.KindEnum:
+		if !slices.Contains(orders, n.fn) {
+			return v
+		}
+		fallthrough
+	case cdc.KindJSON, cdc.KindInterval, cdc.KindBits, cdc.KindArray, cdc.KindRange:
+		return types.NewErr("%s does not take the column %s.%s (%s)", strings.Trim(n.fn, "_"), r.table.key(), r.table.cols[n.col], k)
+	}
+	return v
 }
 
 // opNode is inserted() or deleted().
@@ -186,6 +244,9 @@ func (n becameNode) eval(f *frame) ref.Val {
 		return want
 	}
 	now := f.rows[newRow].value(n.changed.col)
+	if err := mismatch(now, want); err != nil {
+		return err
+	}
 	before := f.rows[oldRow].value(n.changed.col)
 	if n.codes != nil {
 		if now = n.codes.word(now, f.m.file); types.IsError(now) {

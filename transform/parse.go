@@ -124,11 +124,15 @@ func (c *compiler) cutover(f field) {
 
 func (c *compiler) sources(f field) {
 	for _, sf := range c.fields(f.value, "sources") {
-		s := &source{name: sf.key, dst: "refuse", line: sf.at.Line}
+		s := &source{name: sf.key, dst: edges{edgeRefuse, edgeRefuse}, line: sf.at.Line}
 		got := c.record(sf.value, "source "+sf.key, []string{"schema", "zone", "dst", "currency"},
 			map[string]string{"connect": "the source under the name that it has in waybill.yaml"})
 		c.need(sf.at, got, "source "+sf.key, "zone")
 		for k, v := range got {
+			if k == "dst" {
+				s.dst = c.edges(v)
+				continue
+			}
 			text := c.text(v.value, k)
 			switch k {
 			case "schema":
@@ -138,8 +142,6 @@ func (c *compiler) sources(f field) {
 				if _, err := time.LoadLocation(text); err != nil || text == "" || text == "Local" {
 					c.fault(v.value, fmt.Sprintf("the zone %q", text), "a name of the IANA time zone database", "America/Chicago")
 				}
-			case "dst":
-				s.dst = c.choice(v.value, "what to do with a local time that happens twice or never", "earlier", "later", "refuse")
 			case "currency":
 				s.currency = text
 				if len(text) != 3 || strings.ToUpper(text) != text {
@@ -149,6 +151,26 @@ func (c *compiler) sources(f field) {
 		}
 		c.m.sources[s.name] = s
 	}
+}
+
+// edges reads one word for both edges of daylight saving time, or { twice: word, never: word }.
+func (c *compiler) edges(f field) edges {
+	word := func(n *yaml.Node, when string) string {
+		return c.choice(n, "what to do with a local time that happens "+when, edgeEarlier, edgeLater, edgeRefuse)
+	}
+	if f.value.Kind != yaml.MappingNode {
+		both := word(f.value, "twice or never")
+		return edges{both, both}
+	}
+	e := edges{edgeRefuse, edgeRefuse}
+	for k, v := range c.record(f.value, "dst", []string{"twice", "never"}, nil) {
+		if k == "twice" {
+			e.twice = word(v.value, k)
+		} else {
+			e.never = word(v.value, k)
+		}
+	}
+	return e
 }
 
 // isoLike is the currency code that was perhaps meant.

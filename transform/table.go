@@ -13,7 +13,7 @@ type source struct {
 	name     string
 	schema   string // of tables that are named without one
 	zone     string // of times without zone
-	dst      string // earlier, later or refuse: a local time that happens twice or never
+	dst      edges
 	currency string
 	line     int
 }
