@@ -75,6 +75,14 @@ func (p *Pipeline) PreviewRead(ctx context.Context, q ReadRequest) (ReadPlan, er
 	if q.Where != "" {
 		vanished = "Rows that the filter leaves out are not missed: nothing is taken as deleted."
 	}
+	held, err := p.heldTable(q)
+	if err != nil {
+		return ReadPlan{}, err
+	}
+	if held != "" {
+		v.Notes = append(v.Notes, "The table is held: see its exception. Held changes that the log does not tell in full are given up, and what they did is "+
+			"found in the comparison; then the table goes on.")
+	}
 	v.Notes = append(v.Notes, "The stream goes on meanwhile; nothing is written to the source and no transaction stays open between two chunks.",
 		"The rows are compared with what is known; only differences go through the rules.", vanished,
 		"Nothing is posted twice: what the ledger or the target holds is verified.")
@@ -143,6 +151,17 @@ func (p *Pipeline) mayRead(q ReadRequest) error {
 	if r != nil && r.holds() && q.Where != "" {
 		return &ReadingError{Reason: fmt.Sprintf("table %s of %s was never read in full, so a filter would leave rows unknown", q.Table, q.Source),
 			Hint: "Read it without the filter first"}
+	}
+	if q.Where == "" {
+		return nil
+	}
+	held, err := p.heldTable(q)
+	if err == nil && held != "" {
+		err = &ReadingError{Reason: fmt.Sprintf("table %s of %s is held, and what changed in it meanwhile may lie in any row", q.Table, q.Source),
+			Hint: "Read it without the filter"}
+	}
+	if err != nil {
+		return err
 	}
 	return nil
 }

@@ -50,6 +50,11 @@ func (p *projector) rows(s *state, e checkpoint.Entry, at checkpoint.Applied, li
 			return 1, checkpoint.Applied{Index: e.Index}, nil
 		}
 	}
+	if chunk != nil && at.Ordinal == 0 {
+		if units, next, err := p.mayJoin(s, &b, table, chunk, e); units > 0 || err != nil {
+			return units, next, err
+		}
+	}
 	if b.More {
 		return 1, checkpoint.Applied{Index: e.Index}, s.hide(src, b, e.Index)
 	}
@@ -225,9 +230,6 @@ func (p *projector) apply(s *state, at transform.Entry, ch *cdc.Change, ref hold
 	held, err := s.Get(bucketHeld, table)
 	if err != nil {
 		return err
-	}
-	if held != nil && at.Reading != nil {
-		return &chunkRefused{"the table is held, because its shape is not understood; see its own exception"}
 	}
 	if held != nil {
 		return s.hold(table, ref, ch)

@@ -16,6 +16,8 @@ type binding struct {
 	keys  []int // key columns, by their place in the schema
 	shape string
 	hold  string // why the shape is not understood
+	// uncertain says that hold is the source's own doubt.
+	uncertain bool
 }
 
 // maxBindings bounds the remembered shapes; a table has few.
@@ -38,7 +40,10 @@ func newBinding(t *table, s *cdc.Schema) *binding {
 	if t == nil {
 		return nil
 	}
-	b := &binding{table: t, hold: s.Fault}
+	b := &binding{table: t, hold: s.Fault, uncertain: s.Fault != ""}
+	if b.uncertain {
+		return b // whatever its columns are
+	}
 	var shape strings.Builder
 	for _, name := range t.cols {
 		i := s.Column(name)
@@ -71,7 +76,7 @@ func newBinding(t *table, s *cdc.Schema) *binding {
 // until a mapping is activated again.
 func (b *binding) understood(st State, s *cdc.Schema) error {
 	if b.hold != "" {
-		return &HoldTable{s.Source, s.Table, b.hold}
+		return &HoldTable{s.Source, s.Table, b.hold, b.uncertain}
 	}
 	known, err := st.Get(bucketShape, b.table.key())
 	if err != nil {
@@ -81,7 +86,7 @@ func (b *binding) understood(st State, s *cdc.Schema) error {
 		return st.Put(bucketShape, b.table.key(), []byte(b.shape))
 	}
 	if string(known) != b.shape {
-		return &HoldTable{s.Source, s.Table, "its columns changed: " + difference(string(known), b.shape)}
+		return &HoldTable{s.Source, s.Table, "its columns changed: " + difference(string(known), b.shape), false}
 	}
 	return nil
 }
@@ -120,7 +125,7 @@ func (b *binding) rows(ch *cdc.Change) (oldKey, newKey string, before, now *row,
 	}
 	var d *cdc.DecodeError
 	if errors.As(err, &d) {
-		err = &HoldTable{ch.Source, ch.Schema.Table, "a key cannot be read: " + d.Err.Error()}
+		err = &HoldTable{ch.Source, ch.Schema.Table, "a key cannot be read: " + d.Err.Error(), false}
 	}
 	if oldKey == "" {
 		oldKey = newKey

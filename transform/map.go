@@ -48,6 +48,9 @@ type HoldTable struct {
 	Source string
 	Table  cdc.Table
 	Reason string
+	// Uncertain says that the source itself does not know what the change did (cdc.Schema.Fault). No mapping will understand it:
+	// the table must be read again.
+	Uncertain bool
 }
 
 func (e *HoldTable) Error() string {

@@ -338,7 +338,8 @@ func TestStatements(t *testing.T) {
 	g.lostWith("two phases")
 }
 
-// TestStatementFormat holds a table, and that one alone, from the statement on that the log has without its rows, and for ever.
+// TestStatementFormat holds a table, and that one alone, from the statement on that the log has without its rows, until it is read again
+// (held_test.go).
 func TestStatementFormat(t *testing.T) {
 	db := database(t, server)
 	server.Exec(t, "USE "+db+"; CREATE TABLE t(id INT PRIMARY KEY) ENGINE=MyISAM; CREATE TABLE u(id INT PRIMARY KEY)")

@@ -93,6 +93,7 @@ type follower struct {
 	batches []cdc.Batch
 	rows    []string // of every change, in order
 	commits []string // of every change, its Tx.Commit
+	xids    []string // of every change, its Tx.XID
 	faults  []string // of every change, its schema's
 
 	followed bool // another goroutine calls Next
@@ -152,7 +153,7 @@ func (f *follower) next() (cdc.Batch, error) {
 	for ; f.reader.Next(); n++ {
 		c := f.reader.Change()
 		f.rows = append(f.rows, show(c))
-		f.commits = append(f.commits, c.Tx.Commit)
+		f.commits, f.xids = append(f.commits, c.Tx.Commit), append(f.xids, c.Tx.XID)
 		f.faults = append(f.faults, c.Schema.Fault)
 	}
 	if err := f.reader.Err(); err != nil {

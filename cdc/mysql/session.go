@@ -44,6 +44,7 @@ type session struct {
 	commitAt  time.Time
 	plans     map[uint64]tablePlan
 	history   *history
+	holds     holds
 	announced map[uint64]bool
 	used      map[*cdc.Schema]bool // those of plans, so that a schema's id is made once and not for each event
 	fresh     []*cdc.Schema        // used for the first time, for the next batch
@@ -114,6 +115,11 @@ func (s *session) next(ctx context.Context) (cdc.Batch, error) {
 func (s *session) step(ctx context.Context) error {
 	due := time.Time{}
 	if !s.group.open {
+		if s.holds.asked.Swap(false) {
+			if err := s.letGo(ctx); err != nil {
+				return err
+			}
+		}
 		if s.nudged {
 			s.nudged, s.goal = false, nil
 			if err := s.aim(ctx); err != nil {
