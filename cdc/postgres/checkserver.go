@@ -19,9 +19,9 @@ func (s *Source) checkServer(f *facts, is slot) []cdc.Finding {
 			"A slot on a standby does not survive its promotion.", "Point the source at the primary."),
 		aboutWALLevel.verdict(f.text("wal_level") == "logical", f.text("wal_level"), "logical",
 			"The log does not hold row changes otherwise.", restart("wal_level", "logical")),
-		freeOf(aboutSlots, f.number("max_replication_slots"), f.usedSlots, is.exists, 2, "max_replication_slots",
+		s.freeOf(aboutSlots, f.number("max_replication_slots"), f.usedSlots, is.exists, 2, "max_replication_slots",
 			"The snapshot holds a temporary slot until the lasting one is made. One slot serves any number of tables."),
-		freeOf(aboutSenders, f.number("max_wal_senders"), f.usedSenders, is.pid != 0, 1, "max_wal_senders", "The stream needs a sender."),
+		s.freeOf(aboutSenders, f.number("max_wal_senders"), f.usedSenders, is.pid != 0, 1, "max_wal_senders", "The stream needs a sender."),
 		checkConnections(f),
 		s.checkKeepSize(f, is),
 		checkIdleSlot(f),
@@ -33,9 +33,13 @@ func (s *Source) checkServer(f *facts, is slot) []cdc.Finding {
 	}
 }
 
-func freeOf(t topic, limit int64, used int, have bool, need int64, setting, why string) cdc.Finding {
+// freeOf compares what is free of a server's limit with what we need, which does not grow with the number of tables.
+func (s *Source) freeOf(t topic, limit int64, used int, have bool, need int64, setting, why string) cdc.Finding {
 	free := max(0, limit-int64(used))
-	found := fmt.Sprintf("%d of %d free", free, limit)
+	found := fmt.Sprintf("%d of %d free; one serves all %d tables", free, limit, len(s.tables))
+	if len(s.tables) == 1 {
+		found = fmt.Sprintf("%d of %d free", free, limit)
+	}
 	if have || free >= need {
 		return t.good(found)
 	}
