@@ -81,15 +81,50 @@ func seen(t *testing.T, view, xid, commit string) bool {
 	return sees
 }
 
-// TestHeldAgain lets a table go that is held anew before its chunk is read: the chunk waits for the later statement, too.
+// TestChunkWaitsForWhatIsHeld lets a table go while the stream has not handed on all that was held of it.
+func TestChunkWaitsForWhatIsHeld(t *testing.T) {
+	table := cdc.Table{Schema: "d", Name: "t"}
+	src := &Source{cfg: Config{Name: "billing"}, live: &session{}}
+	src.live.holds.set(table, "a statement")
+	src.live.holds.ask(table)
+	at := func(pos uint64) *position {
+		return &position{flavor: MariaDB, server: "1", history: "mariadb/1-0", file: "b.000001", pos: pos}
+	}
+	r := &cdc.ChunkRequest{Table: table}
+	if err := src.letGo(r, at(900)); !errors.Is(err, errUnsettled) {
+		t.Errorf("while it is held: %v", err)
+	}
+	if list := src.live.holds.wanted(); len(list) != 1 || list[0] != table {
+		t.Errorf("wanted %v", list)
+	}
+	src.live.holds.letGo([]cdc.Table{table}, *at(500))
+	if err := src.letGo(r, at(499)); !errors.Is(err, errUnsettled) {
+		t.Errorf("before the place: %v", err)
+	}
+	if err := src.letGo(r, at(500)); err != nil {
+		t.Errorf("behind it: %v", err)
+	}
+	if err := src.letGo(&cdc.ChunkRequest{Table: cdc.Table{Schema: "d", Name: "u"}}, at(4)); err != nil {
+		t.Errorf("another table: %v", err)
+	}
+}
+
+// TestHeldAgain lets a table go that is held anew after each reading; a session that begins behind the statement knows.
 func TestHeldAgain(t *testing.T) {
 	db := database(t, server)
 	server.Exec(t, "USE "+db+"; CREATE TABLE t(id INT PRIMARY KEY, a INT); INSERT INTO t VALUES (1,1)")
 	cfg := config(server, db)
+	cfg.Definitions = &keeper{}
 	f := follow(t, cfg, pick("t", "a")).tail()
 	for n := range 3 {
 		server.Exec(t, "USE "+db+"; SET SESSION binlog_format='STATEMENT'; UPDATE t SET a = a + 10; SET SESSION binlog_format='ROW'")
 		f.until(n + 1)
+		f.settled()
+		f.reopen()
+		var refused *cdc.TableError
+		if _, _, err := f.chunk(cdc.ChunkRequest{Table: cdc.Table{Name: "t"}, Where: "true"}); !errors.As(err, &refused) {
+			t.Errorf("a session that began behind the statement read a part: %v", err)
+		}
 		_, rows, err := f.chunk(cdc.ChunkRequest{Table: cdc.Table{Name: "t"}})
 		if err != nil {
 			t.Fatal(err)
