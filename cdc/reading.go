@@ -20,7 +20,8 @@ const Tail Position = "tail"
 type TableReader interface {
 	// Estimate returns the number of rows that the server's statistics say the table has; -1 when it does not know.
 	Estimate(ctx context.Context, t Table) (rows int64, err error)
-	// ReadChunk reads the next rows of a selected table. It fails with ErrDisconnected when another try may help, with a
+	// ReadChunk reads the next rows of a selected table. When the source holds the table because its log lacks a change (Schema.Fault
+	// on every change from there on), the first chunk ends that, and includes whatever was held. It fails with ErrDisconnected when another try may help, with a
 	// *TableError when this table cannot be read and others may.
 	ReadChunk(ctx context.Context, r ChunkRequest) (ChunkRead, error)
 	// Covers reports whether a stream whose last returned position is at has returned every transaction up to high.

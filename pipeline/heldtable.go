@@ -115,24 +115,28 @@ func (p *projector) letGo(s *state, w *work, at transform.Entry) (done bool, err
 // pass looks at one held change before the chunk's rows come in. why is not empty when the table cannot be let go.
 func (p *projector) pass(s *state, d *letGoWork, r *reading, k string, h heldChange, ch *cdc.Change, at transform.Entry) (why string, err error) {
 	again := fmt.Sprintf(". To read it again: waybill snapshot %s %s", r.Source, ch.Schema.Table)
-	if ch.Schema.Fault != "" || r.First {
-		sees, err := p.codecs.Sees(d.View, ch.Tx)
-		switch {
-		case err != nil:
-			return "what its rows include cannot be told: " + err.Error() + again, nil
-		case !sees:
-			return "the table was held anew while it was read: " + ch.Schema.Fault + again, nil
+	at.Included = h.Entry < r.Index // the source had returned it when the first chunk was asked for
+	if ch.Schema.Fault == "" && !r.First {
+		hold, err := p.mapHeld(s, ch, h, at)
+		if err != nil {
+			return "", err
 		}
+		if hold != nil {
+			return "the table is held: " + hold.Reason + again, nil
+		}
+		return "", s.Delete(bucketHold, k)
+	}
+	if at.Included {
 		return "", nil
 	}
-	hold, err := p.mapHeld(s, ch, h, at)
-	if err != nil || hold != nil {
-		if hold != nil {
-			why = "the table is held: " + hold.Reason + again
-		}
-		return why, err
+	sees, err := p.codecs.Sees(d.View, ch.Tx)
+	switch {
+	case err != nil:
+		return "what its rows include cannot be told: " + err.Error() + again, nil
+	case !sees:
+		return "the table was held anew while it was read: " + ch.Schema.Fault + again, nil
 	}
-	return "", s.Delete(bucketHold, k)
+	return "", nil
 }
 
 // heldTable returns the name of a held table as its exceptions have it; "" when the table of the request is not held.

@@ -172,6 +172,7 @@ func TestAHeldTableStaysHeld(t *testing.T) {
 		}, "the table is held, see its own exception; it must be read whole, from its beginning: waybill snapshot dispatch public.customers"},
 		"another history": {func(m *model) {
 			read(m)
+			m.lost("K3", "v00006")
 			b := cdc.Batch{Source: "dispatch", Identity: "pg/1/1", Snapshot: true, Chunk: &cdc.Chunk{Table: partsSchema.Table, End: true,
 				View: "plain/1 elsewhere", Reading: m.present().ID, Number: 1}}
 			m.rows(b)
@@ -195,6 +196,34 @@ func TestAHeldTableStaysHeld(t *testing.T) {
 			m.check("after a whole reading")
 		})
 	}
+}
+
+// What was held before a reset is over with it, whatever server the source reads from now.
+func TestAResetLetsAHeldTableGo(t *testing.T) {
+	m := newHeldModel(t)
+	m.decide(decisionEntry{Action: "reset", Reset: &ResetRequest{Source: "dispatch", To: "snapshot"}, By: "ann"})
+	rd := m.present()
+	rows := m.table(len(m.log), nil)
+	var e cdc.Encoder
+	e.Begin(cdc.Tx{Commit: "snapshot/another"})
+	for _, k := range slices.Sorted(maps.Keys(rows)) {
+		e.Change(cdc.Snapshot, partsSchema)
+		e.Value([]byte(k))
+		e.Value([]byte(rows[k]))
+	}
+	b := m.batch(&e)
+	b.Snapshot, b.Chunk = true, &cdc.Chunk{Table: partsSchema.Table, End: true, View: "plain/1 elsewhere", Reading: rd.ID, Number: 1}
+	m.rows(b)
+	m.catchUp()
+	for key, want := range map[string][]string{"K1": {"v00001", "v00002"}, "K2": {"v00001", "v00003"}} {
+		if got := m.names(key); !slices.Equal(got, want) {
+			t.Errorf("%s: events %v, want %v", key, got, want)
+		}
+	}
+	if x := m.open(uncertain); x != nil {
+		t.Errorf("still held: %+v", x)
+	}
+	m.check("after the reset")
 }
 
 // A held table is read whole or not at all, and the preview says what is given up.

@@ -141,15 +141,6 @@ func instantOf(text string) ref.Val {
 	return types.Timestamp{Time: t.UTC()}
 }
 
-// inText is textOf for values that have a text of their own; a record has none.
-func inText(v ref.Val) ref.Val {
-	switch v.Type() {
-	case types.MapType, types.ListType:
-		return types.NewErr("a %s has no text: name one of its values", map[bool]string{true: "record", false: "list"}[v.Type() == types.MapType])
-	}
-	return types.String(textOf(v))
-}
-
 // textOf returns a value as text: what keys, templates and messages show.
 func textOf(v ref.Val) string {
 	switch v := v.(type) {

@@ -1,7 +1,6 @@
 package transform
 
 import (
-	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -90,15 +89,6 @@ func (n templateNode) eval(f *frame) ref.Val {
 	return types.String(b.String())
 }
 
-// truth is a value where true or false is needed.
-func truth(v ref.Val) ref.Val {
-	switch v.(type) {
-	case types.Bool, types.Null, *types.Err:
-		return v
-	}
-	return types.NewErr("%s where true or false is needed", wordOfType(v.Type().TypeName()))
-}
-
 // logicNode is && or ||. As in CEL, a side that decides alone makes an error of the other side go away.
 type logicNode struct {
 	l, r node
@@ -158,47 +148,6 @@ func (n equalNode) eval(f *frame) ref.Val {
 	}
 	eq, ok := l.Equal(r).(types.Bool)
 	return types.Bool(ok && bool(eq) != n.not)
-}
-
-// mismatch refuses to compare a date or time with something else: the answer would be no, whatever was meant.
-func mismatch(l, r ref.Val) ref.Val {
-	if l == types.NullValue || r == types.NullValue || !isTime(l) && !isTime(r) || l.Type() == r.Type() {
-		return nil
-	}
-	return types.NewErr("%s compared with %s", wordOfType(l.Type().TypeName()), wordOfType(r.Type().TypeName()))
-}
-
-func isTime(v ref.Val) bool {
-	switch v.(type) {
-	case civil, types.Timestamp:
-		return true
-	}
-	return false
-}
-
-// simpleNode is a column where a function takes a text or a number as it is, or asks which value comes first. The text of some kinds
-// neither means what it looks like nor sorts as their values do.
-type simpleNode struct {
-	columnNode
-	fn string
-}
-
-func (n simpleNode) eval(f *frame) ref.Val {
-	r := f.row(n.row)
-	v := n.columnNode.eval(f)
-	if r == nil || types.IsError(v) || v == types.NullValue {
-		return v
-	}
-	switch k := r.vals[n.col].Kind; k {
-	case cdc.KindEnum:
-		if !slices.Contains(orders, n.fn) {
-			return v
-		}
-		fallthrough
-	case cdc.KindJSON, cdc.KindInterval, cdc.KindBits, cdc.KindArray, cdc.KindRange:
-		return types.NewErr("%s does not take the column %s.%s (%s)", strings.Trim(n.fn, "_"), r.table.key(), r.table.cols[n.col], k)
-	}
-	return v
 }
 
 // opNode is inserted() or deleted().
