@@ -108,3 +108,20 @@ func TestCivilOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestEdgesInTheMapping delivers loads at both edges: what the mapping declares for one of them says nothing of the other.
+func TestEdgesInTheMapping(t *testing.T) {
+	d := newDrive(t, northstar(t, "dst: earlier", "dst: { never: later }"))
+	for no, at := range map[string]string{"1": "dlv_dt=2027-03-14 dlv_tm=02:30:00", "2": "dlv_dt=2026-11-01 dlv_tm=01:30:00"} {
+		d.tx(change("insert dispatch.loads load_no=" + no + " cust_cd=9 status_cd=LDD pcs_ord=3 upd_ts=2026-10-01_00:00:00"))
+		d.tx(change("update dispatch.loads load_no=" + no + " status_cd=MTY pcs_dlv=3 " + at))
+	}
+	var delivered []string
+	for _, e := range d.out.events {
+		if e.Type == "shipment.delivered" {
+			delivered = append(delivered, e.Key+" "+e.Occurred.Format(time.RFC3339))
+		}
+	}
+	d.expect("events", strings.Join(delivered, ", "), "1 2027-03-14T03:30:00-05:00")
+	d.expect("problems", d.problems(), "TIME_UNCERTAIN shipment/2")
+}
