@@ -314,7 +314,7 @@ func (c *chunk) row(row *cursor) error {
 func (c *chunk) result() cdc.ChunkRead {
 	data, changes := c.enc.Take()
 	return cdc.ChunkRead{
-		Batch: cdc.Batch{Source: c.ask.schema.Source, Identity: c.view.history, Snapshot: true, Schemas: []*cdc.Schema{c.ask.schema}, Data: data,
+		Batch: cdc.Batch{Source: c.ask.schema.Source, Identity: c.view.identity(), Snapshot: true, Schemas: []*cdc.Schema{c.ask.schema}, Data: data,
 			Changes: changes, CommitAt: c.at, Chunk: &cdc.Chunk{Table: c.ask.table, After: c.after, End: c.end, View: viewOf(&c.view)}},
 		High: c.view.text(),
 	}

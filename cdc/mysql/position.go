@@ -27,7 +27,7 @@ type position struct {
 	file    string
 	pos     uint64
 	gtids   string // empty when the server has none
-	history string // Batch.Identity
+	history string // see identity
 	opening string // empty for a position of before there were any
 }
 
@@ -50,6 +50,15 @@ func (p position) ownHistory() string {
 		return p.flavor + "/" + p.server + "-0"
 	}
 	return p.flavor + "/" + p.server
+}
+
+// identity is Batch.Identity, and so part of every event id: under another opening the same GTID, or file and place, may be another
+// transaction.
+func (p position) identity() string {
+	if p.opening == "" {
+		return p.history
+	}
+	return p.history + "/" + p.opening
 }
 
 func parsePosition(s cdc.Position) (position, error) {

@@ -219,7 +219,7 @@ func (s *session) emitPart(last bool) {
 }
 
 func (s *session) emit(b cdc.Batch) {
-	b.Source, b.Identity = s.cfg.Name, s.resume.history
+	b.Source, b.Identity = s.cfg.Name, s.resume.identity()
 	b.Schemas, s.fresh = s.fresh, nil
 	s.ready = append(s.ready, b)
 }
