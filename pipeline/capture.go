@@ -337,6 +337,13 @@ func (c *capture) journalled(group []cdc.Batch) {
 	}
 }
 
+// watermark is the time by the source's clock up to which the journal has everything; zero when nothing is known.
+func (c *capture) watermark() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mark
+}
+
 func (c *capture) set(state string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

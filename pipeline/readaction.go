@@ -41,7 +41,7 @@ type ReadPlan struct {
 }
 
 // DefaultReadings returns what a source's readings are bounded by when nothing is configured.
-func DefaultReadings() ReadingOptions { return ReadingOptions{}.withDefaults() }
+func DefaultReadings() ReadingOptions { return ReadingOptions{MaxLag: defaultMaxLag}.withDefaults() }
 
 // CheckWhere refuses a filter that cannot be one condition. The database judges the rest: the filter goes to it as written.
 func CheckWhere(where string) error {
@@ -70,6 +70,9 @@ func (p *Pipeline) PreviewRead(ctx context.Context, q ReadRequest) (ReadPlan, er
 		v.Rows = rows
 	} else {
 		v.Notes = append(v.Notes, "The server could not be asked how many rows there are: "+clip(err.Error(), 300))
+	}
+	if o.MaxLag > 0 {
+		v.Notes = append(v.Notes, fmt.Sprintf("It waits while the stream, or the slowest replica that the server knows of, is more than %s behind.", o.MaxLag))
 	}
 	vanished := "Rows that are known here and gone there are deletes."
 	if q.Where != "" {

@@ -20,6 +20,9 @@ type ReadingOptions struct {
 	Workers       int // tables that are read at once; default 2
 	ChunkRows     int // rows of a chunk; default 20,000, at most what 2 MiB hold
 	RowsPerSecond int // of all workers together; 0 is no bound
+	// MaxLag is how far the source's own stream, or the slowest physical replica of its server, may be behind: beyond it no
+	// chunk is read. 0 is no bound.
+	MaxLag time.Duration
 }
 
 func (o ReadingOptions) withDefaults() ReadingOptions {
@@ -47,6 +50,7 @@ type reader struct {
 	mu       sync.Mutex
 	progress map[uint64]*progress // by reading id
 	landing  chan struct{}        // closed and replaced when a chunk is in the journal
+	strain   strain
 }
 
 // progress is what this daemon knows of a reading beyond what is projected.
@@ -206,6 +210,9 @@ func (r *reader) chunks(ctx context.Context, rd reading, batches chan<- cdc.Batc
 		return false, err
 	}
 	for after, number := at.after, at.number+1; r.pending(rd.ID); number++ {
+		if err := r.giveWay(ctx, rd.ID); err != nil {
+			return moved, err
+		}
 		chunk, err := r.tables.ReadChunk(ctx, cdc.ChunkRequest{Table: rd.Table, After: after, Where: rd.Where, Rows: r.options.ChunkRows})
 		if err == nil {
 			err = r.limiter.WaitN(ctx, min(chunk.Batch.Changes, r.options.ChunkRows))
@@ -299,6 +306,7 @@ func (r *reader) fail(ctx context.Context, rd reading, cause error) {
 
 // status tells what is being read, cannot be read, or was asked for by a person.
 func (r *reader) status(now time.Time) (list []ReadingStatus) {
+	waits := r.waits(now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, rd := range r.current() {
@@ -312,6 +320,9 @@ func (r *reader) status(now time.Time) (list []ReadingStatus) {
 		}
 		if !rd.live() && rd.State != ReadingFailed {
 			st.Percent = 100
+		}
+		if rd.State == ReadingPending {
+			st.Waits = waits
 		}
 		list = append(list, st)
 	}

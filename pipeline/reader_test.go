@@ -30,6 +30,7 @@ type shelf struct {
 	broken string // a table that cannot be read
 	nudge  chan struct{}
 	slow   chan struct{} // chunks wait for it; nil: they do not
+	strain cdc.Strain
 }
 
 func newShelf(customers, bills int) *shelf {
@@ -76,6 +77,12 @@ func (s *shelf) Estimate(_ context.Context, t cdc.Table) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return int64(s.rows[t.Name]), nil
+}
+
+func (s *shelf) Strain(context.Context) (cdc.Strain, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.strain, nil
 }
 
 func (s *shelf) Covers(at, high cdc.Position) bool {

@@ -54,6 +54,7 @@ type ReadingStatus struct {
 	Percent  float64      `json:"percent"`           // of the estimate, at most 99 before the end; -1 unknown
 	Rate     float64      `json:"rate,omitempty"`    // rows a second since this daemon took it up
 	Seconds  float64      `json:"seconds,omitempty"` // until the end at that rate; 0 unknown
+	Waits    string       `json:"waits,omitempty"`   // what a pending reading gives way to: the stream, or a replica, is behind
 	Began    time.Time    `json:"began"`
 	By       string       `json:"by,omitempty"`
 	Error    string       `json:"error,omitempty"`

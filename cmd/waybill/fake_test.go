@@ -229,7 +229,7 @@ func fakeReadings() []pipeline.ReadingStatus {
 	return []pipeline.ReadingStatus{
 		{Table: "public.carriers", State: pipeline.ReadingDone, Rows: 812, Estimate: 800, Percent: 100, Began: ago(time.Hour), By: "bob@desk"},
 		{Table: "public.loads", State: pipeline.ReadingPending, Rows: 1_204_000, Estimate: 4_816_000, Percent: 25, Rate: 20_066.7, Seconds: 180, Began: ago(time.Minute),
-			By: "ann@desk", Where: "id > 4000000", Error: "connection reset\nby peer"},
+			By: "ann@desk", Where: "id > 4000000", Error: "connection reset\nby peer", Waits: "the stream is 2m6s behind, and max_lag is 1m0s"},
 		{Table: "public.stops", State: pipeline.ReadingFailed, First: true, Rows: 40, Estimate: -1, Percent: -1, Began: ago(3 * time.Hour), Error: "permission denied for table stops"},
 		{Table: "public.trailers", State: pipeline.ReadingPaused, Rows: 0, Estimate: 120, Percent: 0, Began: ago(26 * time.Hour), By: "ann@desk"},
 	}

@@ -98,6 +98,9 @@ func (a *app) printReading(src pipeline.SourceStatus) {
 	a.printf("  %s: tables being read\n", src.Name)
 	t.print(a.out)
 	for _, r := range src.Readings {
+		if r.Waits != "" {
+			a.printf("    %s waits: %s\n", r.Table, r.Waits)
+		}
 		if r.Error != "" {
 			a.printf("    %s: %s\n", r.Table, oneLine(r.Error, 300))
 		}
