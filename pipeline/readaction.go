@@ -138,6 +138,10 @@ func (p *Pipeline) mayRead(q ReadRequest) error {
 	if err := CheckWhere(q.Where); err != nil {
 		return err
 	}
+	if _, message := q.Table.Prefix(); message {
+		return &ReadingError{Reason: fmt.Sprintf("%s of %s are messages: they pass in the log once, and no row of them is kept", q.Table, q.Source),
+			Hint: "What was captured of them is in the journal; waybill replay delivers their events again"}
+	}
 	r := p.reading(q)
 	if r != nil && (r.live() || r.State == ReadingRead) {
 		return &ReadingError{Reason: fmt.Sprintf("table %s of %s is being read already (%s)", q.Table, q.Source, r.State),

@@ -40,7 +40,11 @@ func newBinding(t *table, s *cdc.Schema) *binding {
 	}
 	b := &binding{table: t, hold: s.Fault}
 	var shape strings.Builder
-	for _, name := range t.cols {
+	cols := t.cols
+	if t.messages {
+		cols = []string{contentColumn}
+	}
+	for _, name := range cols {
 		i := s.Column(name)
 		if i < 0 {
 			b.hold = fmt.Sprintf("the column %s, which its rules read, is gone", name)
@@ -108,6 +112,10 @@ func difference(was, is string) string {
 // rows decodes the change: the row's key before and after, and the columns that rules read. A key that cannot be decoded holds
 // the table, for then the row is not known.
 func (b *binding) rows(ch *cdc.Change) (oldKey, newKey string, before, now *row, err error) {
+	if b.table.messages {
+		oldKey, now, err = b.messageRow(ch)
+		return oldKey, oldKey, nil, now, err
+	}
 	if ch.HasNew() {
 		if now, err = b.decode(ch.New); err == nil {
 			newKey, err = b.key(ch.New, nil)

@@ -189,7 +189,7 @@ func (b *builder) sourceFact(name string) (node, *cel.Type) {
 func (b *builder) column(r root, name string) (node, *cel.Type) {
 	t := r.table
 	typ := cel.DynType
-	if s := b.shape(t); s != nil {
+	if s := b.shape(t); s != nil && !t.messages {
 		i := s.Column(name)
 		if i < 0 {
 			var names []string
@@ -223,7 +223,7 @@ func (c *compiler) shape(t *table) *cdc.Schema {
 // kind returns the live kind of a column, and its labels if it is an enum.
 func (c *compiler) kind(t *table, col int) (cdc.Kind, []string, bool) {
 	s := c.shape(t)
-	if s == nil {
+	if s == nil || t.messages {
 		return 0, nil, false
 	}
 	i := s.Column(t.cols[col])

@@ -13,7 +13,7 @@ import (
 
 // functions are what an expression may call, as the author writes them; for messages and suggestions.
 var functions = []string{"inserted", "deleted", "changed", "became", "first", "count", "sum", "money", "dec", "round", "abs", "trim",
-	"upper", "lower", "text", "replace", "at", "day", "add_days"}
+	"upper", "lower", "text", "replace", "at", "day", "add_days", "date", "timestamp"}
 
 // newEnvironment returns the language of expressions: CEL without comprehensions and floats, with exact decimals and
 // civil times.
@@ -46,6 +46,7 @@ func newEnvironment() (*cel.Env, error) {
 		cel.Function("day",
 			cel.Overload("day_date", []*cel.Type{dateType}, dateType, cel.UnaryBinding(dayOf)),
 			cel.Overload("day_timestamp", []*cel.Type{timestampType}, dateType, cel.UnaryBinding(dayOf))),
+		cel.Function("date", cel.Overload("date_string", text, dateType, cel.UnaryBinding(dateOf))),
 		cel.Function("add_days", cel.Overload("add_days_date", []*cel.Type{dateType, cel.IntType}, dateType, cel.BinaryBinding(addDays))))
 	return cel.NewEnv(opts...)
 }
@@ -121,6 +122,15 @@ func dayOf(v ref.Val) ref.Val {
 		return civil{cdc.KindDate, c.text[:10]}
 	}
 	return types.MaybeNoSuchOverloadErr(v)
+}
+
+// dateOf reads a day in the form that ISO 8601 gives it.
+func dateOf(v ref.Val) ref.Val {
+	text := textOf(v)
+	if _, err := time.Parse(civilDate, text); err != nil {
+		return types.NewErr("%q is not a day like 2026-10-01", clip(text, 40))
+	}
+	return civil{cdc.KindDate, text}
 }
 
 func addDays(a, b ref.Val) ref.Val {

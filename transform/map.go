@@ -98,6 +98,9 @@ func (p *Mapper) Change(st State, out Output, at Entry, ch *cdc.Change) error {
 	if ch.Op == cdc.Truncate {
 		return r.truncated(b.table, ch)
 	}
+	if b.table.messages {
+		return r.message(b, ch)
+	}
 	oldKey, newKey, before, now, err := b.rows(ch)
 	if err != nil {
 		return err

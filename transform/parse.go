@@ -159,7 +159,7 @@ func isoLike(text string) string {
 	return "USD"
 }
 
-// tableOf finds "<source>.<table>" or "<source>.<schema>.<table>".
+// tableOf finds "<source>.<table>", "<source>.<schema>.<table>" or "<source>.message(<prefix>)".
 func (c *compiler) tableOf(n *yaml.Node, text string) *table {
 	parts := strings.Split(text, ".")
 	s := c.m.sources[parts[0]]
@@ -170,10 +170,16 @@ func (c *compiler) tableOf(n *yaml.Node, text string) *table {
 		return nil
 	}
 	name := cdc.Table{Schema: s.schema}
-	switch len(parts) {
-	case 2:
+	message := messageName.FindStringSubmatch(text)
+	switch {
+	case message != nil && message[2] == "":
+		c.fault(n, fmt.Sprintf("the messages %q without a prefix", text), "<source>.message(<prefix>)", "")
+		return nil
+	case message != nil:
+		name = cdc.Messages(message[2])
+	case len(parts) == 2:
 		name.Name = parts[1]
-	case 3:
+	case len(parts) == 3:
 		name.Schema, name.Name = parts[1], parts[2]
 	default:
 		c.fault(n, fmt.Sprintf("the table %q", text), "<source>.<table> or <source>.<schema>.<table>", "")
@@ -192,6 +198,11 @@ func (c *compiler) tableOf(n *yaml.Node, text string) *table {
 // known reports a table that the live catalog does not have.
 func (c *compiler) known(n *yaml.Node, t *table) {
 	if c.catalog == nil || c.shape(t) != nil {
+		return
+	}
+	if t.messages {
+		c.fault(n, fmt.Sprintf("the messages %s, which the source %s does not have", t.key(), t.source.name),
+			"a table of "+t.source.name+"; messages come from PostgreSQL, from version 14 on", "")
 		return
 	}
 	var names []string

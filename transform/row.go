@@ -33,6 +33,11 @@ func (r *row) value(i int) ref.Val {
 			title: "The value of " + r.table.key() + "." + r.table.cols[i] + " is neither in the log nor known from before.",
 			hint:  "Take a new snapshot of the source (waybill checkpoint reset), then retry."})
 	case broken:
+		if r.table.messages {
+			return types.WrapErr(&trouble{class: "DATA", code: "MESSAGE_NOT_READ", cause: r.table.key() + "/" + r.key,
+				title: "A message " + r.table.key() + " cannot be read: " + v.Text + ".",
+				hint:  "Emit it again with a JSON object as its content, then discard this; the message in the log cannot be changed."})
+		}
 		return types.WrapErr(&trouble{class: "DATA", code: "VALUE_NOT_EXACT", cause: r.table.key() + "." + r.table.cols[i],
 			title: "A value of " + r.table.key() + "." + r.table.cols[i] + " cannot be carried exactly: " + v.Text + ".",
 			hint:  "Correct the value in the source; the next change of the row is mapped again."})

@@ -251,7 +251,7 @@ func (c *compiler) names(n *yaml.Node, what string) []string {
 }
 
 func (c *compiler) xrefTable(x *xref, got map[string]field) {
-	x.table = c.tableOf(got["from"].value, c.text(got["from"].value, "<source>.<table>"))
+	x.table = c.rowsOf(got["from"].value, c.text(got["from"].value, "<source>.<table>"))
 	if x.table == nil {
 		return
 	}

@@ -13,6 +13,11 @@ import (
 // table checks one selected table.
 func (c *checker) table(ctx context.Context, sel *selected) error {
 	name := sel.table.String()
+	if _, message := sel.table.Prefix(); message {
+		c.bad(cdc.LevelFail, aboutTable.of(name), "messages, which "+c.cfg.Flavor+" has not", "a table", "its log carries rows alone",
+			"write what the event needs into a table of its own (an outbox), and read that in the mapping")
+		return nil
+	}
 	info, err := c.conn.describe(ctx, sel.table, c.cfg.Flavor == MariaDB)
 	if err != nil {
 		return err

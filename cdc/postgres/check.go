@@ -137,6 +137,7 @@ func (s *Source) Check(ctx context.Context) ([]cdc.Finding, error) {
 			owned = owned && r.owned
 		}
 	}
+	list = append(list, s.checkMessages(f.version)...)
 	return append(list, s.checkPublication(p, absent, owned, partitioned, &f)...), nil
 }
 

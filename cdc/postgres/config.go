@@ -144,6 +144,9 @@ func (c Config) Validate() error {
 
 // column splits the name of a masked column.
 func (c Config) column(name string) (cdc.Table, string, error) {
+	if strings.HasPrefix(name, "message(") {
+		return cdc.Table{}, "", fmt.Errorf("must be a table's column: a message is captured whole or not at all, so leave out what nobody may see when it is emitted (got %q)", name)
+	}
 	parts := strings.Split(name, ".")
 	if slices.Contains(parts, "") || len(parts) < 2 || len(parts) > 3 {
 		return cdc.Table{}, "", fmt.Errorf("must be table.column or schema.table.column (got %q)", name)

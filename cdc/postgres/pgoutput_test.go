@@ -93,8 +93,8 @@ func dump(s *stream) (string, error) {
 			schemas[r.schema.ID()] = r.schema
 		}
 	}
-	if s.messages != nil {
-		schemas[s.messages.schema.ID()] = s.messages.schema
+	for _, r := range s.messages {
+		schemas[r.schema.ID()] = r.schema
 	}
 	data, _ := s.enc.Cut(s.enc.Mark())
 	reader := cdc.NewReader(cdc.Codecs{CodecName: Codec()}, func(id uint64) (*cdc.Schema, error) {

@@ -45,6 +45,9 @@ func (s *Source) readError(r cdc.ChunkRequest, err error) error {
 // Estimate implements cdc.TableReader. Of a partitioned table it is the sum of the partitions.
 func (s *Source) Estimate(ctx context.Context, t cdc.Table) (int64, error) {
 	t = s.named(t)
+	if _, message := t.Prefix(); message {
+		return 0, nil
+	}
 	reader, err := s.readers.take(ctx)
 	if err != nil {
 		return -1, err

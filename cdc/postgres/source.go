@@ -23,10 +23,11 @@ var (
 // Source captures the selected tables of one PostgreSQL database. It keeps a replication slot and a publication on the
 // server, which Release drops.
 type Source struct {
-	cfg     Config
-	log     *slog.Logger
-	tables  []cdc.Table // selected, in the order of the selection
-	choices map[cdc.Table]*choice
+	cfg      Config
+	log      *slog.Logger
+	tables   []cdc.Table // selected, in the order of the selection
+	messages []cdc.Table // so are these: see cdc.Messages
+	choices  map[cdc.Table]*choice
 
 	snapshot *snapshot // while a first snapshot is read
 	session  *session  // while streaming
@@ -61,7 +62,7 @@ func (s *Source) Open(ctx context.Context, pos cdc.Position) error {
 	if err := s.Close(); err != nil {
 		return err
 	}
-	if len(s.tables) == 0 {
+	if len(s.choices) == 0 {
 		return fmt.Errorf("opening source %s: no table is selected", s.cfg.Name)
 	}
 	var err error
