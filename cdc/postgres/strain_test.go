@@ -30,6 +30,18 @@ func TestStrain(t *testing.T) {
 		}
 		return got
 	}
+	if err := s.Open(t.Context(), cdc.Tail); err != nil {
+		t.Fatal(err)
+	}
+	for lag, deadline := 0.0, time.Now().Add(time.Minute); lag < 2; { // our own stream is behind, since nothing is confirmed
+		p.Exec(t, `INSERT INTO loads VALUES (-1, 0) ON CONFLICT (id) DO UPDATE SET n = loads.n + 1`)
+		if err := p.DB.QueryRow(`SELECT coalesce(extract(epoch FROM max(replay_lag)), 0) FROM pg_stat_replication`).Scan(&lag); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("a minute without a confirmation, and the server says %v s", lag)
+		}
+	}
 	if got := ask(); got.Replica != "" || got.Behind != 0 {
 		t.Errorf("without a standby: %+v", got)
 	}
