@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -215,4 +216,22 @@ func TestMessagesInAMapping(t *testing.T) {
 			t.Errorf("%v\nwant %s", err, c.want)
 		}
 	}
+}
+
+// FuzzMembers wants every member that is taken to be the text of one JSON value, and to have a value or a fault.
+func FuzzMembers(f *testing.F) {
+	for _, seed := range []string{`{"a": 1.50, "b": "\ud83d\ude00", "c": [1, {"a": null}]}`, `{"a": -0}`, `{"a": 1e9, "a": 2}`, `{}`, `{`, `{"a"`, `{"a":1}x`, `{1:2}`, `[]`, "", `null`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		members, err := membersOf(content, []string{"a", "b", "c"})
+		if err == nil && !json.Valid([]byte(content)) {
+			t.Fatalf("%q is read as %v", content, members)
+		}
+		for name, raw := range members {
+			if v, err := memberValue(raw); err == nil && v.State == cdc.Absent {
+				t.Errorf("member %s of %q has no value", name, content)
+			}
+		}
+	})
 }
