@@ -210,7 +210,7 @@ func (r *reader) chunks(ctx context.Context, rd reading, batches chan<- cdc.Batc
 		return false, err
 	}
 	for after, number := at.after, at.number+1; r.pending(rd.ID); number++ {
-		if err := r.giveWay(ctx, rd.ID); err != nil {
+		if err := r.giveWay(ctx, rd); err != nil {
 			return moved, err
 		}
 		chunk, err := r.tables.ReadChunk(ctx, cdc.ChunkRequest{Table: rd.Table, After: after, Where: rd.Where, Rows: r.options.ChunkRows})

@@ -24,13 +24,17 @@ type strain struct {
 
 // giveWay waits while the stream, or the slowest replica, is further behind than the bound. Reading costs the server what the
 // stream and the replicas need to catch up.
-func (r *reader) giveWay(ctx context.Context, id uint64) error {
-	for r.options.MaxLag > 0 && r.pending(id) {
+func (r *reader) giveWay(ctx context.Context, rd reading) error {
+	for told := false; r.options.MaxLag > 0 && r.pending(rd.ID); told = true {
 		if err := r.askStrain(ctx); err != nil {
 			return err
 		}
-		if r.waits(time.Now()) == "" {
+		why := r.waits(time.Now())
+		if why == "" {
 			return nil
+		}
+		if !told {
+			r.c.log.Info("reading a table waits", "table", rd.Table.String(), "why", why)
 		}
 		r.tables.Nudge() // an idle stream tells how far it is
 		select {
