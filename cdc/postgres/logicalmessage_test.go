@@ -70,6 +70,15 @@ func TestMessagesAlone(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	err = s.Peek(ctx, func(b cdc.Batch) error {
+		if b.Changes > 0 {
+			t.Errorf("a snapshot has %d messages", b.Changes)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("reading a snapshot without tables: %v", err)
+	}
 	if err := s.Open(ctx, cdc.Tail); err != nil {
 		t.Fatal(err)
 	}
