@@ -44,6 +44,7 @@ type state struct {
 
 	mu      sync.Mutex // one Update at a time
 	number  uint64     // of the last update
+	recent  recent     // of the updates before
 	applied atomic.Pointer[Applied]
 }
 
@@ -102,7 +103,7 @@ func openState(dir string, verify bool, log *slog.Logger) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &state{db: db, maxBytes: db.MaxBatchSize(), maxCount: db.MaxBatchCount()}
+	s := &state{db: db, recent: newRecent(), maxBytes: db.MaxBatchSize(), maxCount: db.MaxBatchCount()}
 	err = db.View(func(txn *badger.Txn) error {
 		raw, err := getCopy(txn, keyApplied)
 		if err != nil {
@@ -185,8 +186,10 @@ func (s *state) project(last func() uint64, fn func(*Txn) (Applied, error)) erro
 		return err
 	}
 	if err := s.commit(a, t); err != nil {
+		s.recent = newRecent() // nobody knows what is there now
 		return fmt.Errorf("updating the state to entry %d: %w", a.Index, err)
 	}
+	s.recent.committed(t.writes)
 	s.number++
 	s.applied.Store(&a)
 	if s.number%syncEvery == 0 {
