@@ -11,13 +11,10 @@ const (
 // empty: the same few keys are asked for with each change, and most changes ask for something that is not there.
 type recent struct {
 	values map[string][]byte // by joined key; nil: there is none
-	read   map[string]bool   // buckets that single keys are read of
-	empty  map[string]bool   // buckets; not in it: unknown
+	empty  map[string]bool   // of the buckets that single keys were read of: nothing was ever written to it
 }
 
-func newRecent() recent {
-	return recent{values: map[string][]byte{}, read: map[string]bool{}, empty: map[string]bool{}}
-}
+func newRecent() recent { return recent{values: map[string][]byte{}, empty: map[string]bool{}} }
 
 // get returns the value of a joined key; known is false when the state must be asked.
 func (r *recent) get(txn *badger.Txn, bucket string, k []byte) (value []byte, known bool) {
@@ -31,7 +28,7 @@ func (r *recent) get(txn *badger.Txn, bucket string, k []byte) (value []byte, kn
 		it.Rewind()
 		none = !it.ValidForPrefix(prefix)
 		it.Close()
-		r.empty[bucket], r.read[bucket] = none, true
+		r.empty[bucket] = none
 	}
 	return nil, none
 }
@@ -51,18 +48,11 @@ func (r *recent) put(k string, value []byte) {
 // committed takes over what a transaction wrote.
 func (r *recent) committed(writes map[string]map[string]write) {
 	for bucket, keys := range writes {
-		if !r.read[bucket] {
+		if _, read := r.empty[bucket]; !read {
 			continue
 		}
+		r.empty[bucket] = false
 		for key, w := range keys {
-			if w.deleted {
-				delete(r.empty, bucket) // it may be the last one
-				r.put(string(joinKey(bucket, key)), nil)
-				continue
-			}
-			if r.empty[bucket] {
-				r.empty[bucket] = false
-			}
 			r.put(string(joinKey(bucket, key)), w.value)
 		}
 	}

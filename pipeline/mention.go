@@ -22,7 +22,6 @@ const (
 // mention says that a row change or an event names a reference.
 type mention struct {
 	ref   string
-	hash  uint64
 	row   int    // number of the row change in mentions.rows, or -1
 	event uint64 // sequence of the event, when there is no row
 }
@@ -102,39 +101,41 @@ const (
 )
 
 func (m *mentions) block(part []mention) []byte {
-	first := uint64(0)
-	places := make([]uint32, len(m.rows))
+	type hashed struct {
+		ref   uint64
+		place uint32
+	}
+	list := make([]hashed, 0, len(part))
+	var first uint64
 	var notes, note []byte
-	last := -1
-	for i := range part {
-		x := &part[i]
-		x.hash = hashRef(x.ref)
-		if x.row < 0 && (first == 0 || x.event < first) {
-			first = x.event
-		}
-		if x.row > last { // rows come in order
-			last = x.row
-			at := &m.rows[x.row]
-			places[x.row] = uint32(len(notes))
+	row, place := -1, 0
+	for _, x := range part {
+		switch {
+		case x.row < 0:
+			if first == 0 { // sequences rise
+				first = x.event
+			}
+			list = append(list, hashed{hashRef(x.ref), eventBit | uint32(x.event-first)})
+			continue
+		case x.row != row:
+			row, place = x.row, len(notes)
+			at := &m.rows[row]
 			note = at.append(note[:0])
 			notes = binary.AppendUvarint(notes, at.index)
 			notes = binary.AppendUvarint(notes, at.unit)
 			notes = binary.AppendUvarint(notes, uint64(len(note)))
 			notes = append(notes, note...)
 		}
+		list = append(list, hashed{hashRef(x.ref), uint32(place)})
 	}
-	slices.SortStableFunc(part, func(a, b mention) int { return cmp.Compare(a.hash, b.hash) })
-	b := make([]byte, 0, blockHead+mentionSize*len(part)+len(notes))
+	slices.SortFunc(list, func(a, b hashed) int { return cmp.Or(cmp.Compare(a.ref, b.ref), cmp.Compare(a.place, b.place)) })
+	b := make([]byte, 0, blockHead+mentionSize*len(list)+len(notes))
 	b = append(b, 1)
-	b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
+	b = binary.BigEndian.AppendUint64(b, uint64(len(list)))
 	b = binary.BigEndian.AppendUint64(b, first)
-	for _, x := range part {
-		b = binary.BigEndian.AppendUint64(b, x.hash)
-		if x.row < 0 {
-			b = binary.BigEndian.AppendUint32(b, eventBit|uint32(x.event-first))
-		} else {
-			b = binary.BigEndian.AppendUint32(b, places[x.row])
-		}
+	for _, x := range list {
+		b = binary.BigEndian.AppendUint64(b, x.ref)
+		b = binary.BigEndian.AppendUint32(b, x.place)
 	}
 	return append(b, notes...)
 }
