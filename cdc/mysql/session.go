@@ -194,8 +194,14 @@ func (s *session) refused(e *driver.MyError) error {
 	return fmt.Errorf("reading the binlog: %w", classifyError(e))
 }
 
-func (s *session) lost(reason, hint string) *cdc.LostError {
-	return &cdc.LostError{Source: s.cfg.Name, Reason: reason, Hint: hint}
+// advice is what a person does about a loss.
+type advice struct {
+	text string
+	sql  []string // the statements in text
+}
+
+func (s *session) lost(reason string, hint advice) *cdc.LostError {
+	return &cdc.LostError{Source: s.cfg.Name, Reason: reason, Hint: hint.text, SQL: hint.sql}
 }
 
 // emitRun hands on the whole transactions in enc.

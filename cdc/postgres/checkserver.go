@@ -68,10 +68,10 @@ func (s *Source) checkKeepSize(f *facts, is slot) cdc.Finding {
 		return t.warn("no limit", "a limit below the free space of the server's disk",
 			"If Waybill is stopped for long, the log kept for it fills the server's disk.", reload("max_slot_wal_keep_size", "50GB"))
 	case mib < 1024:
-		return t.warn(Bytes(mib<<20).String(), "at least 1GiB",
+		return t.warn(cdc.Bytes(mib<<20).String(), "at least 1GiB",
 			"A short stop of Waybill, or one large transaction, loses the slot, and a new snapshot must be compared.", is.keepMoreSQL())
 	}
-	return t.good(Bytes(mib << 20).String())
+	return t.good(cdc.Bytes(mib << 20).String())
 }
 
 func checkIdleSlot(f *facts) cdc.Finding {
@@ -123,7 +123,7 @@ func checkDecodingMemory(f *facts) cdc.Finding {
 	if kib < 0 {
 		return t.good("not known before PostgreSQL 13")
 	}
-	found := Bytes(kib << 10).String()
+	found := cdc.Bytes(kib << 10).String()
 	if kib < 16<<10 {
 		return t.warn(found, "at least 16MiB", "Transactions larger than this are spilled to the server's disk while they are decoded.",
 			reload("logical_decoding_work_mem", "64MB"))

@@ -185,12 +185,18 @@ func (s *Source) disconnected(err error) error {
 	return fmt.Errorf("%w: source %s at %s: %w", cdc.ErrDisconnected, s.cfg.Name, s.cfg.address(), err)
 }
 
-// connectError tells a server that cannot be reached for the moment from one that refuses us for good.
+// connectError tells a server that cannot be reached for the moment from one that refuses us for good, or until the login
+// is set right.
 func (s *Source) connectError(err error) error {
+	if errors.Is(err, cdc.ErrDenied) {
+		return err
+	}
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
 		switch refused.Code[:2] {
-		case "28", "3D", "42", "0A", "22": // password or role, database, privilege, feature, setting
+		case "28": // password or role
+			return fmt.Errorf("connecting to %s: %w: %w", s.cfg.address(), cdc.ErrDenied, err)
+		case "3D", "42", "0A", "22": // database, privilege, feature, setting
 			return fmt.Errorf("connecting to %s: %w", s.cfg.address(), err)
 		}
 	}

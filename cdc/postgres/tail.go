@@ -105,9 +105,9 @@ func (s *Source) replaceUnfinished(ctx context.Context, conn *pgx.Conn, version 
 
 func (s *Source) unfinished(is slot) (bool, error) {
 	made := s.made
-	if made == "" && s.cfg.Unfinished != nil {
+	if made == "" && s.cfg.Memory != nil {
 		var err error
-		if made, err = s.cfg.Unfinished.Recall(s.cfg.Slot); err != nil {
+		if made, err = s.cfg.Memory.Recall(s.cfg.Slot); err != nil {
 			return false, fmt.Errorf("recalling an unfinished start: %w", err)
 		}
 	}
@@ -139,11 +139,11 @@ func (s *Source) holdLog(ctx context.Context, holder *pgconn.PgConn, snapshot st
 }
 
 // keepSlot turns the temporary slot into the one that stays. Between this and the moment when the caller has stored its
-// position, a crash leaves a slot that no store knows: that is what Unfinished is for.
+// position, a crash leaves a slot that no store knows: that is what Memory is for.
 func (s *Source) keepSlot(ctx context.Context, conn *pgx.Conn, temp string, from place) error {
 	point := from.lsn.String()
-	if s.cfg.Unfinished != nil {
-		if err := s.cfg.Unfinished.Remember(s.cfg.Slot, point); err != nil {
+	if s.cfg.Memory != nil {
+		if err := s.cfg.Memory.Remember(s.cfg.Slot, point); err != nil {
 			return fmt.Errorf("remembering the new slot: %w", err)
 		}
 	}

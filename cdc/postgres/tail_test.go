@@ -21,7 +21,7 @@ func TestTail(t *testing.T) {
 	source := func(t *testing.T, name string, memory *memory) *postgres.Source {
 		cfg := config(p, name)
 		if memory != nil {
-			cfg.Unfinished = memory
+			cfg.Memory = memory
 		}
 		s := postgres.New(cfg, sel, logger(t))
 		t.Cleanup(func() { s.Close() })

@@ -229,12 +229,28 @@ func TestExitCodes(t *testing.T) {
 		{&checkpoint.VersionError{}, 3},
 		{&checkpoint.FloorError{}, 3},
 		{&pipeline.BindingError{}, 3},
+		{fmt.Errorf("connecting: %w", cdc.ErrDenied), 3},
 		{fmt.Errorf("connecting: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), 3},
 		{shownError{2}, 2},
 	} {
 		if got := exitCode(x.err); got != x.code {
 			t.Errorf("%v: %d, want %d", x.err, got, x.code)
 		}
+	}
+}
+
+// With --json the statements of a loss are a list, so that nobody need pick them out of a sentence.
+func TestLossInJSON(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{err: &out, json: true}
+	a.report(fmt.Errorf("starting: %w", &cdc.LostError{Source: "a", Reason: "slot is gone", Hint: "Run: SELECT 1; SELECT 2;", SQL: []string{"SELECT 1;", "SELECT 2;"}}))
+	var got struct {
+		Error string   `json:"error"`
+		SQL   []string `json:"sql"`
+		Code  int      `json:"exit_code"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || len(got.SQL) != 2 || got.SQL[1] != "SELECT 2;" || got.Code != exitEnvironment || !strings.Contains(got.Error, "slot is gone") {
+		t.Errorf("%v: %s", err, out.String())
 	}
 }
 
@@ -286,8 +302,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-func TestUnfinished(t *testing.T) {
-	u := unfinished{filepath.Join(t.TempDir(), "slots")}
+func TestNotes(t *testing.T) {
+	u := notes{filepath.Join(t.TempDir(), "slots")}
 	if point, err := u.Recall("waybill_dispatch"); point != "" || err != nil {
 		t.Errorf("before: %q %v", point, err)
 	}
