@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"waybill/cdc"
 )
 
 // Config is waybill.yaml. Its fields' comments are the reference that people read (see reference_test.go).
@@ -41,7 +43,7 @@ type Config struct {
 type Journal struct {
 	// Size at which capture pauses, and says so, until older entries may be trimmed.
 	// Default 20GiB.
-	MaxBytes Size `yaml:"max_bytes"`
+	MaxBytes cdc.Bytes `yaml:"max_bytes"`
 	// Age after which delivered entries are trimmed; replay, trace and reset reach back as far. Default 7d.
 	MaxAge time.Duration `yaml:"max_age"`
 }
@@ -49,7 +51,7 @@ type Journal struct {
 // Disk keeps Waybill from filling the volume.
 type Disk struct {
 	// Free space of the volume below which capture pauses; alerts begin at twice as much. Default 512MiB.
-	FreeFloor Size `yaml:"free_floor"`
+	FreeFloor cdc.Bytes `yaml:"free_floor"`
 }
 
 // Admin is how the commands, the dashboard and the monitoring reach the daemon.
@@ -117,7 +119,7 @@ func load(file string, lookup func(string) (string, bool)) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolving %s: %w", file, err)
 	}
-	d := &decoder{file: file, dir: filepath.Dir(abs), lookup: lookup, lines: map[string]int{}, wrong: map[string]bool{}}
+	d := &decoder{file: file, dir: filepath.Dir(abs), lookup: lookup, lines: map[string]int{}, secretFiles: map[string]string{}, wrong: map[string]bool{}}
 	c := Default()
 	c.File = file
 	d.decode(root, reflect.ValueOf(&c).Elem(), "")

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"waybill/cdc"
 )
 
 // validate reports what is readable but wrong.
@@ -100,7 +102,7 @@ func (v *validator) bounds() {
 	v.duration("grace", c.Grace, time.Second, 10*time.Minute)
 }
 
-func (v *validator) size(field string, s, least, most Size) {
+func (v *validator) size(field string, s, least, most cdc.Bytes) {
 	if s < least || s > most {
 		v.fault(field, Fault{Found: s.String(), Expected: fmt.Sprintf("%s to %s", least, most), Do: "Choose a size in these bounds."})
 	}
