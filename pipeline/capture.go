@@ -35,6 +35,8 @@ type capture struct {
 	full   func()  // asks for the journal to be trimmed
 	tables *reader // reads tables beside the stream; nil when the source cannot
 
+	again func(ctx context.Context, c *capture, lost *cdc.LostError) error // makes a loss good that the owner has agreed to
+
 	mu       sync.Mutex
 	state    string // connecting, snapshot, streaming, backing off, stopped, paused
 	err      error
@@ -48,6 +50,9 @@ type capture struct {
 	idle     chan struct{}      // closed while no session runs
 	hold     bool               // a person's action keeps the source stopped
 	resume   chan struct{}      // signals that hold ended
+	runway   *RunwayStatus      // nil until the server was asked
+
+	resetting sync.Mutex // held while the position is being forgotten, by a person or by ourselves
 }
 
 func newCapture(name string, src cdc.Source, store *checkpoint.Store, m *metrics, log *slog.Logger) *capture {
@@ -88,6 +93,14 @@ func (c *capture) run(ctx context.Context, started chan<- error) error {
 	for ctx.Err() == nil {
 		begun := time.Now()
 		err := c.session(ctx, started)
+		if lost := agreed(err); lost != nil && ctx.Err() == nil {
+			if err = c.again(ctx, c, lost); err == nil {
+				continue // the next session tells started
+			}
+			if started != nil {
+				started <- err
+			}
+		}
 		started = nil
 		if ctx.Err() != nil {
 			return nil
@@ -104,7 +117,7 @@ func (c *capture) run(ctx context.Context, started chan<- error) error {
 		if errors.Is(err, errJournal) {
 			return err
 		}
-		if final(err) {
+		if !passing(err) {
 			c.set("stopped", err)
 			c.log.Error("source stopped", "error", err)
 			if !c.rest(ctx, 0) {
@@ -125,8 +138,13 @@ func (c *capture) run(ctx context.Context, started chan<- error) error {
 // errJournal says that the journal took changes no more: the daemon cannot go on.
 var errJournal = errors.New("journalling changes")
 
-// final reports whether opening again cannot help.
+// final reports whether a source that fails so at its first opening ends the daemon's start.
 func final(err error) bool { return !errors.Is(err, cdc.ErrDisconnected) }
+
+// passing reports whether opening again may help, once the daemon runs.
+func passing(err error) bool {
+	return errors.Is(err, cdc.ErrDisconnected) || errors.Is(err, cdc.ErrDenied)
+}
 
 // rest waits for d, or for a person when d is 0, and reports whether to go on.
 func (c *capture) rest(ctx context.Context, d time.Duration) bool {
@@ -171,7 +189,7 @@ func (c *capture) session(parent context.Context, started chan<- error) error {
 		pos = cdc.Tail
 	}
 	err := c.src.Open(ctx, pos)
-	if started != nil {
+	if started != nil && agreed(err) == nil {
 		started <- err
 	}
 	if err != nil {
@@ -377,6 +395,11 @@ func (c *capture) status(now time.Time) SourceStatus {
 	if c.err != nil {
 		st.Error = c.err.Error()
 	}
+	var lost *cdc.LostError
+	if errors.As(c.err, &lost) {
+		st.SQL = lost.SQL
+	}
+	st.Runway = c.runway
 	mark := c.mark
 	c.mu.Unlock()
 	if c.tables != nil {

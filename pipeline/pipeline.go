@@ -74,7 +74,7 @@ func New(o Options) (*Pipeline, error) {
 	p.project = newProjector(o.Store, o.Codecs, o.Log, p.wake)
 	for _, name := range names(o.Sources) {
 		c := newCapture(name, o.Sources[name], o.Store, p.metrics, o.Log)
-		c.full = p.trimNow
+		c.full, c.again = p.trimNow, p.beginAgain
 		if tables, ok := o.Sources[name].(cdc.TableReader); ok {
 			c.tables = newReader(c, tables, o.Readings[name], func() []reading { return p.project.current(name) })
 		}
@@ -159,6 +159,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	for i, c := range p.captures {
 		started[i] = make(chan error, 1)
 		inner.Go(func() error { return c.run(ictx, started[i]) })
+		if gauged, ok := c.src.(cdc.Gauged); ok {
+			inner.Go(func() error { return c.watchRunway(ictx, gauged) })
+		}
 	}
 	inner.Go(func() error { return p.ready(ictx, started) })
 	inner.Go(func() error { return p.deliverAll(ictx, hard) })

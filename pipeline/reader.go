@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -172,7 +171,7 @@ func (r *reader) table(ctx context.Context, rd reading, batches chan<- cdc.Batch
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if !errors.Is(err, cdc.ErrDisconnected) {
+		if !passing(err) {
 			r.fail(ctx, rd, err)
 			return
 		}

@@ -145,25 +145,13 @@ events:
 // run runs a pipeline over the shelf until done says so or until is closed, and ends it at once.
 func (s *shelf) run(t *testing.T, dir string, o ReadingOptions, act func(p *Pipeline, st func() map[string]ReadingStatus)) {
 	t.Helper()
-	store, err := checkpoint.Open(dir, checkpoint.Options{Floor: 1 << 20, Segment: 4 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	m, err := transform.Parse("shelf.yaml", []byte(shelfMapping))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := New(Options{Store: store, Mapping: m, File: "shelf.yaml", Text: []byte(shelfMapping), Sources: map[string]cdc.Source{"dispatch": s},
-		Codecs: cdc.Codecs{"plain/1": modelCodec{}}, Sinks: map[string]sinks.Sink{}, Readings: map[string]ReadingOptions{"dispatch": o},
-		Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	runShelf(t, s, dir, o, act)
+}
+
+func runShelf(t *testing.T, s cdc.Source, dir string, o ReadingOptions, act func(p *Pipeline, st func() map[string]ReadingStatus)) {
+	t.Helper()
+	p, closeStore := newShelfPipeline(t, s, dir, o)
+	defer closeStore()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
@@ -182,6 +170,34 @@ func (s *shelf) run(t *testing.T, dir string, o ReadingOptions, act func(p *Pipe
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+func newShelfPipeline(t *testing.T, s cdc.Source, dir string, o ReadingOptions) (p *Pipeline, closeStore func()) {
+	t.Helper()
+	store, err := checkpoint.Open(dir, checkpoint.Options{Floor: 1 << 20, Segment: 4 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err = New(Options{Store: store, Mapping: parsed(t), File: "shelf.yaml", Text: []byte(shelfMapping), Sources: map[string]cdc.Source{"dispatch": s},
+		Codecs: cdc.Codecs{"plain/1": modelCodec{}}, Sinks: map[string]sinks.Sink{}, Readings: map[string]ReadingOptions{"dispatch": o},
+		Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func parsed(t *testing.T) *transform.Mapping {
+	t.Helper()
+	m, err := transform.Parse("shelf.yaml", []byte(shelfMapping))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func poll(t *testing.T, what string, cond func() bool) {

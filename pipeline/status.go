@@ -36,6 +36,7 @@ func (p *Pipeline) status(money bool) (Status, error) {
 				st.Problems = append(st.Problems, fmt.Sprintf("table %s of %s cannot be read: %s", r.Table, s.Name, clip(r.Error, 300)))
 			}
 		}
+		st.Problems = append(st.Problems, s.Runway.problems(s.Name)...)
 		st.Sources = append(st.Sources, s)
 	}
 	if stats.NearFloor {

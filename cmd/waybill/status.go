@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -79,7 +80,38 @@ func (a *app) printSources(sources []pipeline.SourceStatus) {
 		for _, table := range src.Held {
 			a.printf("  %s: table %s is held, its shape is not understood; correct the mapping and start again\n", src.Name, table)
 		}
+		a.printRunway(src)
 		a.printReading(src)
+	}
+}
+
+// oldTransaction is the age in seconds from which the oldest transaction is worth a word.
+const oldTransaction = 60
+
+// printRunway shows how far the server is from removing log that we need. Its warnings are among the problems.
+func (a *app) printRunway(src pipeline.SourceStatus) {
+	r := src.Runway
+	if r == nil {
+		return
+	}
+	var parts []string
+	if r.Retained >= 0 {
+		parts = append(parts, "log kept "+size(r.Retained))
+		switch {
+		case r.Left >= 0:
+			parts = append(parts, span(time.Duration(r.Left*float64(time.Second)))+" left ("+r.Bound+")")
+		case r.Safe >= 0:
+			parts = append(parts, size(r.Safe)+" more may be written")
+		}
+	}
+	if r.Oldest >= oldTransaction {
+		parts = append(parts, "oldest transaction "+span(time.Duration(r.Oldest*float64(time.Second)))+" (process "+r.OldestPID+")")
+	}
+	if len(parts) > 0 {
+		a.printf("  %s: %s\n", src.Name, strings.Join(parts, ", "))
+	}
+	if r.Error != "" && src.Error == "" {
+		a.printf("  %s: its log's runway could not be read: %s\n", src.Name, oneLine(r.Error, 300))
 	}
 }
 
