@@ -47,7 +47,10 @@ type capture struct {
 	cancel   context.CancelFunc // ends the present session
 	idle     chan struct{}      // closed while no session runs
 	hold     bool               // a person's action keeps the source stopped
+	began    uint64             // last entry of the journal when the session began
 	resume   chan struct{}      // signals that hold ended
+
+	open bool // the session has journalled parts of a transaction, and not its end; append's own
 }
 
 func newCapture(name string, src cdc.Source, store *checkpoint.Store, m *metrics, log *slog.Logger) *capture {
@@ -164,6 +167,7 @@ func (c *capture) session(parent context.Context, started chan<- error) error {
 	}
 	pos := c.position
 	c.cancel, c.idle, c.state = cancel, make(chan struct{}), "connecting"
+	c.began, c.open = c.store.Last(), false
 	c.mu.Unlock()
 	defer c.ended()
 	c.pass(pos)
@@ -282,6 +286,7 @@ func (c *capture) journal(ctx context.Context, group []cdc.Batch) error {
 		entries[i] = checkpoint.Entry{Kind: checkpoint.Rows, Payload: payload}
 	}
 	for {
+		entries[0].Continues = c.open || c.tables != nil && c.tables.holds()
 		// Not ended by ctx: whether the group is in must be known, or the next session would journal it again.
 		_, err := c.store.Append(context.WithoutCancel(ctx), entries...)
 		if err == nil {
@@ -291,9 +296,7 @@ func (c *capture) journal(ctx context.Context, group []cdc.Batch) error {
 			return fmt.Errorf("%w of %s: %w", errJournal, c.name, err)
 		}
 		c.set("paused", err)
-		if errors.Is(err, checkpoint.ErrJournalFull) {
-			c.full()
-		}
+		c.full()
 		select {
 		case <-time.After(pauseCheck):
 		case <-ctx.Done():
@@ -318,7 +321,7 @@ func (c *capture) journalled(group []cdc.Batch) {
 		}
 		c.changes += uint64(b.Changes)
 		c.meter.journalled(c.name, b)
-		c.identity = b.Identity
+		c.identity, c.open = b.Identity, b.More
 		if b.Position != "" {
 			c.position, moved = b.Position, true
 		}
@@ -335,6 +338,15 @@ func (c *capture) journalled(group []cdc.Batch) {
 	if moved {
 		c.src.Confirm(pos)
 	}
+}
+
+// leftover reports whether parts of a transaction that the state holds, up to entry last, are those of a session that ended
+// before the transaction's end came: the present one sends it again from its first part, and the journal need not keep
+// them. applied is how far the state goes.
+func (c *capture) leftover(last, applied uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return last <= c.began && c.began <= applied
 }
 
 func (c *capture) set(state string, err error) {

@@ -269,16 +269,17 @@ func (p *Pipeline) tend(ctx context.Context) error {
 
 // needed returns the oldest entry that must stay, and whether every source has been read and everything is delivered.
 func (p *Pipeline) needed() (keep uint64, settled bool, err error) {
+	applied := p.store.Applied().Index // before the view, which may know of more but never of less
 	err = p.store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
-		keep, settled = p.store.Applied().Index+1, true
+		keep, settled = applied+1, true
 		for _, c := range p.captures {
 			src, err := s.source(c.name)
 			if err != nil {
 				return err
 			}
 			settled = settled && src.Seeded && !p.project.reads(c.name)
-			if len(src.Parts) > 0 {
+			if n := len(src.Parts); n > 0 && !c.leftover(src.Parts[n-1].To, applied) {
 				keep = min(keep, src.Parts[0].From)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -146,6 +147,12 @@ func (r *reader) take() (reading, bool) {
 		return rd, true
 	}
 	return reading{}, false
+}
+
+// holds reports whether a first reading is under way: the changes that it holds keep the journal from being trimmed until its last
+// chunk is in, which joins the stream.
+func (r *reader) holds() bool {
+	return slices.ContainsFunc(r.current(), func(rd reading) bool { return rd.First && rd.State == ReadingPending })
 }
 
 func (r *reader) give(id uint64) {

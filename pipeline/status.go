@@ -42,6 +42,10 @@ func (p *Pipeline) status(money bool) (Status, error) {
 		st.Problems = append(st.Problems, fmt.Sprintf("the disk of the store is nearly full: %d MiB are free, below %d MiB capture stops",
 			stats.DiskFree>>20, stats.DiskFloor>>20))
 	}
+	if stats.Beyond {
+		st.Problems = append(st.Problems, fmt.Sprintf("the journal holds %d MiB, its bound is %d MiB: a larger transaction, or the first reading of a table, is captured to its end, because nothing of it can be trimmed before",
+			stats.JournalBytes>>20, stats.MaxBytes>>20))
+	}
 	err := p.store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
 		if err := p.laneStatus(s, &st, now); err != nil {
