@@ -14,6 +14,7 @@ import (
 // ends. It lives between commits, so that a long transaction is walked once.
 type rowsCursor struct {
 	index  uint64 // the entry that makes the changes visible
+	entry  checkpoint.Entry
 	parts  []span // entries to walk, in order
 	part   uint64 // entry being walked
 	reader *cdc.Reader
@@ -57,6 +58,7 @@ func (p *projector) rows(s *state, e checkpoint.Entry, at checkpoint.Applied, li
 		if err := p.open(src, b, e.Index, at.Ordinal); err != nil {
 			return 0, at, err
 		}
+		p.cursor.entry = e
 	}
 	entry := transform.Entry{Index: e.Index, Observed: e.At}
 	if chunk != nil {
