@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/shopspring/decimal"
 	"github.com/spf13/cobra"
 
+	"waybill/cmd/internal/admin"
 	"waybill/pipeline"
 )
 
@@ -25,6 +27,9 @@ deliver, what needs a person, and whether the money adds up.`,
 			}
 			defer d.Close()
 			s, err := d.Status(c.Context())
+			if is[*admin.NotRunningError](err) {
+				return fmt.Errorf("%w; what its store holds meanwhile: waybill checkpoint show -c %s", err, a.configFile)
+			}
 			if err != nil {
 				return err
 			}
