@@ -98,7 +98,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := Default()
-	if c.Journal != d.Journal || c.Disk != d.Disk || c.Log != d.Log || c.Grace != d.Grace ||
+	if c.Journal != d.Journal || c.Disk != d.Disk || c.Limits != d.Limits || c.Log != d.Log || c.Grace != d.Grace ||
 		c.Sources["dispatch"].Snapshot != Snapshot(pipeline.DefaultReadings()) || c.Sources["billing"].Snapshot != c.Sources["dispatch"].Snapshot ||
 		c.Alerts.Interval != d.Alerts.Interval || c.Alerts.UnknownAfter != d.Alerts.UnknownAfter {
 		t.Errorf("the example differs from the defaults: %+v %+v", c.Journal, d.Journal)
