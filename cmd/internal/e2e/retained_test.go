@@ -146,9 +146,9 @@ func TestJournalFull(t *testing.T) {
 				if written == 40 {
 					t.Fatal("640 MB did not fill a journal of 192 MiB")
 				}
-				l.write(4000, 128)
+				l.bulk()
 			}
-			l.write(4000, 128)
+			l.bulk()
 			l.until(30*time.Second, "capture is paused, and stays so", full)
 			_, problems := l.source()
 			l.erp.SetFault(sinktest.FaultOrder{Fault: sinktest.Pass})
@@ -190,6 +190,13 @@ func (l *changeLog) table() {
 func (l *changeLog) seed(rows int) {
 	l.t.Helper()
 	l.sql(l.db, fmt.Sprintf("INSERT INTO log SELECT n, 'sent', NULL FROM %s", l.series(rows)))
+}
+
+// bulk commits 16 MB in few rows: the reading that goes on reads them, too, at its rate.
+func (l *changeLog) bulk() {
+	l.t.Helper()
+	l.sql(l.db, fmt.Sprintf("INSERT INTO log SELECT %d + n, repeat(md5(concat(n, '')), 2048), NULL FROM %s", l.rows, l.series(250)))
+	l.rows += 250
 }
 
 // write commits rows, each with so many hashes of 32 letters that rules read.
