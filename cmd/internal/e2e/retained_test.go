@@ -147,6 +147,8 @@ func TestJournalFull(t *testing.T) {
 					t.Fatal("640 MB did not fill a journal of 192 MiB")
 				}
 				l.bulk()
+				mark := time.Now()
+				l.until(2*time.Minute, "it is captured, or the journal is full", func() bool { src, _ := l.source(); return full() || src.Watermark.After(mark) })
 			}
 			l.bulk()
 			l.until(30*time.Second, "capture is paused, and stays so", full)
@@ -195,8 +197,8 @@ func (l *changeLog) seed(rows int) {
 // bulk commits 16 MB in few rows: the reading that goes on reads them, too, at its rate.
 func (l *changeLog) bulk() {
 	l.t.Helper()
-	l.sql(l.db, fmt.Sprintf("INSERT INTO log SELECT %d + n, repeat(md5(concat(n, '')), 2048), NULL FROM %s", l.rows, l.series(250)))
-	l.rows += 250
+	l.sql(l.db, fmt.Sprintf("INSERT INTO log SELECT %d + n, repeat(md5(concat(n, '')), 1024), NULL FROM %s", l.rows, l.series(500)))
+	l.rows += 500
 }
 
 // write commits rows, each with so many hashes of 32 letters that rules read.
