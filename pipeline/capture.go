@@ -275,7 +275,7 @@ func (c *capture) known(group []cdc.Batch) error {
 func (c *capture) journal(ctx context.Context, group []cdc.Batch) error {
 	entries := make([]checkpoint.Entry, len(group))
 	for i := range group {
-		payload, err := group[i].AppendBinary(make([]byte, 0, len(group[i].Data)+512))
+		payload, err := group[i].Stored()
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -60,7 +61,8 @@ func parseRows(kind byte, body []byte, unzip func([]byte) ([]byte, error)) (rows
 type plan struct {
 	schema  *cdc.Schema
 	columns []planColumn
-	whole   bool // the columns are not known for certain: keep whole images (Schema.Fault says why)
+	whole   bool     // the columns are not known for certain: keep whole images (Schema.Fault says why)
+	old     [][]byte // of the row before an update: each column's value that is kept, as long as the row is walked
 }
 
 type planColumn struct {
@@ -136,34 +138,47 @@ func checkFraction(digits uint16) error {
 	return nil
 }
 
-// encode writes every row of the event into enc.
+// encode writes every row of the event into enc. A value that an update leaves as it was is written once.
 func (p *plan) encode(enc *cdc.Encoder, e *rowsEvent) error {
 	if e.columns != len(p.columns) {
 		return fmt.Errorf("a row of %d columns for a table of %d", e.columns, len(p.columns))
 	}
+	if e.op == cdc.Update && p.old == nil {
+		p.old = make([][]byte, len(p.columns))
+	}
 	data, images := e.data, newImages(e)
 	for len(data) > 0 {
 		before := len(data)
+		var err error
 		if e.op == cdc.Update {
 			enc.UpdateOld(p.schema)
+			clear(p.old)
+			if data, err = p.image(enc, &images[0], data, isOld); err == nil {
+				data, err = p.image(enc, &images[1], data, isNew)
+			}
 		} else {
 			enc.Change(e.op, p.schema)
+			data, err = p.image(enc, &images[0], data, isAlone)
 		}
-		var err error
-		if data, err = p.image(enc, &images[0], data); err != nil {
+		if err != nil {
 			return err
-		}
-		if e.op == cdc.Update {
-			if data, err = p.image(enc, &images[1], data); err != nil {
-				return err
-			}
 		}
 		if len(data) == before {
 			return fmt.Errorf("a row of no bytes")
 		}
 	}
+	clear(p.old) // or it would hold the packet's memory
 	return nil
 }
+
+// imageRole says what a row image is to its change.
+type imageRole byte
+
+const (
+	isAlone imageRole = iota // the only one
+	isOld                    // before an update
+	isNew                    // after it, behind that
+)
 
 // imageShape is what all images of an event have in common.
 type imageShape struct {
@@ -187,7 +202,7 @@ func newImages(e *rowsEvent) [2]imageShape {
 }
 
 // image writes one row image and returns what follows it. A column that is not in the image is absent, not null.
-func (p *plan) image(enc *cdc.Encoder, shape *imageShape, data []byte) ([]byte, error) {
+func (p *plan) image(enc *cdc.Encoder, shape *imageShape, data []byte, role imageRole) ([]byte, error) {
 	if len(data) < shape.nulls {
 		return nil, errShort
 	}
@@ -226,7 +241,7 @@ func (p *plan) image(enc *cdc.Encoder, shape *imageShape, data []byte) ([]byte, 
 			return nil, errShort
 		}
 		if c.keep {
-			enc.Value(data[:n])
+			p.value(enc, i, data[:n], role)
 		}
 		data = data[n:]
 	}
@@ -235,4 +250,16 @@ func (p *plan) image(enc *cdc.Encoder, shape *imageShape, data []byte) ([]byte, 
 		enc.Value(append(present[:len(present):len(present)], whole[:len(whole)-len(data)]...))
 	}
 	return data, nil
+}
+
+// value writes the value of column i. An empty one is as short as saying that it is the same.
+func (p *plan) value(enc *cdc.Encoder, i int, raw []byte, role imageRole) {
+	switch {
+	case role == isNew && len(raw) > 0 && bytes.Equal(raw, p.old[i]):
+		enc.Same()
+		return
+	case role == isOld:
+		p.old[i] = raw
+	}
+	enc.Value(raw)
 }

@@ -225,7 +225,7 @@ func drain(ctx context.Context, src cdc.Source, store *checkpoint.Store, changes
 func journal(ctx context.Context, store *checkpoint.Store, group []cdc.Batch) (changes int, err error) {
 	entries := make([]checkpoint.Entry, len(group))
 	for i := range group {
-		payload, err := group[i].AppendBinary(make([]byte, 0, len(group[i].Data)+512))
+		payload, err := group[i].Stored()
 		if err != nil {
 			return 0, err
 		}
