@@ -22,7 +22,7 @@ func storedBatch() Batch {
 	e.UpdateOld(storedSchema)
 	e.Value([]byte("7"))
 	e.Null()
-	e.Same()
+	e.SetFields(AppendSame(e.Fields()))
 	e.Value(bytes.Repeat([]byte("b"), 200))
 	b := Batch{Source: "billing", Identity: "mariadb/1-0", Schemas: []*Schema{storedSchema}, Position: "p", CommitAt: at}
 	b.Data, b.Changes = e.Cut(e.Mark())
@@ -113,8 +113,14 @@ func TestSame(t *testing.T) {
 		t.Errorf("more behind the last change: %v", r.Err())
 	}
 	for name, write := range map[string]func(*Encoder){
-		"of an insert":     func(e *Encoder) { e.Change(Insert, storedSchema); e.Same(); e.Null() },
-		"of the old tuple": func(e *Encoder) { e.UpdateOld(storedSchema); e.Same(); e.Null(); e.Null(); e.Null() },
+		"of an insert": func(e *Encoder) { e.Change(Insert, storedSchema); e.SetFields(AppendSame(e.Fields())); e.Null() },
+		"of the old tuple": func(e *Encoder) {
+			e.UpdateOld(storedSchema)
+			e.SetFields(AppendSame(e.Fields()))
+			e.Null()
+			e.Null()
+			e.Null()
+		},
 	} {
 		var e Encoder
 		e.Begin(Tx{Commit: "1"})

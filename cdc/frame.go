@@ -74,24 +74,39 @@ func (e *Encoder) Change(op Op, s *Schema) { e.change(byte(op), s) }
 func (e *Encoder) UpdateOld(s *Schema) { e.change('V', s) }
 
 // Absent writes the field of a column that was not in the log.
-func (e *Encoder) Absent() { e.buf = append(e.buf, 'a') }
+func (e *Encoder) Absent() { e.buf = AppendAbsent(e.buf) }
 
 // Null writes the field of a column that is NULL.
-func (e *Encoder) Null() { e.buf = append(e.buf, 'n') }
+func (e *Encoder) Null() { e.buf = AppendNull(e.buf) }
 
 // Value writes the field of a column with the bytes that the schema's codec reads. The bytes are copied.
-func (e *Encoder) Value(raw []byte) {
-	buf := e.buf
+func (e *Encoder) Value(raw []byte) { e.buf = AppendValue(e.buf, raw) }
+
+// Fields hands the buffer out to a source that appends a change's fields itself, many rows in the time of one call for each, and takes
+// it back with SetFields. Nothing else is called in between.
+func (e *Encoder) Fields() []byte { return e.buf }
+
+// SetFields takes the buffer back.
+func (e *Encoder) SetFields(buf []byte) { e.buf = buf }
+
+// AppendAbsent appends what Absent writes.
+func AppendAbsent(buf []byte) []byte { return append(buf, 'a') }
+
+// AppendNull appends what Null writes.
+func AppendNull(buf []byte) []byte { return append(buf, 'n') }
+
+// AppendSame appends a new field of UpdateOld whose old field has the same bytes.
+func AppendSame(buf []byte) []byte { return append(buf, 's') }
+
+// AppendValue appends what Value writes.
+func AppendValue(buf, raw []byte) []byte {
 	if len(raw) < 0x80 { // most are: a uvarint of one byte
 		buf = append(buf, 'v', byte(len(raw)))
 	} else {
 		buf = binary.AppendUvarint(append(buf, 'v'), uint64(len(raw)))
 	}
-	e.buf = append(buf, raw...)
+	return append(buf, raw...)
 }
-
-// Same writes a new field of UpdateOld whose old field has the same bytes.
-func (e *Encoder) Same() { e.buf = append(e.buf, 's') }
 
 func (e *Encoder) change(kind byte, s *Schema) {
 	if s != e.last {
