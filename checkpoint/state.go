@@ -26,12 +26,17 @@ const (
 	ringSize  = 8192
 	syncEvery = 1024 // updates between syncs of Badger
 
-	memTable  = 8 << 20
-	maxValue  = 512 << 10
-	maxKey    = 4 << 10
-	valueLog  = 8 << 20
-	indexMem  = 32 << 20 // indexes and filters of the tables: 2 % of the state's size
-	tableSize = 4 << 20  // building a table takes 3 MB and twice its size, whatever it holds
+	memTable = 8 << 20
+	maxValue = 512 << 10
+	maxKey   = 4 << 10
+	valueLog = 8 << 20
+	indexMem = 32 << 20 // indexes and filters of the tables: 2 % of the state's size
+
+	// A table is built in memory of twice its size, which doubles when that is too small and goes back to a pool that all builders
+	// share; while files are synced a dozen are at work. A memory table on its way to level 0 always makes one grow: from 4 MiB
+	// to 12, from 8 to 24. A value that is longer than a block takes three times its room.
+	tableSize = 2 << 20
+	blockSize = 64 << 10
 	openTries = 3
 )
 
@@ -62,6 +67,7 @@ func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 		WithNumMemtables(2).
 		WithNumCompactors(2).
 		WithBaseTableSize(tableSize).
+		WithBlockSize(blockSize).
 		WithBlockCacheSize(0). // tables are mapped, the page cache does it
 		WithIndexCacheSize(indexMem).
 		WithValueThreshold(maxValue + 1).
