@@ -125,7 +125,7 @@ func (b *myBench) stream(r *report) error {
 		ours = append(ours, s)
 		progress("mariadb-stream: mariadb-binlog %.0f k, raw %.0f k, waybill %.0f k changes/s", last(tools).rate()/1e3, last(bare).rate()/1e3, last(ours).rate()/1e3)
 	}
-	r.compared("mariadb-stream", "changes/s", "≥ 0.3 of the best, anon < 200 MB", ours,
+	r.compared("mariadb-stream", "changes/s", "≥ 0.5 of the best, anon < 150 MB", ours,
 		map[string][]sample{"mariadb-binlog --raw": tools, "raw framing drain": bare}, []string{"mariadb-binlog --raw", "raw framing drain"})
 	return nil
 }

@@ -29,13 +29,14 @@ posts:
     body: { code: code, name: name }
 `
 
-// TestLarge writes LARGE_ROWS rows (default 200,000) in one transaction: the daemon stays small, what is rolled back
-// leaves no trace, and what is committed arrives.
+// TestLarge writes LARGE_ROWS rows (default 200,000) of LARGE_HASHES times 32 bytes (default 3) in one transaction: the daemon
+// stays small, what is rolled back leaves no trace, and what is committed arrives.
 func TestLarge(t *testing.T) {
 	plainBinary(t)
 	for _, kind := range engines {
 		t.Run(kind, func(t *testing.T) {
 			l := newLarge(t, kind, "")
+			l.hashes = setting("LARGE_HASHES", l.hashes)
 			memory := watchMemory(t, l.daemon.Process.Pid)
 			l.insert(false)
 			l.captures(2 * time.Minute)
@@ -46,7 +47,7 @@ func TestLarge(t *testing.T) {
 			l.captures(largePatience())
 			l.arrived()
 			peak := memory.peak()
-			t.Logf("%s: %d rows in one transaction, peak anonymous memory %d MB", kind, largeRows(), peak>>20)
+			t.Logf("%s: %d rows of %d hashes in one transaction, peak anonymous memory %d MB", kind, largeRows(), l.hashes, peak>>20)
 			if peak > largeBound {
 				t.Errorf("peak anonymous memory %d MB, the bound is %d MB", peak>>20, largeBound>>20)
 			}
