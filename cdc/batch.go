@@ -9,9 +9,9 @@ type Position string
 
 // Batch is a bounded run of whole transactions, or one part of a large one, in commit order.
 //
-// A first or repeated snapshot is one large transaction, too: its parts have More set and stay invisible to the
-// projector until the part without More is in the journal. Parts whose end never comes are dropped when a batch of
-// the same source with another Tx arrives.
+// The parts of a large transaction have More set and stay invisible to the projector until the part without More is in the
+// journal. Parts whose end never comes are dropped when a batch of the same source with another Tx arrives. What
+// Inspector.Peek delivers is one large transaction, too.
 type Batch struct {
 	Source   string    // the source's name in the configuration
 	Identity string    // the server and history the changes come from; part of every event id

@@ -40,12 +40,17 @@ func (e *Encoder) Cut(m Mark) (data []byte, changes int) {
 		}
 		return data, changes
 	}
-	data = slices.Clone(e.buf[:m.size])
 	// The rest numbers its schemas as the whole did, so it begins with the relations that the part before it brought. They
 	// take less room than what is handed over: each was written there, before at least one change.
-	tail, head := e.buf[m.size:], e.buf[:0]
+	data, tail := e.buf[:m.size], e.buf[m.size:]
 	known := e.first(m.schemas)
-	e.buf = e.buf[:relationSize*len(known)+copy(e.buf[relationSize*len(known):], tail)]
+	if 2*m.size < cap(e.buf) {
+		data = slices.Clone(data)
+		e.buf = e.buf[:relationSize*len(known)+copy(e.buf[relationSize*len(known):], tail)]
+	} else {
+		e.buf = append(make([]byte, relationSize*len(known), min(cap(e.buf), bufferMax)), tail...)
+	}
+	head := e.buf[:0]
 	for _, s := range known {
 		head = append(head, 'R')
 		head = binary.BigEndian.AppendUint64(head, s.ID())

@@ -19,7 +19,8 @@ import (
 //	'T' truncate               uvarint local schema
 //
 // A tuple has one field for each column of the schema: 'a' absent, 'n' null, or 'v', uvarint length, bytes as the codec
-// named by the schema reads them. A str is uvarint length and bytes. Every part of a large transaction starts with
+// named by the schema reads them; in the new tuple of a 'V' also 's', the same as the old tuple's field. A str is uvarint
+// length and bytes. Every part of a large transaction starts with
 // its 'B' and its own 'R' records, so a batch can be read alone.
 
 // Encoder frames changes into a Batch's Data. The zero Encoder is ready to use; Reset starts the next batch and keeps
@@ -30,13 +31,15 @@ import (
 type Encoder struct {
 	buf     []byte
 	schemas map[*Schema]uint64
+	last    *Schema // the one used last, and its number: rows of one table follow one another; nil for none
+	number  uint64
 	changes int
 }
 
 // Reset forgets what was written.
 func (e *Encoder) Reset() {
 	e.buf = e.buf[:0]
-	e.changes = 0
+	e.changes, e.last = 0, nil
 	clear(e.schemas)
 }
 
@@ -44,7 +47,7 @@ func (e *Encoder) Reset() {
 func (e *Encoder) Take() (data []byte, changes int) {
 	data, changes = e.buf, e.changes
 	e.buf = make([]byte, 0, min(cap(data), 2<<20))
-	e.changes = 0
+	e.changes, e.last = 0, nil
 	clear(e.schemas)
 	return data, changes
 }
@@ -71,19 +74,50 @@ func (e *Encoder) Change(op Op, s *Schema) { e.change(byte(op), s) }
 func (e *Encoder) UpdateOld(s *Schema) { e.change('V', s) }
 
 // Absent writes the field of a column that was not in the log.
-func (e *Encoder) Absent() { e.buf = append(e.buf, 'a') }
+func (e *Encoder) Absent() { e.buf = AppendAbsent(e.buf) }
 
 // Null writes the field of a column that is NULL.
-func (e *Encoder) Null() { e.buf = append(e.buf, 'n') }
+func (e *Encoder) Null() { e.buf = AppendNull(e.buf) }
 
 // Value writes the field of a column with the bytes that the schema's codec reads. The bytes are copied.
-func (e *Encoder) Value(raw []byte) {
-	e.buf = append(e.buf, 'v')
-	e.buf = binary.AppendUvarint(e.buf, uint64(len(raw)))
-	e.buf = append(e.buf, raw...)
+func (e *Encoder) Value(raw []byte) { e.buf = AppendValue(e.buf, raw) }
+
+// Fields hands the buffer out to a source that appends a change's fields itself, many rows in the time of one call for each, and takes
+// it back with SetFields. Nothing else is called in between.
+func (e *Encoder) Fields() []byte { return e.buf }
+
+// SetFields takes the buffer back.
+func (e *Encoder) SetFields(buf []byte) { e.buf = buf }
+
+// AppendAbsent appends what Absent writes.
+func AppendAbsent(buf []byte) []byte { return append(buf, 'a') }
+
+// AppendNull appends what Null writes.
+func AppendNull(buf []byte) []byte { return append(buf, 'n') }
+
+// AppendSame appends a new field of UpdateOld whose old field has the same bytes.
+func AppendSame(buf []byte) []byte { return append(buf, 's') }
+
+// AppendValue appends what Value writes.
+func AppendValue(buf, raw []byte) []byte {
+	if len(raw) < 0x80 { // most are: a uvarint of one byte
+		buf = append(buf, 'v', byte(len(raw)))
+	} else {
+		buf = binary.AppendUvarint(append(buf, 'v'), uint64(len(raw)))
+	}
+	return append(buf, raw...)
 }
 
 func (e *Encoder) change(kind byte, s *Schema) {
+	if s != e.last {
+		e.last, e.number = s, e.relation(s)
+	}
+	e.buf = binary.AppendUvarint(append(e.buf, kind), e.number)
+	e.changes++
+}
+
+// relation returns the schema's local number, and writes its record when it is new.
+func (e *Encoder) relation(s *Schema) uint64 {
 	n, ok := e.schemas[s]
 	if !ok {
 		if e.schemas == nil {
@@ -94,9 +128,7 @@ func (e *Encoder) change(kind byte, s *Schema) {
 		e.buf = append(e.buf, 'R')
 		e.buf = binary.BigEndian.AppendUint64(e.buf, s.ID())
 	}
-	e.buf = append(e.buf, kind)
-	e.buf = binary.AppendUvarint(e.buf, n)
-	e.changes++
+	return n
 }
 
 func (e *Encoder) str(s string) {
@@ -229,18 +261,19 @@ func (r *Reader) read(kind byte) {
 	c.Op = Op(kind)
 	switch kind {
 	case 'I', 'S', 'U':
-		c.new, c.hasNew = r.tuple(c.new), true
+		c.new, c.hasNew = r.tuple(c.new, nil), true
 	case 'D':
-		c.old, c.hasOld = r.tuple(c.old), true
+		c.old, c.hasOld = r.tuple(c.old, nil), true
 	case 'V':
 		c.Op = Update
-		c.old, c.hasOld = r.tuple(c.old), true
-		c.new, c.hasNew = r.tuple(c.new), true
+		c.old, c.hasOld = r.tuple(c.old, nil), true
+		c.new, c.hasNew = r.tuple(c.new, c.old), true
 	}
 }
 
-func (r *Reader) tuple(fields []field) []field {
-	for range r.change.Schema.Columns {
+// tuple reads the fields of a tuple. old has those of the tuple before an update, as far as they could be read.
+func (r *Reader) tuple(fields, old []field) []field {
+	for i := range r.change.Schema.Columns {
 		if r.offset >= len(r.data) {
 			r.fail("tuple cut short")
 			return fields
@@ -254,12 +287,18 @@ func (r *Reader) tuple(fields []field) []field {
 			fields = append(fields, field{state: Null})
 		case 'v':
 			n := int(r.uvarint())
-			if r.err != nil || n < 0 || r.offset+n > len(r.data) {
+			if r.err != nil || n < 0 || n > len(r.data)-r.offset {
 				r.fail("value cut short")
 				return fields
 			}
 			fields = append(fields, field{Present, r.data[r.offset : r.offset+n : r.offset+n]})
 			r.offset += n
+		case 's':
+			if i >= len(old) {
+				r.fail("a field that is the same as none, at byte %d", r.offset-1)
+				return fields
+			}
+			fields = append(fields, old[i])
 		default:
 			r.fail("field state %q at byte %d", state, r.offset-1)
 			return fields
@@ -284,7 +323,7 @@ func (r *Reader) uvarint() uint64 {
 
 func (r *Reader) str() string {
 	n := int(r.uvarint())
-	if r.err != nil || n < 0 || r.offset+n > len(r.data) {
+	if r.err != nil || n < 0 || n > len(r.data)-r.offset {
 		r.fail("text cut short")
 		return ""
 	}

@@ -1,11 +1,9 @@
 package cdc
 
-import "context"
-
-// Tail is the position of a source that begins to stream at the present end of its log, and reads no snapshot of its own: its
-// tables are read beside the stream by a TableReader. Open makes what the stream needs (slot, publication), and the first
-// batch of the session is a watermark with the position at which the stream began.
-const Tail Position = "tail"
+import (
+	"context"
+	"time"
+)
 
 // TableReader reads the rows of tables beside the stream, chunk by chunk in the order of their key. It writes nothing to the
 // source, takes no lock that anybody waits for, and leaves no transaction open between two chunks (Invariant 13); a table
@@ -16,18 +14,31 @@ const Tail Position = "tail"
 // only when the stream has passed the chunk's High, so every transaction that the chunk's rows include lies before it. Of
 // the transactions that lie before it and are not included, the projector knows by Viewer.Sees.
 //
-// ReadChunk, Estimate and Covers may be called from any goroutine, also several at once; Nudge while the session is open.
+// ReadChunk, Estimate, Covers and Strain may be called from any goroutine, also several at once; Nudge while the session is open.
 type TableReader interface {
 	// Estimate returns the number of rows that the server's statistics say the table has; -1 when it does not know.
 	Estimate(ctx context.Context, t Table) (rows int64, err error)
-	// ReadChunk reads the next rows of a selected table. It fails with ErrDisconnected when another try may help, with a
+	// ReadChunk reads the next rows of a selected table. When the source holds the table because its log lacks a change (Schema.Fault
+	// on every change from there on), the first chunk ends that, and includes whatever was held. It fails with ErrDisconnected when another try may help, with a
 	// *TableError when this table cannot be read and others may.
 	ReadChunk(ctx context.Context, r ChunkRequest) (ChunkRead, error)
+	// Strain tells what a reading may have to give way to. It costs one small query. It fails with ErrDisconnected when another
+	// try may help.
+	Strain(ctx context.Context) (Strain, error)
 	// Covers reports whether a stream whose last returned position is at has returned every transaction up to high.
 	Covers(at, high Position) bool
 	// Nudge asks the open session for a watermark as soon as it has received what the server has committed by now,
 	// instead of at the next heartbeat.
 	Nudge()
+}
+
+// Strain is what the server says of its clock and of its physical replicas.
+type Strain struct {
+	Clock time.Time // of the server; with a watermark it tells how far the stream is behind, whatever our own clock says
+	// Replica is the one that is furthest behind in applying the log, Behind how far; empty when there is none, or the server
+	// does not tell (MariaDB and MySQL know their replicas, SHOW REPLICA HOSTS, but not how far these are).
+	Replica string
+	Behind  time.Duration
 }
 
 // ChunkRequest asks for a chunk of a table.

@@ -13,8 +13,11 @@ type Table struct {
 	Name   string `json:"name"`
 }
 
-// String returns schema.name, as people write it.
+// String returns schema.name, as people write it; message(prefix) for Messages.
 func (t Table) String() string {
+	if t.Schema == messageSchema {
+		return "message(" + t.Name + ")"
+	}
 	if t.Schema == "" {
 		return t.Name
 	}

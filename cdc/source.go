@@ -7,16 +7,17 @@ import (
 	"time"
 )
 
-// Source reads the committed changes of one database, in commit order. One goroutine calls Open, Next and Close;
-// Confirm, Lag, Check and Catalog may be called from any goroutine at any time.
+// Source reads the committed changes of one database, in commit order, and beside them the rows of its tables. One goroutine
+// calls Open, Next and Close; Confirm, Lag, Check and Catalog may be called from any goroutine at any time.
 type Source interface {
-	// Open connects and starts after pos. With an empty pos it starts with a consistent snapshot of the selected tables
-	// (delivered as one large transaction) followed by the stream, without gap or overlap. If the server can no longer start
-	// exactly after pos, it fails with a *LostError and starts nowhere else (Invariant 11). ctx bounds the
-	// call, not the session.
+	// Open connects and starts after pos. With an empty pos it makes what the stream needs (slot, publication) and starts at
+	// the present end of the log: the first batch is a watermark with the position at which the stream began, and what the
+	// tables hold by then is read with ReadChunk. If the server can no longer start exactly after pos, it fails with a
+	// *LostError and starts nowhere else (Invariant 11). ErrDenied ends the start of a daemon, but not one
+	// that runs. ctx bounds the call, not the session.
 	Open(ctx context.Context, pos Position) error
 	// Next blocks until a batch is ready, the session ends or ctx ends. The batch and its bytes belong to the caller. An
-	// idle source returns a watermark at least once per heartbeat interval. After ErrDisconnected the
+	// idle source returns a watermark at least once per heartbeat interval. After ErrDisconnected, and ErrDenied, the
 	// caller closes, backs off and opens again at its last stored position; any other error stops the source.
 	Next(ctx context.Context) (Batch, error)
 	// Confirm lets the server discard its log up to pos. The caller calls it only when pos is synced in the journal
@@ -26,6 +27,8 @@ type Source interface {
 	Close() error
 	// Lag says how far the session is behind its server.
 	Lag() Lag
+
+	TableReader
 }
 
 // Inspector looks at a database without changing it, for check, map check and plan. It opens connections of its own.
@@ -36,8 +39,8 @@ type Inspector interface {
 	// Catalog returns the shape of every table of the source that the role may see and that is named in want (all
 	// its columns, whatever their type), in order of want. A table that does not exist is left out.
 	Catalog(ctx context.Context, want []Table) ([]*Schema, error)
-	// Peek delivers a consistent snapshot of the selected tables, as Open would, but leaves no trace on the server: no
-	// slot, no publication, no position. plan uses it. It stops at the first error of yield.
+	// Peek delivers the rows of the selected tables as one moment saw them, as one large transaction, and leaves no trace on
+	// the server: no slot, no publication, no position. plan uses it. It stops at the first error of yield.
 	Peek(ctx context.Context, yield func(Batch) error) error
 	// Release drops what the source keeps for us on the server (the replication slot and publication), so that the
 	// next Open with an empty position begins afresh. It refuses while somebody else uses it.
@@ -77,11 +80,19 @@ const (
 // ErrDisconnected says that the session ended and may be opened again at the last stored position.
 var ErrDisconnected = errors.New("session with the database ended")
 
+// ErrDenied says that the server refuses our login, or that the secret for it cannot be read. A password is changed on the
+// server and in its file at different moments, so a source that has run before is opened again with back-off.
+var ErrDenied = errors.New("login refused")
+
 // LostError says that a source cannot start exactly where it must. Waybill stops the source and shows Hint.
 type LostError struct {
 	Source string
-	Reason string // what was found: slot "waybill" does not exist
-	Hint   string // what to do, with the command or SQL
+	Reason string   // what was found: slot "waybill" does not exist
+	Hint   string   // what to do, with the command or SQL
+	SQL    []string // the statements in Hint, in their order: to heal the database, or to look at it
+	// Agreed: the owner has agreed to this loss beforehand, with max_retained. The caller does not wait for a person: it
+	// forgets the position and begins again with a compared snapshot.
+	Agreed bool
 }
 
 func (e *LostError) Error() string {

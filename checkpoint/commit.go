@@ -267,27 +267,51 @@ func (c *committer) admit(r *request, pending int64) error {
 			return err
 		}
 	}
-	share, rows, bytes := int64(shareSmall), false, pending
+	share, rows, continues, size := int64(shareSmall), false, false, c.s.journal.set.bytes()+pending
 	for i := range r.entries {
 		share = min(share, shareOf(r.entries[i].Kind))
 		rows = rows || r.entries[i].Kind == Rows
-		bytes += int64(len(r.entries[i].Payload))
+		continues = continues || r.entries[i].Continues
+		size += int64(len(r.entries[i].Payload))
 	}
 	if err := c.s.disk.allow(share); err != nil {
 		return err
 	}
-	bound := c.s.options.MaxBytes
-	if !rows {
-		bound += bound / 16
+	beyond, bound := c.s.exceeded(size, continues), c.s.options.MaxBytes
+	switch {
+	case continues:
+		return nil
+	case !rows && size > max(bound, beyond)+bound/16:
+		return ErrJournalFull
+	case !rows:
+		return nil
 	}
 	err := error(nil)
-	if c.s.journal.set.bytes()+bytes > bound {
+	if size > bound {
 		err = ErrJournalFull
 	}
-	if rows {
-		c.s.noteFull(err)
-	}
+	c.s.noteFull(err)
 	return err
+}
+
+// exceeded returns the size to which rows that had to go on have brought the journal beyond its bound, which the small
+// kinds are then measured against; 0 when it is within the bound again. It is called by the committer alone.
+func (s *Store) exceeded(size int64, continues bool) int64 {
+	beyond := s.beyond.Load()
+	switch {
+	case size <= s.options.MaxBytes:
+		if beyond != 0 {
+			s.options.Log.Info("the journal is within its bound again")
+		}
+		beyond = 0
+	case continues:
+		if beyond == 0 {
+			s.options.Log.Warn("a large transaction or a first reading takes the journal beyond its bound; it is captured to its end", "max_bytes", s.options.MaxBytes)
+		}
+		beyond = max(beyond, size)
+	}
+	s.beyond.Store(beyond)
+	return beyond
 }
 
 // noteFull logs when rows begin, and cease, to be refused for the journal's bound.

@@ -21,6 +21,10 @@ type Entry struct {
 	Kind    Kind      //
 	At      time.Time // when it was handed to the journal, µs; set by Append when zero
 	Payload []byte
+	// Continues says, to Append alone, that rows go on with something of which nothing can be trimmed before its end is in:
+	// a large transaction, or the first reading of a table. They, and what is appended with them, are taken beyond
+	// Options.MaxBytes.
+	Continues bool
 }
 
 // Applied is the projector's place: entry Index is applied up to Ordinal (0: wholly applied, nothing of the next one).

@@ -7,8 +7,8 @@ import (
 
 var (
 	// ErrJournalFull refuses an entry because the journal is at its bound. The caller calls Trim and, if that removed
-	// nothing, pauses capture until deliveries have let the journal shrink.
-	ErrJournalFull = errors.New("journal is full: the oldest entries are still needed; raise journal.max_bytes or let deliveries catch up")
+	// nothing, pauses capture until the journal may shrink.
+	ErrJournalFull = errors.New("journal is full: its oldest entries are not applied yet, or a table whose changes are held needs them; raise journal.max_bytes if that lasts")
 	// ErrTrimmed is returned by Read below First.
 	ErrTrimmed = errors.New("journal entry has been trimmed")
 	// ErrCorrupt is returned by Read for an entry whose checksum does not fit, and by Open for a damaged journal.

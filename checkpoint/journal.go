@@ -55,7 +55,7 @@ func openJournal(dir string, clean bool, o Options, d *disk, synced func(time.Du
 func (j *journal) open() error {
 	meta := &metaStore{set: j.set}
 	w, err := wal.Open(j.dir, wal.WithMetaStore(meta), wal.WithSegmentSize(j.size), wal.WithLogger(hclog.NewNullLogger()),
-		wal.WithSegmentFiler(segment.NewFiler(j.dir, j.set)))
+		wal.WithSegmentFiler(&filer{segment.NewFiler(j.dir, j.set), j.log}))
 	if err != nil {
 		err = errors.Join(err, meta.Close())
 	}

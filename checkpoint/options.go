@@ -10,7 +10,8 @@ import (
 // Options bound a store. The zero Options are the defaults of the daemon.
 type Options struct {
 	// MaxBytes bounds the journal; 0 means 20 GiB. At the bound, entries of kind Rows are refused with ErrJournalFull
-	// until Trim makes room: capture pauses, nothing is dropped. The small kinds may use one sixteenth more.
+	// until Trim makes room: capture pauses, nothing is dropped. The small kinds may use one sixteenth more. What
+	// has to go on before anything can be trimmed is taken, whatever its size (Entry.Continues); only Floor bounds it.
 	MaxBytes int64
 	// MaxAge is how long applied entries are kept for replay, diff and reset; 0 means 7 days.
 	MaxAge time.Duration

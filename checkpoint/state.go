@@ -26,12 +26,17 @@ const (
 	ringSize  = 8192
 	syncEvery = 1024 // updates between syncs of Badger
 
-	memTable  = 8 << 20
-	maxValue  = 512 << 10
-	maxKey    = 4 << 10
-	valueLog  = 8 << 20
-	indexMem  = 32 << 20 // indexes and filters of the tables: 2 % of the state's size
-	tableSize = 4 << 20  // building a table takes 3 MB and twice its size, whatever it holds
+	memTable = 8 << 20
+	maxValue = 512 << 10
+	maxKey   = 4 << 10
+	valueLog = 8 << 20
+	indexMem = 32 << 20 // indexes and filters of the tables: 2 % of the state's size
+
+	// A table is built in memory of twice its size, which doubles when that is too small and goes back to a pool that all builders
+	// share; while files are synced a dozen are at work. A memory table on its way to level 0 always makes one grow: from 4 MiB
+	// to 12, from 8 to 24. A value that is longer than a block takes three times its room.
+	tableSize = 2 << 20
+	blockSize = 64 << 10
 	openTries = 3
 )
 
@@ -44,6 +49,7 @@ type state struct {
 
 	mu      sync.Mutex // one Update at a time
 	number  uint64     // of the last update
+	recent  recent     // of the updates before
 	applied atomic.Pointer[Applied]
 }
 
@@ -62,6 +68,7 @@ func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 		WithNumMemtables(2).
 		WithNumCompactors(2).
 		WithBaseTableSize(tableSize).
+		WithBlockSize(blockSize).
 		WithBlockCacheSize(0). // tables are mapped, the page cache does it
 		WithIndexCacheSize(indexMem).
 		WithValueThreshold(maxValue + 1).
@@ -102,7 +109,7 @@ func openState(dir string, verify bool, log *slog.Logger) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &state{db: db, maxBytes: db.MaxBatchSize(), maxCount: db.MaxBatchCount()}
+	s := &state{db: db, recent: newRecent(), maxBytes: db.MaxBatchSize(), maxCount: db.MaxBatchCount()}
 	err = db.View(func(txn *badger.Txn) error {
 		raw, err := getCopy(txn, keyApplied)
 		if err != nil {
@@ -185,8 +192,10 @@ func (s *state) project(last func() uint64, fn func(*Txn) (Applied, error)) erro
 		return err
 	}
 	if err := s.commit(a, t); err != nil {
+		s.recent = newRecent() // nobody knows what is there now
 		return fmt.Errorf("updating the state to entry %d: %w", a.Index, err)
 	}
+	s.recent.committed(t.writes)
 	s.number++
 	s.applied.Store(&a)
 	if s.number%syncEvery == 0 {

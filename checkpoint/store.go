@@ -31,7 +31,8 @@ type Store struct {
 	committer *committer
 	metrics   *metrics
 	syncs     syncTimes
-	full      atomic.Bool // rows are refused for the journal's bound
+	full      atomic.Bool  // rows are refused for the journal's bound
+	beyond    atomic.Int64 // bytes of a journal that is beyond its bound (Entry.Continues); 0 within it
 
 	idMu sync.Mutex
 	id   identity
@@ -97,6 +98,9 @@ func (s *Store) open() (err error) {
 	}
 	if err := s.lock.mark(true); err != nil {
 		return err
+	}
+	if size := s.journal.set.bytes(); size > s.options.MaxBytes+s.options.MaxBytes/16 {
+		s.beyond.Store(size) // a crash within a large transaction, or a bound that was lowered
 	}
 	s.metrics, err = newMetrics(s.options.Metrics, s)
 	return err
@@ -240,6 +244,7 @@ type Stats struct {
 	DiskFloor            int64         //
 	NearFloor            bool          // less than twice the floor is free
 	Full                 bool          // rows are refused: the journal is at its bound
+	Beyond               bool          // the journal is beyond its bound: see Entry.Continues
 	Syncs                uint64        // of the journal, since Open
 	SyncP50, SyncP99     time.Duration // of the last 1,024 syncs
 }
@@ -248,6 +253,7 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	st := Stats{First: s.First(), Last: s.Last(), Applied: s.Applied().Index, JournalBytes: s.journal.set.bytes(),
 		MaxBytes: s.options.MaxBytes, DiskFloor: s.options.Floor, DiskFree: -1, Full: s.full.Load()}
+	st.Beyond = s.beyond.Load() != 0 && st.JournalBytes > st.MaxBytes
 	st.Entries = st.Last + 1 - st.First
 	if s.enter() == nil {
 		lsm, vlog := s.state.db.Size()

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -49,12 +50,29 @@ func (t *Txn) Get(bucket, key string) ([]byte, error) {
 		}
 		return append(make([]byte, 0, len(w.value)), w.value...), nil
 	}
-	item, err := t.read.Get(joinKey(bucket, key))
+	k := joinKey(bucket, key)
+	if t.writes == nil {
+		return t.stored(k)
+	}
+	value, known := t.state.recent.get(t.read, bucket, k)
+	if !known {
+		var err error
+		if value, err = t.stored(k); err != nil {
+			return nil, err
+		}
+		t.state.recent.put(string(k), value)
+	}
+	return bytes.Clone(value), nil // nil stays nil, and what is present but empty is not
+}
+
+// stored reads the state by a joined key.
+func (t *Txn) stored(k []byte) ([]byte, error) {
+	item, err := t.read.Get(k)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s %q: %w", bucket, key, err)
+		return nil, fmt.Errorf("reading %q of the state: %w", k, err)
 	}
 	return item.ValueCopy([]byte{}) // present but empty is not nil
 }

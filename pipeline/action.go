@@ -228,6 +228,8 @@ func (p *Pipeline) Reset(ctx context.Context, r ResetRequest) (Preview, error) {
 	if c == nil {
 		return v, fmt.Errorf("source %q: %w", r.Source, ErrNotFound)
 	}
+	c.resetting.Lock()
+	defer c.resetting.Unlock()
 	if v.Backup, err = p.store.Backup("reset"); err != nil {
 		return v, fmt.Errorf("backing up before the reset: %w", err)
 	}
@@ -237,17 +239,25 @@ func (p *Pipeline) Reset(ctx context.Context, r ResetRequest) (Preview, error) {
 	c.mu.Lock()
 	pos := c.position
 	c.mu.Unlock()
-	if inspector, ok := c.src.(cdc.Inspector); ok {
-		if err := inspector.Release(ctx); err != nil {
-			c.start(pos)
-			return v, fmt.Errorf("releasing source %s: %w", r.Source, err)
-		}
+	if err := c.release(ctx); err != nil {
+		c.start(pos)
+		return v, err
 	}
 	if err := p.decide(ctx, decisionEntry{Action: "reset", Reset: &r, By: r.By, Why: r.Why}); err != nil {
 		return v, err
 	}
 	c.start("")
 	return v, nil
+}
+
+// release drops what the server keeps for the source.
+func (c *capture) release(ctx context.Context) error {
+	if inspector, ok := c.src.(cdc.Inspector); ok {
+		if err := inspector.Release(ctx); err != nil {
+			return fmt.Errorf("releasing source %s: %w", c.name, err)
+		}
+	}
+	return nil
 }
 
 // OfflineReset does what Reset does on a store that no daemon has open. The release of the source comes first: when it

@@ -72,9 +72,8 @@ func (p *Pipeline) extends(old *transform.Mapping) error {
 		if src.Position == "" {
 			continue // it will be read from the beginning anyway
 		}
-		_, reads := p.o.Sources[name].(cdc.TableReader)
 		for _, sel := range p.o.Mapping.Selections(name) {
-			if reads && !tables[sel.Table] {
+			if !tables[sel.Table] {
 				continue
 			}
 			for _, col := range sel.Columns {

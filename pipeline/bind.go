@@ -31,6 +31,11 @@ func (p *Pipeline) bind(ctx context.Context, t *target) error {
 		identity, err := p.tie(ctx, t)
 		if err == nil {
 			p.log.Info("target bound", "sink", t.name, "target", identity)
+			for _, l := range p.lanes {
+				if l.target == t {
+					l.fault(nil)
+				}
+			}
 			return nil
 		}
 		var refused *BindingError
@@ -157,10 +162,14 @@ func sourcesText(m map[string]string) string {
 	return strings.Join(parts, ", ")
 }
 
-// fault shows on the lane why nothing is sent.
+// fault shows on a lane that has not begun why nothing is sent; nil that nothing is in the way any more.
 func (l *lane) fault(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err == nil {
+		l.lastErr, l.pause = "", 0
+		return
+	}
 	l.lastErr, l.pause = err.Error(), max(l.pause, blockedLeast)
 }
 

@@ -33,10 +33,12 @@ type capture struct {
 	log    *slog.Logger
 	meter  *metrics
 	full   func()  // asks for the journal to be trimmed
-	tables *reader // reads tables beside the stream; nil when the source cannot
+	tables *reader // reads tables beside the stream
+
+	again func(ctx context.Context, c *capture, lost *cdc.LostError) error // makes a loss good that the owner has agreed to
 
 	mu       sync.Mutex
-	state    string // connecting, snapshot, streaming, backing off, stopped, paused
+	state    string // connecting, streaming, backing off, stopped, paused
 	err      error
 	position cdc.Position // last one in the journal
 	mark     time.Time    // watermark in the journal
@@ -47,7 +49,12 @@ type capture struct {
 	cancel   context.CancelFunc // ends the present session
 	idle     chan struct{}      // closed while no session runs
 	hold     bool               // a person's action keeps the source stopped
+	began    uint64             // last entry of the journal when the session began
 	resume   chan struct{}      // signals that hold ended
+	runway   *RunwayStatus      // nil until the server was asked
+	open     bool               // the session has journalled parts of a transaction, and not its end; append's own
+
+	resetting sync.Mutex // held while the position is being forgotten, by a person or by ourselves
 }
 
 func newCapture(name string, src cdc.Source, store *checkpoint.Store, m *metrics, log *slog.Logger) *capture {
@@ -88,6 +95,14 @@ func (c *capture) run(ctx context.Context, started chan<- error) error {
 	for ctx.Err() == nil {
 		begun := time.Now()
 		err := c.session(ctx, started)
+		if lost := agreed(err); lost != nil && ctx.Err() == nil {
+			if err = c.again(ctx, c, lost); err == nil {
+				continue // the next session tells started
+			}
+			if started != nil {
+				started <- err
+			}
+		}
 		started = nil
 		if ctx.Err() != nil {
 			return nil
@@ -104,7 +119,7 @@ func (c *capture) run(ctx context.Context, started chan<- error) error {
 		if errors.Is(err, errJournal) {
 			return err
 		}
-		if final(err) {
+		if !passing(err) {
 			c.set("stopped", err)
 			c.log.Error("source stopped", "error", err)
 			if !c.rest(ctx, 0) {
@@ -125,8 +140,13 @@ func (c *capture) run(ctx context.Context, started chan<- error) error {
 // errJournal says that the journal took changes no more: the daemon cannot go on.
 var errJournal = errors.New("journalling changes")
 
-// final reports whether opening again cannot help.
+// final reports whether a source that fails so at its first opening ends the daemon's start.
 func final(err error) bool { return !errors.Is(err, cdc.ErrDisconnected) }
+
+// passing reports whether opening again may help, once the daemon runs.
+func passing(err error) bool {
+	return errors.Is(err, cdc.ErrDisconnected) || errors.Is(err, cdc.ErrDenied)
+}
 
 // rest waits for d, or for a person when d is 0, and reports whether to go on.
 func (c *capture) rest(ctx context.Context, d time.Duration) bool {
@@ -164,14 +184,12 @@ func (c *capture) session(parent context.Context, started chan<- error) error {
 	}
 	pos := c.position
 	c.cancel, c.idle, c.state = cancel, make(chan struct{}), "connecting"
+	c.began, c.open = c.store.Last(), false
 	c.mu.Unlock()
 	defer c.ended()
 	c.pass(pos)
-	if pos == "" && c.tables != nil {
-		pos = cdc.Tail
-	}
 	err := c.src.Open(ctx, pos)
-	if started != nil {
+	if started != nil && agreed(err) == nil {
 		started <- err
 	}
 	if err != nil {
@@ -185,9 +203,7 @@ func (c *capture) session(parent context.Context, started chan<- error) error {
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.read(gctx, batches) })
 	group.Go(func() error { return c.append(gctx, batches) })
-	if c.tables != nil {
-		group.Go(func() error { return c.tables.run(gctx, batches) })
-	}
+	group.Go(func() error { return c.tables.run(gctx, batches) })
 	err = group.Wait()
 	if cerr := c.src.Close(); cerr != nil && !errors.Is(cerr, cdc.ErrDisconnected) {
 		c.log.Warn("closing the source", "error", cerr)
@@ -258,7 +274,7 @@ func (c *capture) append(ctx context.Context, batches <-chan cdc.Batch) error {
 }
 
 // known refuses rows of another server than the one that the store's rows came from, before any of them is in the
-// journal (Invariant 11). With a position the source itself has checked; this is about a fresh snapshot.
+// journal (Invariant 11). With a position the source itself has checked; this is about a stream that begins anew.
 func (c *capture) known(group []cdc.Batch) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -275,13 +291,14 @@ func (c *capture) known(group []cdc.Batch) error {
 func (c *capture) journal(ctx context.Context, group []cdc.Batch) error {
 	entries := make([]checkpoint.Entry, len(group))
 	for i := range group {
-		payload, err := group[i].AppendBinary(make([]byte, 0, len(group[i].Data)+512))
+		payload, err := group[i].Stored()
 		if err != nil {
 			return err
 		}
 		entries[i] = checkpoint.Entry{Kind: checkpoint.Rows, Payload: payload}
 	}
 	for {
+		entries[0].Continues = c.open || c.tables != nil && c.tables.holds()
 		// Not ended by ctx: whether the group is in must be known, or the next session would journal it again.
 		_, err := c.store.Append(context.WithoutCancel(ctx), entries...)
 		if err == nil {
@@ -291,9 +308,7 @@ func (c *capture) journal(ctx context.Context, group []cdc.Batch) error {
 			return fmt.Errorf("%w of %s: %w", errJournal, c.name, err)
 		}
 		c.set("paused", err)
-		if errors.Is(err, checkpoint.ErrJournalFull) {
-			c.full()
-		}
+		c.full()
 		select {
 		case <-time.After(pauseCheck):
 		case <-ctx.Done():
@@ -307,7 +322,7 @@ func (c *capture) journal(ctx context.Context, group []cdc.Batch) error {
 // journalled notes what is synced and lets the source forget it. Invariant 1: this is the only caller of Confirm.
 func (c *capture) journalled(group []cdc.Batch) {
 	c.mu.Lock()
-	state, moved := "streaming", false
+	moved := false
 	for i := range group {
 		b := &group[i]
 		if b.Chunk != nil {
@@ -318,23 +333,36 @@ func (c *capture) journalled(group []cdc.Batch) {
 		}
 		c.changes += uint64(b.Changes)
 		c.meter.journalled(c.name, b)
-		c.identity = b.Identity
+		c.identity, c.open = b.Identity, b.More
 		if b.Position != "" {
 			c.position, moved = b.Position, true
 		}
 		if b.CommitAt.After(c.mark) && !b.More {
 			c.mark = b.CommitAt
 		}
-		if b.Snapshot && b.More {
-			state = "snapshot"
-		}
 	}
-	c.state, c.err = state, nil
+	c.state, c.err = "streaming", nil
 	pos := c.position
 	c.mu.Unlock()
 	if moved {
 		c.src.Confirm(pos)
 	}
+}
+
+// watermark is the time by the source's clock up to which the journal has everything; zero when nothing is known.
+func (c *capture) watermark() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mark
+}
+
+// leftover reports whether parts of a transaction that the state holds, up to entry last, are those of a session that ended
+// before the transaction's end came: the present one sends it again from its first part, and the journal need not keep
+// them. applied is how far the state goes.
+func (c *capture) leftover(last, applied uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return last <= c.began && c.began <= applied
 }
 
 func (c *capture) set(state string, err error) {
@@ -377,11 +405,14 @@ func (c *capture) status(now time.Time) SourceStatus {
 	if c.err != nil {
 		st.Error = c.err.Error()
 	}
+	var lost *cdc.LostError
+	if errors.As(c.err, &lost) {
+		st.SQL = lost.SQL
+	}
+	st.Runway = c.runway
 	mark := c.mark
 	c.mu.Unlock()
-	if c.tables != nil {
-		st.Readings = c.tables.status(now)
-	}
+	st.Readings = c.tables.status(now)
 	lag := c.src.Lag()
 	st.LagBytes, st.Confirmed = lag.Bytes, string(lag.Confirmed)
 	if !mark.IsZero() {

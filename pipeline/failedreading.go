@@ -57,6 +57,9 @@ func (p *projector) retryReading(s *state, table, by, why string, at time.Time) 
 	}
 	next := *r
 	next.State, next.Error, next.Moved = ReadingPending, "", at
+	if next.Number == 0 {
+		next.Index = s.at.Index
+	}
 	var err error
 	if next.ID, err = s.next("reading"); err != nil {
 		return err

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"waybill/transform"
@@ -35,13 +36,13 @@ func (s *state) refs(typed string) ([]string, error) {
 	if strings.Contains(typed, "/") {
 		found = append(found, typed)
 	}
-	err := s.Scan(bucketAlias, typed+sep, "", func(k string, _ []byte) (bool, error) {
-		ref := strings.TrimPrefix(k, typed+sep)
-		id, isPost := strings.CutPrefix(ref, "post/")
-		if !isPost {
-			found = append(found, ref)
-			return len(found) < 50, nil
-		}
+	named, err := s.named(typed)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, named...)
+	err = s.Scan(bucketAlias, typed+sep, "", func(k string, _ []byte) (bool, error) {
+		id := strings.TrimPrefix(k, typed+sep+"post/")
 		d, err := s.delivery(id)
 		if err == nil && d != nil {
 			found = append(found, subjectOf(d.Post))
@@ -49,6 +50,20 @@ func (s *state) refs(typed string) ([]string, error) {
 		return len(found) < 50, err
 	})
 	return unique(found), err
+}
+
+// named returns the references with the key of which something is known, of whatever entity.
+func (s *state) named(typed string) ([]string, error) {
+	var all []string
+	err := s.Scan(bucketKind, "", "", func(kind string, _ []byte) (bool, error) {
+		all = append(all, kind+"/"+typed)
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.mentionsOf(all)
+	return slices.DeleteFunc(all, func(ref string) bool { return len(known.rows[ref])+len(known.events[ref]) == 0 }), err
 }
 
 func unique(list []string) []string {

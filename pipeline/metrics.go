@@ -72,8 +72,13 @@ func newCollector(p *Pipeline) *collector {
 	}
 	add("source_lag_bytes", "Bytes of the server's log that are not captured yet; -1 when unknown.", "source")
 	add("source_lag_seconds", "Age of the source's watermark: all that was committed before it is captured.", "source")
-	add("source_up", "1 while the source is streaming or reading its snapshot.", "source")
+	add("source_up", "1 while the source is streaming.", "source")
 	add("source_changes_total", "Row changes captured since start.", "source")
+	add("source_log_retained_bytes", "Bytes of log that the server holds and that we have not confirmed.", "source")
+	add("source_log_safe_bytes", "Bytes of log that may still be written before the server removes some that we need; absent without such a bound.", "source")
+	add("source_log_left_seconds", "Time until the server removes log that we need, at the present rate; absent when it never does.", "source")
+	add("source_log_written_bytes_per_second", "Bytes of log that the server writes a second, between the last two readings.", "source")
+	add("source_oldest_transaction_seconds", "Age of the oldest transaction of the server; absent when it is not visible.", "source")
 	add("reading_rows", "Rows of a table that its reading under way has brought so far.", "source", "table")
 	add("reading_rows_estimate", "Rows of a table that is being read, by the server's statistics; -1 when unknown.", "source", "table")
 	add("lane_waiting", "Deliveries behind a gate or an earlier one of their order key.", "lane", "sink")
@@ -106,13 +111,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, s := range st.Sources {
 		up := 0.0
-		if s.State == "streaming" || s.State == "snapshot" {
+		if s.State == "streaming" {
 			up = 1
 		}
 		gauge("source_up", up, s.Name)
 		gauge("source_lag_bytes", float64(s.LagBytes), s.Name)
 		gauge("source_lag_seconds", s.LagSeconds, s.Name)
 		ch <- prometheus.MustNewConstMetric(c.descs["source_changes_total"], prometheus.CounterValue, float64(s.Changes), s.Name)
+		if s.Runway != nil && s.Runway.Error == "" {
+			s.Runway.collect(func(name string, v float64) { gauge(name, v, s.Name) })
+		}
 		for _, r := range s.Readings {
 			if r.State == ReadingPending || r.State == ReadingPaused {
 				gauge("reading_rows", float64(r.Rows), s.Name, r.Table)
@@ -141,4 +149,14 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		first = 1
 	}
 	gauge("verify_first", first)
+}
+
+// collect tells the gauges that are known.
+func (r *RunwayStatus) collect(gauge func(name string, v float64)) {
+	for name, v := range map[string]float64{"source_log_retained_bytes": float64(r.Retained), "source_log_safe_bytes": float64(r.Safe),
+		"source_log_left_seconds": r.Left, "source_log_written_bytes_per_second": r.Written, "source_oldest_transaction_seconds": r.Oldest} {
+		if v >= 0 {
+			gauge(name, v)
+		}
+	}
 }

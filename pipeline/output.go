@@ -39,14 +39,11 @@ func (o *output) Event(e transform.Event) error {
 	if err := o.s.Put(bucketEventID, e.ID, []byte(hexKey(seq))); err != nil {
 		return err
 	}
-	for _, ref := range eventRefs(e) {
-		if err := o.s.mark(bucketEventRef, key(ref, hexKey(seq))); err != nil {
-			return err
-		}
-		if err := o.alias(ref); err != nil {
-			return err
-		}
+	refs := eventRefs(e)
+	if err := o.s.mentionable(refs); err != nil {
+		return err
 	}
+	o.s.said.event(seq, refs)
 	return o.s.happened(&e, seq)
 }
 
@@ -61,17 +58,25 @@ func eventRefs(e transform.Event) []string {
 	return refs
 }
 
-// alias lets people find a reference by the part that they know: A10023 for invoice/A10023.
-func (o *output) alias(ref string) error {
-	_, name, ok := strings.Cut(ref, "/")
-	if !ok {
-		return nil
+// mentionable notes of which entities there are references, so that people find one by the part that they know: A10023 for
+// invoice/A10023.
+func (s *state) mentionable(refs []string) error {
+	for _, ref := range refs {
+		kind, _, ok := strings.Cut(ref, "/")
+		if !ok || s.floors != nil && s.floors.kinds[kind] {
+			continue
+		}
+		if err := s.mark(bucketKind, kind); err != nil {
+			return err
+		}
+		if s.floors != nil {
+			if s.floors.kinds == nil {
+				s.floors.kinds = map[string]bool{}
+			}
+			s.floors.kinds[kind] = true
+		}
 	}
-	alias := key(name, ref)
-	if o.s.floors != nil && !o.s.floors.fresh(alias) {
-		return nil
-	}
-	return o.s.mark(bucketAlias, alias)
+	return nil
 }
 
 // happened notes an event that postings wait for, and lets them go.
@@ -147,17 +152,11 @@ func (o *output) Row(refs []string) error {
 	if o.change == nil {
 		return nil
 	}
-	note := rowNote{Table: o.change.Source + "." + o.change.Schema.Table.Name, Op: o.change.Op,
-		Commit: o.change.Tx.Commit, CommitAt: o.change.Tx.CommitAt, At: o.entry.Observed}
-	raw := note.append(nil)
-	for _, ref := range refs {
-		if err := o.s.Put(bucketRow, key(ref, hexKey(o.entry.Index), hexKey(o.unit)), raw); err != nil {
-			return err
-		}
-		if err := o.alias(ref); err != nil {
-			return err
-		}
+	if err := o.s.mentionable(refs); err != nil {
+		return err
 	}
+	o.s.said.row(notedRow{rowNote{Table: o.change.Source + "." + o.change.Schema.Table.Name, Op: o.change.Op,
+		Commit: o.change.Tx.Commit, CommitAt: o.change.Tx.CommitAt, At: o.entry.Observed}, o.entry.Index, o.unit}, refs)
 	return nil
 }
 

@@ -35,7 +35,7 @@ type Options struct {
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil for none
 	Idle     func()                // called when the projector has had no changes for some seconds, once each time; may be nil
-	Ready    func()                // called once, when every source streams or reads its snapshot; may be nil
+	Ready    func()                // called once, when every source streams; may be nil
 }
 
 // Pipeline captures every source into the journal, projects it and runs the lanes.
@@ -74,10 +74,8 @@ func New(o Options) (*Pipeline, error) {
 	p.project = newProjector(o.Store, o.Codecs, o.Log, p.wake)
 	for _, name := range names(o.Sources) {
 		c := newCapture(name, o.Sources[name], o.Store, p.metrics, o.Log)
-		c.full = p.trimNow
-		if tables, ok := o.Sources[name].(cdc.TableReader); ok {
-			c.tables = newReader(c, tables, o.Readings[name], func() []reading { return p.project.current(name) })
-		}
+		c.full, c.again = p.trimNow, p.beginAgain
+		c.tables = newReader(c, o.Readings[name], func() []reading { return p.project.current(name) })
 		p.captures = append(p.captures, c)
 	}
 	for _, name := range names(o.Sinks) {
@@ -136,9 +134,7 @@ func (p *Pipeline) wake() {
 		l.notify()
 	}
 	for _, c := range p.captures {
-		if c.tables != nil {
-			c.tables.notify()
-		}
+		c.tables.notify()
 	}
 }
 
@@ -159,6 +155,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	for i, c := range p.captures {
 		started[i] = make(chan error, 1)
 		inner.Go(func() error { return c.run(ictx, started[i]) })
+		if gauged, ok := c.src.(cdc.Gauged); ok {
+			inner.Go(func() error { return c.watchRunway(ictx, gauged) })
+		}
 	}
 	inner.Go(func() error { return p.ready(ictx, started) })
 	inner.Go(func() error { return p.deliverAll(ictx, hard) })
@@ -269,16 +268,17 @@ func (p *Pipeline) tend(ctx context.Context) error {
 
 // needed returns the oldest entry that must stay, and whether every source has been read and everything is delivered.
 func (p *Pipeline) needed() (keep uint64, settled bool, err error) {
+	applied := p.store.Applied().Index // before the view, which may know of more but never of less
 	err = p.store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
-		keep, settled = p.store.Applied().Index+1, true
+		keep, settled = applied+1, true
 		for _, c := range p.captures {
 			src, err := s.source(c.name)
 			if err != nil {
 				return err
 			}
 			settled = settled && src.Seeded && !p.project.reads(c.name)
-			if len(src.Parts) > 0 {
+			if n := len(src.Parts); n > 0 && !c.leftover(src.Parts[n-1].To, applied) {
 				keep = min(keep, src.Parts[0].From)
 			}
 		}

@@ -148,6 +148,9 @@ func (p *projector) one(s *state, at checkpoint.Applied, limit int) (int, checkp
 	if at.Index >= p.store.Last() {
 		return 0, at, nil
 	}
+	if c := p.cursor; c != nil && c.index == at.Index+1 {
+		return p.rows(s, c.entry, at, limit)
+	}
 	e, err := p.store.Read(at.Index + 1)
 	if err != nil {
 		return 0, at, err

@@ -58,14 +58,18 @@ func (s *state) eventsOf(q EventQuery, take func(seq string) (bool, error)) erro
 	if err != nil {
 		return err
 	}
+	known, err := s.mentionsOf(refs)
+	if err != nil {
+		return err
+	}
 	for _, ref := range refs {
-		more := true
-		err := s.Scan(bucketEventRef, ref+sep, key(ref, hexKey(q.After+1)), func(k string, _ []byte) (bool, error) {
-			more, err = take(strings.TrimPrefix(k, ref+sep))
-			return more, err
-		})
-		if err != nil || !more {
-			return err
+		for _, seq := range known.events[ref] {
+			if seq <= q.After {
+				continue
+			}
+			if more, err := take(hexKey(seq)); err != nil || !more {
+				return err
+			}
 		}
 	}
 	return nil

@@ -41,7 +41,7 @@ type ReadPlan struct {
 }
 
 // DefaultReadings returns what a source's readings are bounded by when nothing is configured.
-func DefaultReadings() ReadingOptions { return ReadingOptions{}.withDefaults() }
+func DefaultReadings() ReadingOptions { return ReadingOptions{MaxLag: defaultMaxLag}.withDefaults() }
 
 // CheckWhere refuses a filter that cannot be one condition. The database judges the rest: the filter goes to it as written.
 func CheckWhere(where string) error {
@@ -66,14 +66,25 @@ func (p *Pipeline) PreviewRead(ctx context.Context, q ReadRequest) (ReadPlan, er
 	}
 	o := c.tables.options
 	v := ReadPlan{Source: q.Source, Table: q.Table.String(), Where: q.Where, Rows: -1, Workers: o.Workers, ChunkRows: o.ChunkRows, RowsPerSecond: o.RowsPerSecond}
-	if rows, err := c.tables.tables.Estimate(ctx, q.Table); err == nil {
+	if rows, err := c.src.Estimate(ctx, q.Table); err == nil {
 		v.Rows = rows
 	} else {
 		v.Notes = append(v.Notes, "The server could not be asked how many rows there are: "+clip(err.Error(), 300))
 	}
+	if o.MaxLag > 0 {
+		v.Notes = append(v.Notes, fmt.Sprintf("It waits while the stream, or the slowest replica that the server knows of, is more than %s behind.", o.MaxLag))
+	}
 	vanished := "Rows that are known here and gone there are deletes."
 	if q.Where != "" {
 		vanished = "Rows that the filter leaves out are not missed: nothing is taken as deleted."
+	}
+	held, err := p.heldTable(q)
+	if err != nil {
+		return ReadPlan{}, err
+	}
+	if held != "" {
+		v.Notes = append(v.Notes, "The table is held: see its exception. Held changes that the log does not tell in full are given up, and what they did is "+
+			"found in the comparison; then the table goes on.")
 	}
 	v.Notes = append(v.Notes, "The stream goes on meanwhile; nothing is written to the source and no transaction stays open between two chunks.",
 		"The rows are compared with what is known; only differences go through the rules.", vanished,
@@ -135,6 +146,10 @@ func (p *Pipeline) mayRead(q ReadRequest) error {
 	if err := CheckWhere(q.Where); err != nil {
 		return err
 	}
+	if _, message := q.Table.Prefix(); message {
+		return &ReadingError{Reason: fmt.Sprintf("%s of %s are messages: they pass in the log once, and no row of them is kept", q.Table, q.Source),
+			Hint: "What was captured of them is in the journal; waybill replay delivers their events again"}
+	}
 	r := p.reading(q)
 	if r != nil && (r.live() || r.State == ReadingRead) {
 		return &ReadingError{Reason: fmt.Sprintf("table %s of %s is being read already (%s)", q.Table, q.Source, r.State),
@@ -143,6 +158,17 @@ func (p *Pipeline) mayRead(q ReadRequest) error {
 	if r != nil && r.holds() && q.Where != "" {
 		return &ReadingError{Reason: fmt.Sprintf("table %s of %s was never read in full, so a filter would leave rows unknown", q.Table, q.Source),
 			Hint: "Read it without the filter first"}
+	}
+	if q.Where == "" {
+		return nil
+	}
+	held, err := p.heldTable(q)
+	if err == nil && held != "" {
+		err = &ReadingError{Reason: fmt.Sprintf("table %s of %s is held, and what changed in it meanwhile may lie in any row", q.Table, q.Source),
+			Hint: "Read it without the filter"}
+	}
+	if err != nil {
+		return err
 	}
 	return nil
 }
@@ -155,10 +181,6 @@ func (p *Pipeline) readable(q *ReadRequest) (*capture, error) {
 		known := names(p.o.Sources)
 		nearest(known, q.Source)
 		return nil, &ReadingError{Reason: fmt.Sprintf("there is no source %q", q.Source), Hint: "There are " + strings.Join(known, ", "), Absent: true}
-	}
-	if p.captures[i].tables == nil {
-		return nil, &ReadingError{Reason: "source " + q.Source + " cannot read tables beside its stream",
-			Hint: "To read all of it again: waybill checkpoint reset " + q.Source + " --to snapshot"}
 	}
 	table, err := p.selected(*q)
 	q.Table = table

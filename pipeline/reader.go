@@ -3,8 +3,8 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -20,6 +20,9 @@ type ReadingOptions struct {
 	Workers       int // tables that are read at once; default 2
 	ChunkRows     int // rows of a chunk; default 20,000, at most what 2 MiB hold
 	RowsPerSecond int // of all workers together; 0 is no bound
+	// MaxLag is how far the source's own stream, or the slowest physical replica of its server, may be behind: beyond it no
+	// chunk is read. 0 is no bound.
+	MaxLag time.Duration
 }
 
 func (o ReadingOptions) withDefaults() ReadingOptions {
@@ -39,7 +42,6 @@ const nudgeEvery = 250 * time.Millisecond
 // and is then journalled between the stream's batches.
 type reader struct {
 	c        *capture
-	tables   cdc.TableReader
 	options  ReadingOptions
 	limiter  *rate.Limiter
 	current  func() []reading // the source's readings, as the projector has them
@@ -47,6 +49,7 @@ type reader struct {
 	mu       sync.Mutex
 	progress map[uint64]*progress // by reading id
 	landing  chan struct{}        // closed and replaced when a chunk is in the journal
+	strain   strain
 }
 
 // progress is what this daemon knows of a reading beyond what is projected.
@@ -63,8 +66,8 @@ type progress struct {
 	err      string
 }
 
-func newReader(c *capture, tables cdc.TableReader, o ReadingOptions, current func() []reading) *reader {
-	r := &reader{c: c, tables: tables, options: o.withDefaults(), current: current, kick: make(chan struct{}, 1), landing: make(chan struct{}), progress: map[uint64]*progress{}}
+func newReader(c *capture, o ReadingOptions, current func() []reading) *reader {
+	r := &reader{c: c, options: o.withDefaults(), current: current, kick: make(chan struct{}, 1), landing: make(chan struct{}), progress: map[uint64]*progress{}}
 	limit := rate.Inf
 	if o.RowsPerSecond > 0 {
 		limit = rate.Limit(o.RowsPerSecond)
@@ -148,6 +151,12 @@ func (r *reader) take() (reading, bool) {
 	return reading{}, false
 }
 
+// holds reports whether a first reading is under way: the changes that it holds keep the journal from being trimmed until its last
+// chunk is in, which joins the stream.
+func (r *reader) holds() bool {
+	return slices.ContainsFunc(r.current(), func(rd reading) bool { return rd.First && rd.State == ReadingPending })
+}
+
 func (r *reader) give(id uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -172,7 +181,7 @@ func (r *reader) table(ctx context.Context, rd reading, batches chan<- cdc.Batch
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if !errors.Is(err, cdc.ErrDisconnected) {
+		if !passing(err) {
 			r.fail(ctx, rd, err)
 			return
 		}
@@ -198,7 +207,7 @@ func (r *reader) note(id uint64, set func(*progress)) {
 // chunks reads on behind the last chunk that is in the journal, one chunk after the other: a daemon that is killed reads one of them
 // again, and no more.
 func (r *reader) chunks(ctx context.Context, rd reading, batches chan<- cdc.Batch) (moved bool, err error) {
-	if rows, err := r.tables.Estimate(ctx, rd.Table); err == nil { // without it there is no percentage, and no harm
+	if rows, err := r.c.src.Estimate(ctx, rd.Table); err == nil { // without it there is no percentage, and no harm
 		r.note(rd.ID, func(p *progress) { p.estimate = rows })
 	}
 	at, err := r.landed(ctx, rd.ID)
@@ -206,7 +215,10 @@ func (r *reader) chunks(ctx context.Context, rd reading, batches chan<- cdc.Batc
 		return false, err
 	}
 	for after, number := at.after, at.number+1; r.pending(rd.ID); number++ {
-		chunk, err := r.tables.ReadChunk(ctx, cdc.ChunkRequest{Table: rd.Table, After: after, Where: rd.Where, Rows: r.options.ChunkRows})
+		if err := r.giveWay(ctx, rd); err != nil {
+			return moved, err
+		}
+		chunk, err := r.c.src.ReadChunk(ctx, cdc.ChunkRequest{Table: rd.Table, After: after, Where: rd.Where, Rows: r.options.ChunkRows})
 		if err == nil {
 			err = r.limiter.WaitN(ctx, min(chunk.Batch.Changes, r.options.ChunkRows))
 		}
@@ -230,10 +242,10 @@ func (r *reader) chunks(ctx context.Context, rd reading, batches chan<- cdc.Batc
 func (r *reader) join(ctx context.Context, chunk cdc.ChunkRead, batches chan<- cdc.Batch) error {
 	for {
 		at, moved := r.c.queued()
-		if at != "" && r.tables.Covers(at, chunk.High) {
+		if at != "" && r.c.src.Covers(at, chunk.High) {
 			break
 		}
-		r.tables.Nudge()
+		r.c.src.Nudge()
 		select {
 		case <-moved:
 		case <-time.After(nudgeEvery):
@@ -299,6 +311,7 @@ func (r *reader) fail(ctx context.Context, rd reading, cause error) {
 
 // status tells what is being read, cannot be read, or was asked for by a person.
 func (r *reader) status(now time.Time) (list []ReadingStatus) {
+	waits := r.waits(now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, rd := range r.current() {
@@ -312,6 +325,9 @@ func (r *reader) status(now time.Time) (list []ReadingStatus) {
 		}
 		if !rd.live() && rd.State != ReadingFailed {
 			st.Percent = 100
+		}
+		if rd.State == ReadingPending {
+			st.Waits = waits
 		}
 		list = append(list, st)
 	}

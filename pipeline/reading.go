@@ -38,6 +38,7 @@ type reading struct {
 	Number int          `json:"number,omitempty"`
 	Rows   int64        `json:"rows,omitempty"`
 	Began  time.Time    `json:"began"`
+	Index  uint64       `json:"index,omitempty"` // journal entry that began it: its chunks include every change before
 	Moved  time.Time    `json:"moved,omitzero"`
 	By     string       `json:"by,omitempty"`
 	Why    string       `json:"why,omitempty"`
@@ -143,7 +144,7 @@ func (p *projector) beginReading(s *state, source string, t cdc.Table, r reading
 	if err := p.mapper.OpenReading(s, table); err != nil {
 		return err
 	}
-	r.ID, r.Source, r.Table, r.First, r.State = id, source, t, !seen, ReadingPending
+	r.ID, r.Source, r.Table, r.First, r.State, r.Index = id, source, t, !seen, ReadingPending, s.at.Index
 	if r.First {
 		r.Where = "" // what it leaves out would pass for read
 	}
@@ -170,7 +171,7 @@ func (p *projector) readAgain(s *state, source string, d decisionEntry, at time.
 	return nil
 }
 
-// coverReadings ends the readings of a source that was read as one large snapshot.
+// coverReadings ends the readings of a source whose rows came as one large transaction: from Peek, or in the journal of an older release.
 func (p *projector) coverReadings(s *state, source string) error {
 	for _, table := range slices.Sorted(maps.Keys(p.readings)) {
 		r := p.readings[table]

@@ -14,6 +14,7 @@ import (
 // ends. It lives between commits, so that a long transaction is walked once.
 type rowsCursor struct {
 	index  uint64 // the entry that makes the changes visible
+	entry  checkpoint.Entry
 	parts  []span // entries to walk, in order
 	part   uint64 // entry being walked
 	reader *cdc.Reader
@@ -50,6 +51,11 @@ func (p *projector) rows(s *state, e checkpoint.Entry, at checkpoint.Applied, li
 			return 1, checkpoint.Applied{Index: e.Index}, nil
 		}
 	}
+	if chunk != nil && at.Ordinal == 0 {
+		if units, next, err := p.mayJoin(s, &b, table, chunk, e); units > 0 || err != nil {
+			return units, next, err
+		}
+	}
 	if b.More {
 		return 1, checkpoint.Applied{Index: e.Index}, s.hide(src, b, e.Index)
 	}
@@ -57,6 +63,7 @@ func (p *projector) rows(s *state, e checkpoint.Entry, at checkpoint.Applied, li
 		if err := p.open(src, b, e.Index, at.Ordinal); err != nil {
 			return 0, at, err
 		}
+		p.cursor.entry = e
 	}
 	entry := transform.Entry{Index: e.Index, Observed: e.At}
 	if chunk != nil {
@@ -225,9 +232,6 @@ func (p *projector) apply(s *state, at transform.Entry, ch *cdc.Change, ref hold
 	held, err := s.Get(bucketHeld, table)
 	if err != nil {
 		return err
-	}
-	if held != nil && at.Reading != nil {
-		return &chunkRefused{"the table is held, because its shape is not understood; see its own exception"}
 	}
 	if held != nil {
 		return s.hold(table, ref, ch)

@@ -42,7 +42,9 @@ const (
 	bucketHeld      = "held"  // source, table → fingerprint: the table is held
 	bucketWork      = "work"  // seq → work
 	bucketLog       = "dlog"  // delivery id, index → traceNote
-	bucketAlias     = "alias" // what people type → ref
+	bucketBlock     = "blk"   // number → mentions of references, beside those of evr and rown
+	bucketKind      = "kind"  // entity: references of it were mentioned
+	bucketAlias     = "alias" // external id or number → post/delivery id
 	bucketAudit     = "aud"   // index → AuditLine
 	bucketCount     = "cnt"   // lane, sink, state → number
 	bucketMoney     = "mon"   // currency, state → count and sum
@@ -71,6 +73,7 @@ type state struct {
 	floors *floors
 	// awaited are the event types of bucketAwaited.
 	awaited map[string]bool
+	said    mentions
 }
 
 // floors remember between transactions before which keys nothing live lies, so that no scan walks over what was deleted,
@@ -79,21 +82,7 @@ type state struct {
 type floors struct {
 	work  string
 	timer string
-	alias map[string]struct{} // written already, of late: what happens to one thing comes close together
-}
-
-const maxAliases = 16 << 10
-
-// fresh reports whether the alias may still have to be written, and remembers it.
-func (f *floors) fresh(alias string) bool {
-	if _, known := f.alias[alias]; known {
-		return false
-	}
-	if f.alias == nil || len(f.alias) >= maxAliases {
-		f.alias = make(map[string]struct{}, 1024)
-	}
-	f.alias[alias] = struct{}{}
-	return true
+	kinds map[string]bool // of bucketKind; a mapping has few
 }
 
 func newState(tx *checkpoint.Txn) *state {
@@ -220,8 +209,11 @@ func (s *state) firstFrom(bucket, from string) (k string, v []byte, err error) {
 	return k, v, err
 }
 
-// flush writes the counters that the transaction changed. It is called once, before the commit.
+// flush writes the counters that the transaction changed, and what it mentions. It is called once, before the commit.
 func (s *state) flush() error {
+	if err := s.said.write(s); err != nil {
+		return err
+	}
 	for k, by := range s.counts {
 		if by == 0 {
 			continue

@@ -27,7 +27,7 @@ func (p *Pipeline) status(money bool) (Status, error) {
 			DiskFree: stats.DiskFree, DiskFloor: stats.DiskFloor}}
 	for _, c := range p.captures {
 		s := c.status(now)
-		if s.State != "streaming" && s.State != "snapshot" {
+		if s.State != "streaming" {
 			st.Ready = false
 			st.Problems = append(st.Problems, strings.TrimSpace(fmt.Sprintf("source %s is %s: %s", s.Name, s.State, s.Error)))
 		}
@@ -36,11 +36,16 @@ func (p *Pipeline) status(money bool) (Status, error) {
 				st.Problems = append(st.Problems, fmt.Sprintf("table %s of %s cannot be read: %s", r.Table, s.Name, clip(r.Error, 300)))
 			}
 		}
+		st.Problems = append(st.Problems, s.Runway.problems(s.Name)...)
 		st.Sources = append(st.Sources, s)
 	}
 	if stats.NearFloor {
 		st.Problems = append(st.Problems, fmt.Sprintf("the disk of the store is nearly full: %d MiB are free, below %d MiB capture stops",
 			stats.DiskFree>>20, stats.DiskFloor>>20))
+	}
+	if stats.Beyond {
+		st.Problems = append(st.Problems, fmt.Sprintf("the journal holds %d MiB, its bound is %d MiB: a larger transaction, or the first reading of a table, is captured to its end, because nothing of it can be trimmed before",
+			stats.JournalBytes>>20, stats.MaxBytes>>20))
 	}
 	err := p.store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)

@@ -29,7 +29,11 @@ func (p *Pipeline) Trace(_ context.Context, typed string) ([]TraceItem, error) {
 		if len(refs) == 0 {
 			return fmt.Errorf("nothing is known about %q: %w", typed, ErrNotFound)
 		}
-		t := &tracer{s: s, seen: map[string]bool{}, commits: map[string]uint64{}}
+		known, err := s.mentionsOf(refs)
+		if err != nil {
+			return err
+		}
+		t := &tracer{s: s, seen: map[string]bool{}, commits: map[string]uint64{}, known: known}
 		for _, ref := range refs {
 			if err := t.follow(ref); err != nil {
 				return err
@@ -78,6 +82,7 @@ func (i TraceItem) rank() int {
 // tracer collects the lines of one story.
 type tracer struct {
 	s       *state
+	known   mentioned
 	lines   []traceLine
 	seen    map[string]bool
 	commits map[string]uint64 // journal entry and commit → first row change of it there
@@ -99,32 +104,27 @@ func (t *tracer) add(id, commit string, item TraceItem) bool {
 }
 
 func (t *tracer) follow(ref string) error {
-	if err := t.rows(ref); err != nil {
-		return err
+	for _, r := range t.known.rows[ref] {
+		t.row(r)
 	}
 	if err := t.exceptions(ref); err != nil {
 		return err
 	}
-	return t.s.Scan(bucketEventRef, ref+sep, "", func(k string, _ []byte) (bool, error) {
-		return true, t.event(strings.TrimPrefix(k, ref+sep))
-	})
+	for _, seq := range t.known.events[ref] {
+		if err := t.event(hexKey(seq)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (t *tracer) rows(ref string) error {
-	return t.s.Scan(bucketRow, ref+sep, "", func(k string, v []byte) (bool, error) {
-		n, err := decodeRowNote(v)
-		if err != nil {
-			return false, err
-		}
-		place := strings.Split(strings.TrimPrefix(k, ref+sep), sep)
-		commit := place[0] + n.Commit
-		if first, ok := t.commits[commit]; !ok || unhex(place[1]) < first {
-			t.commits[commit] = unhex(place[1])
-		}
-		t.add("row/"+strings.Join(place, "/"), n.Commit, TraceItem{At: n.At, Kind: "row", Where: n.Table, Index: unhex(place[0]),
-			Text: fmt.Sprintf("%s committed %s at %s", n.Op, n.CommitAt.Format(time.RFC3339), n.Commit)})
-		return true, nil
-	})
+func (t *tracer) row(r notedRow) {
+	commit := hexKey(r.index) + r.Commit
+	if first, ok := t.commits[commit]; !ok || r.unit < first {
+		t.commits[commit] = r.unit
+	}
+	t.add(fmt.Sprintf("row/%d/%d", r.index, r.unit), r.Commit, TraceItem{At: r.At, Kind: "row", Where: r.Table, Index: r.index,
+		Text: fmt.Sprintf("%s committed %s at %s", r.Op, r.CommitAt.Format(time.RFC3339), r.Commit)})
 }
 
 func (t *tracer) event(seq string) error {

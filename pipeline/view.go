@@ -30,8 +30,9 @@ type Status struct {
 // SourceStatus is one source's capture.
 type SourceStatus struct {
 	Name       string    `json:"name"`
-	State      string    `json:"state"`           // connecting, snapshot, streaming, backing off, stopped, paused
+	State      string    `json:"state"`           // connecting, streaming, backing off, stopped, paused
 	Error      string    `json:"error,omitempty"` // with its hint
+	SQL        []string  `json:"sql,omitempty"`   // the statements that the error names, to heal the database or to look at it
 	Position   string    `json:"position,omitempty"`
 	Confirmed  string    `json:"confirmed,omitempty"`
 	LagBytes   int64     `json:"lag_bytes"` // -1 unknown
@@ -41,6 +42,8 @@ type SourceStatus struct {
 	Held       []string  `json:"held,omitempty"`      // tables held because their shape is not understood
 	// Readings are the tables that are being read beside the stream, or cannot be; and the last ones that a person asked for.
 	Readings []ReadingStatus `json:"readings,omitempty"`
+	// Runway is how far the server is from removing log that we need; nil until it was asked, or when the source cannot say.
+	Runway *RunwayStatus `json:"runway,omitempty"`
 }
 
 // ReadingStatus is the reading of one table's rows.
@@ -54,6 +57,7 @@ type ReadingStatus struct {
 	Percent  float64      `json:"percent"`           // of the estimate, at most 99 before the end; -1 unknown
 	Rate     float64      `json:"rate,omitempty"`    // rows a second since this daemon took it up
 	Seconds  float64      `json:"seconds,omitempty"` // until the end at that rate; 0 unknown
+	Waits    string       `json:"waits,omitempty"`   // what a pending reading gives way to: the stream, or a replica, is behind
 	Began    time.Time    `json:"began"`
 	By       string       `json:"by,omitempty"`
 	Error    string       `json:"error,omitempty"`

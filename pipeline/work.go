@@ -26,6 +26,7 @@ const (
 	workForget   = "forget"   // a reading is over: drop its notes
 	workDrop     = "drop"     // a person gave up the held changes of a table
 	workDiscard  = "discard"  // a person gave up what waits on a problem
+	workLetGo    = "let go"   // a held table is read again: what its held changes do not tell is in the rows
 )
 
 // workAt is the entry on whose account work is added.
@@ -127,6 +128,8 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 		return s.drop(w, at.Observed)
 	case workReplay:
 		return p.replay(s, w)
+	case workLetGo:
+		return p.letGo(s, w, at)
 	}
 	return false, fmt.Errorf("work kind %q is not known", w.Kind)
 }
@@ -235,19 +238,6 @@ func (s *state) oldestHeld() (oldest uint64, err error) {
 	}
 }
 
-func (s *state) holdTable(table string, ch *cdc.Change, h *transform.HoldTable, at transform.Entry) error {
-	fp := "MAPPING/SCHEMA_CHANGED/" + ch.Source + "/" + ch.Schema.Table.String()
-	p := transform.Problem{Fingerprint: fp, Class: "MAPPING", Code: "SCHEMA_CHANGED",
-		Title: fmt.Sprintf("Table %s of %s changed its shape: %s. Its changes are kept and wait; other tables go on.",
-			ch.Schema.Table, ch.Source, h.Reason),
-		Hint:  "Change the table back, or activate a mapping that fits it; then retry this exception.",
-		Owner: "integration", Subject: ch.Source + "/" + ch.Schema.Table.String()}
-	if _, err := s.openException(originTable, p, "", at.Observed); err != nil {
-		return err
-	}
-	return s.Put(bucketHeld, table, []byte(fp))
-}
-
 // unhold maps the held changes of a table in order. If the table still does not fit, it stays held.
 func (p *projector) unhold(s *state, w *work, at transform.Entry) (done bool, err error) {
 	var scan *heldScan
@@ -266,27 +256,31 @@ func (p *projector) unhold(s *state, w *work, at transform.Entry) (done bool, er
 		if scan, err = p.find(scan, h); err != nil {
 			return false, err
 		}
-		entry := at
-		entry.Index = h.Entry
-		out := &output{s: s, entry: entry, change: scan.reader.Change(), unit: h.N}
-		err = p.mapper.Change(s, out, entry, scan.reader.Change())
-		var hold *transform.HoldTable
-		if errors.As(err, &hold) {
-			return true, nil
-		}
-		if err != nil {
-			return false, err
+		hold, err := p.mapHeld(s, scan.reader.Change(), h, at)
+		if err != nil || hold != nil {
+			return err == nil, err
 		}
 		if err := s.Delete(bucketHold, k); err != nil {
 			return false, err
 		}
-		for more := true; more; {
-			if more, err = p.mapper.Commit(s, out, at, commitLimit); err != nil {
-				return false, err
-			}
-		}
 	}
 	return false, nil
+}
+
+// mapHeld maps a held change with the documents that it completes. The first result says why its table must stay held.
+func (p *projector) mapHeld(s *state, ch *cdc.Change, h heldChange, at transform.Entry) (*transform.HoldTable, error) {
+	entry := at
+	entry.Index = h.Entry
+	out := &output{s: s, entry: entry, change: ch, unit: h.N}
+	err := p.mapper.Change(s, out, entry, ch)
+	var hold *transform.HoldTable
+	if errors.As(err, &hold) {
+		return hold, nil
+	}
+	for more := err == nil; more; {
+		more, err = p.mapper.Commit(s, out, at, commitLimit)
+	}
+	return nil, err
 }
 
 // drop gives up the held changes of a table, some at a time.

@@ -16,6 +16,8 @@ type binding struct {
 	keys  []int // key columns, by their place in the schema
 	shape string
 	hold  string // why the shape is not understood
+	// uncertain says that hold is the source's own doubt.
+	uncertain bool
 }
 
 // maxBindings bounds the remembered shapes; a table has few.
@@ -38,9 +40,16 @@ func newBinding(t *table, s *cdc.Schema) *binding {
 	if t == nil {
 		return nil
 	}
-	b := &binding{table: t, hold: s.Fault}
+	b := &binding{table: t, hold: s.Fault, uncertain: s.Fault != ""}
+	if b.uncertain {
+		return b // whatever its columns are
+	}
 	var shape strings.Builder
-	for _, name := range t.cols {
+	cols := t.cols
+	if t.messages {
+		cols = []string{contentColumn}
+	}
+	for _, name := range cols {
 		i := s.Column(name)
 		if i < 0 {
 			b.hold = fmt.Sprintf("the column %s, which its rules read, is gone", name)
@@ -71,7 +80,7 @@ func newBinding(t *table, s *cdc.Schema) *binding {
 // until a mapping is activated again.
 func (b *binding) understood(st State, s *cdc.Schema) error {
 	if b.hold != "" {
-		return &HoldTable{s.Source, s.Table, b.hold}
+		return &HoldTable{s.Source, s.Table, b.hold, b.uncertain}
 	}
 	known, err := st.Get(bucketShape, b.table.key())
 	if err != nil {
@@ -81,7 +90,7 @@ func (b *binding) understood(st State, s *cdc.Schema) error {
 		return st.Put(bucketShape, b.table.key(), []byte(b.shape))
 	}
 	if string(known) != b.shape {
-		return &HoldTable{s.Source, s.Table, "its columns changed: " + difference(string(known), b.shape)}
+		return &HoldTable{s.Source, s.Table, "its columns changed: " + difference(string(known), b.shape), false}
 	}
 	return nil
 }
@@ -108,6 +117,10 @@ func difference(was, is string) string {
 // rows decodes the change: the row's key before and after, and the columns that rules read. A key that cannot be decoded holds
 // the table, for then the row is not known.
 func (b *binding) rows(ch *cdc.Change) (oldKey, newKey string, before, now *row, err error) {
+	if b.table.messages {
+		oldKey, now, err = b.messageRow(ch)
+		return oldKey, oldKey, nil, now, err
+	}
 	if ch.HasNew() {
 		if now, err = b.decode(ch.New); err == nil {
 			newKey, err = b.key(ch.New, nil)
@@ -120,7 +133,7 @@ func (b *binding) rows(ch *cdc.Change) (oldKey, newKey string, before, now *row,
 	}
 	var d *cdc.DecodeError
 	if errors.As(err, &d) {
-		err = &HoldTable{ch.Source, ch.Schema.Table, "a key cannot be read: " + d.Err.Error()}
+		err = &HoldTable{ch.Source, ch.Schema.Table, "a key cannot be read: " + d.Err.Error(), false}
 	}
 	if oldKey == "" {
 		oldKey = newKey

@@ -189,7 +189,7 @@ func (b *builder) sourceFact(name string) (node, *cel.Type) {
 func (b *builder) column(r root, name string) (node, *cel.Type) {
 	t := r.table
 	typ := cel.DynType
-	if s := b.shape(t); s != nil {
+	if s := b.shape(t); s != nil && !t.messages {
 		i := s.Column(name)
 		if i < 0 {
 			var names []string
@@ -223,7 +223,7 @@ func (c *compiler) shape(t *table) *cdc.Schema {
 // kind returns the live kind of a column, and its labels if it is an enum.
 func (c *compiler) kind(t *table, col int) (cdc.Kind, []string, bool) {
 	s := c.shape(t)
-	if s == nil {
+	if s == nil || t.messages {
 		return 0, nil, false
 	}
 	i := s.Column(t.cols[col])
@@ -300,6 +300,12 @@ func exactHint(args []string) string {
 	return ""
 }
 
+// orders are the operators that ask which value comes first, plainly the functions that take a text as it is.
+var (
+	orders  = []string{"_<_", "_<=_", "_>_", "_>=_"}
+	plainly = []string{"dec", "trim", "upper", "lower", "replace"}
+)
+
 // lower copies an expression with its native parts replaced by variables.
 func (b *builder) lower(e ast.Expr, parts *[]node, kinds *[]*cel.Type) ast.Expr {
 	switch e.Kind() {
@@ -314,7 +320,13 @@ func (b *builder) lower(e ast.Expr, parts *[]node, kinds *[]*cel.Type) ast.Expr 
 		}
 		args := make([]ast.Expr, len(call.Args()))
 		for i, a := range call.Args() {
+			first := len(*parts)
 			args[i] = b.lower(a, parts, kinds)
+			if fn := call.FunctionName(); len(*parts) > first && args[i].Kind() == ast.IdentKind && (slices.Contains(orders, fn) || slices.Contains(plainly, fn)) {
+				if col, ok := (*parts)[first].(columnNode); ok {
+					(*parts)[first] = simpleNode{col, fn}
+				}
+			}
 		}
 		if call.IsMemberFunction() {
 			return factory.NewMemberCall(e.ID(), call.FunctionName(), b.lower(call.Target(), parts, kinds), args...)

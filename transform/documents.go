@@ -108,7 +108,7 @@ func (c *compiler) joins(d *document, got map[string]field, sc *scope) bool {
 		c.fault(n, describe(n), "<source>.<table> as <name>", "billing.inv_hdr as h")
 		return false
 	}
-	if d.root = c.tableOf(n, m[1]); d.root == nil {
+	if d.root = c.rowsOf(n, m[1]); d.root == nil {
 		return false
 	}
 	sc.src = d.root.source
@@ -131,7 +131,7 @@ func (c *compiler) lines(d *document, n *yaml.Node, header string, sc *scope) bo
 			"billing.inv_line as l on l.inv_no = "+header+".inv_no order by l.line_no")
 		return false
 	}
-	if d.lines = c.tableOf(n, m[1]); d.lines == nil {
+	if d.lines = c.rowsOf(n, m[1]); d.lines == nil {
 		return false
 	}
 	if d.lines.source != d.root.source {

@@ -298,10 +298,15 @@ func (r *run) instant(v ref.Val, zone string, src *source, subject string) (time
 			hint: "Use a name of the IANA time zone database: America/Chicago."}
 	}
 	t, err := c.instant(loc, src.dst)
+	if y := t.UTC().Year(); err == nil && (y < 1 || y > 9999) {
+		return time.Time{}, &trouble{class: "DATA", code: "TIME_UNCERTAIN", cause: subject + "/" + c.text,
+			title: fmt.Sprintf("The time of %s, %s, lies outside the years 1 to 9999.", subject, c.text),
+			hint:  "Correct the time in the source; in an expression, leave out what stands for no time."}
+	}
 	if err != nil {
 		return time.Time{}, &trouble{class: "DATA", code: "TIME_UNCERTAIN", cause: subject + "/" + c.text,
 			title: fmt.Sprintf("The time of %s is uncertain: %v.", subject, err),
-			hint:  "Declare dst: earlier or later for the source " + src.name + ", or correct the time in the source."}
+			hint:  "Correct the time in the source; for the edges of daylight saving time a rule can be declared: dst of the source " + src.name + " in the mapping."}
 	}
 	return t, nil
 }

@@ -13,7 +13,7 @@ import (
 
 // functions are what an expression may call, as the author writes them; for messages and suggestions.
 var functions = []string{"inserted", "deleted", "changed", "became", "first", "count", "sum", "money", "dec", "round", "abs", "trim",
-	"upper", "lower", "text", "replace", "at", "day", "add_days"}
+	"upper", "lower", "text", "replace", "at", "day", "add_days", "date", "timestamp"}
 
 // newEnvironment returns the language of expressions: CEL without comprehensions and floats, with exact decimals and
 // civil times.
@@ -37,7 +37,7 @@ func newEnvironment() (*cel.Env, error) {
 		cel.Function("upper", cel.Overload("upper_string", text, cel.StringType, cel.UnaryBinding(onText(strings.ToUpper)))),
 		cel.Function("lower", cel.Overload("lower_string", text, cel.StringType, cel.UnaryBinding(onText(strings.ToLower)))),
 		cel.Function("text", cel.Overload("text_dyn", []*cel.Type{cel.DynType}, cel.StringType,
-			cel.UnaryBinding(func(v ref.Val) ref.Val { return types.String(textOf(v)) }))),
+			cel.UnaryBinding(inText))),
 		cel.Function("replace", cel.Overload("replace_string", []*cel.Type{cel.StringType, cel.StringType, cel.StringType}, cel.StringType,
 			cel.FunctionBinding(func(a ...ref.Val) ref.Val {
 				return types.String(clip(strings.ReplaceAll(textOf(a[0]), textOf(a[1]), textOf(a[2])), 1<<16))
@@ -46,6 +46,7 @@ func newEnvironment() (*cel.Env, error) {
 		cel.Function("day",
 			cel.Overload("day_date", []*cel.Type{dateType}, dateType, cel.UnaryBinding(dayOf)),
 			cel.Overload("day_timestamp", []*cel.Type{timestampType}, dateType, cel.UnaryBinding(dayOf))),
+		cel.Function("date", cel.Overload("date_string", text, dateType, cel.UnaryBinding(dateOf))),
 		cel.Function("add_days", cel.Overload("add_days_date", []*cel.Type{dateType, cel.IntType}, dateType, cel.BinaryBinding(addDays))))
 	return cel.NewEnv(opts...)
 }
@@ -117,10 +118,19 @@ func dateAt(a, b ref.Val) ref.Val {
 }
 
 func dayOf(v ref.Val) ref.Val {
-	if c, ok := v.(civil); ok && len(c.text) >= 10 && c.kind != cdc.KindTime {
-		return civil{cdc.KindDate, c.text[:10]}
+	if c, ok := v.(civil); ok && c.kind != cdc.KindTime {
+		return c.day()
 	}
 	return types.MaybeNoSuchOverloadErr(v)
+}
+
+// dateOf reads a day in the form that ISO 8601 gives it.
+func dateOf(v ref.Val) ref.Val {
+	text := textOf(v)
+	if _, err := time.Parse(civilDate, text); err != nil {
+		return types.NewErr("%q is not a day like 2026-10-01", clip(text, 40))
+	}
+	return civil{cdc.KindDate, text}
 }
 
 func addDays(a, b ref.Val) ref.Val {
@@ -129,11 +139,7 @@ func addDays(a, b ref.Val) ref.Val {
 	if !ok || !isInt || c.kind != cdc.KindDate || n > 36600 || n < -36600 {
 		return types.NewErr("add_days takes a date and a number of days")
 	}
-	t, err := time.Parse(civilDate, c.text)
-	if err != nil {
-		return types.WrapErr(err)
-	}
-	return civil{cdc.KindDate, t.AddDate(0, 0, int(n)).Format(civilDate)}
+	return c.addDays(int(n))
 }
 
 // instantOf reads an RFC 3339 time.

@@ -46,7 +46,7 @@ func (c *compiler) eventRules(f field) {
 		if !c.need(ef.at, got, "event "+ef.key, "from", "key") {
 			continue
 		}
-		t := c.tableOf(got["from"].value, c.text(got["from"].value, "<source>.<table>"))
+		t := c.tableOf(got["from"].value, c.text(got["from"].value, "<source>.<table> or <source>.message(<prefix>)"))
 		if t == nil {
 			continue
 		}
@@ -95,7 +95,7 @@ func (c *compiler) eventRule(ef field, got map[string]field, t *table) {
 			e.correlate = c.correlations(f, sc)
 		}
 	}
-	if e.when == nil && e.lane != LaneMaster {
+	if e.when == nil && e.lane != LaneMaster && !t.messages {
 		c.fault(ef.at, "event "+ef.key+" without when", "the change that makes it", "when: became(column, \"value\")")
 	}
 	if f, ok := got["set"]; ok {

@@ -126,6 +126,9 @@ func (c *compiler) testRows(all []field) []testChange {
 }
 
 func (c *compiler) tableName(s string) string {
+	if messageName.MatchString(s) {
+		return s
+	}
 	parts := strings.Split(s, ".")
 	if src := c.m.sources[parts[0]]; src != nil && len(parts) == 2 && src.schema != "" {
 		return parts[0] + "." + src.schema + "." + parts[1]
@@ -140,6 +143,10 @@ func (c *compiler) testChange(t *table, n *yaml.Node) testChange {
 	pair := slices.ContainsFunc(all, func(f field) bool { return f.key == "old" || f.key == "new" })
 	if !pair {
 		ch.new = c.testRow(t, all)
+		return ch
+	}
+	if t.messages {
+		c.fault(n, "old or new in a message", "the members of its content", "")
 		return ch
 	}
 	for _, f := range all {

@@ -77,6 +77,11 @@ func (m *Mapping) testShapes() map[*table]*cdc.Schema {
 	shapes := map[*table]*cdc.Schema{}
 	for _, t := range m.order {
 		s := &cdc.Schema{Source: t.source.name, Table: t.name, Codec: "inline/1"}
+		shapes[t] = s
+		if t.messages {
+			s.Columns = []cdc.Column{{Name: contentColumn, Type: "text", Kind: cdc.KindText}}
+			continue
+		}
 		keys := t.likelyKeys()
 		for i, c := range t.cols {
 			k := kinds[t][c]
@@ -85,7 +90,6 @@ func (m *Mapping) testShapes() map[*table]*cdc.Schema {
 			}
 			s.Columns = append(s.Columns, cdc.Column{Name: c, Type: k.String(), Kind: k, Key: keys[i]})
 		}
-		shapes[t] = s
 	}
 	return shapes
 }
@@ -191,6 +195,11 @@ func (b *bench) entry() Entry { return Entry{Index: b.index, Observed: b.clock, 
 // write frames one change of a test.
 func (b *bench) write(enc *cdc.Encoder, ch *testChange, snapshot bool) error {
 	shape := b.shapes[ch.table]
+	if ch.table.messages {
+		enc.Change(cdc.Insert, shape)
+		enc.Value(testContent(ch.new))
+		return nil
+	}
 	at, err := b.find(ch, shape)
 	if err != nil {
 		return err

@@ -48,6 +48,9 @@ type HoldTable struct {
 	Source string
 	Table  cdc.Table
 	Reason string
+	// Uncertain says that the source itself does not know what the change did (cdc.Schema.Fault). No mapping will understand it:
+	// the table must be read again.
+	Uncertain bool
 }
 
 func (e *HoldTable) Error() string {
@@ -80,7 +83,7 @@ type rowChange struct {
 	known  *row // as row state had it
 	cause  cause
 	first  bool   // a first snapshot saw the row: it seeds, and is not news
-	tx     cdc.Tx // of the stream's change; zero for what follows from a snapshot
+	tx     cdc.Tx // of the stream's change; zero for what follows from a snapshot, or is included in one
 }
 
 // Change maps one row change, from the stream or from a snapshot. After the last change of each transaction the caller
@@ -98,12 +101,15 @@ func (p *Mapper) Change(st State, out Output, at Entry, ch *cdc.Change) error {
 	if ch.Op == cdc.Truncate {
 		return r.truncated(b.table, ch)
 	}
+	if b.table.messages {
+		return r.message(b, ch)
+	}
 	oldKey, newKey, before, now, err := b.rows(ch)
 	if err != nil {
 		return err
 	}
 	c := rowChange{table: b.table, op: ch.Op, cause: causeOf(ch, at)}
-	if ch.Op != cdc.Snapshot {
+	if ch.Op != cdc.Snapshot && !at.Included {
 		c.tx = ch.Tx
 	}
 	if ch.Op == cdc.Update && oldKey != newKey { // the key changed: another row, as far as anyone can tell

@@ -32,5 +32,6 @@ type Entry struct {
 	Index    uint64    // journal index
 	Observed time.Time // when the journal took it
 	Reading  *Reading  // set for the rows of a chunk that was read beside the stream
+	Included bool      // the table's open reading includes the change, which was held since before it began
 	Now      time.Time // the watermark: everything committed up to then, in every source, is captured; zero when unknown
 }

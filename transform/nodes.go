@@ -80,7 +80,11 @@ func (n templateNode) eval(f *frame) ref.Val {
 		if v == types.NullValue || types.IsError(v) {
 			return v
 		}
-		b.WriteString(textOf(v))
+		text := inText(v)
+		if types.IsError(text) {
+			return text
+		}
+		b.WriteString(textOf(text))
 	}
 	return types.String(b.String())
 }
@@ -93,11 +97,11 @@ type logicNode struct {
 
 func (n logicNode) eval(f *frame) ref.Val {
 	decides := types.Bool(n.or)
-	l := n.l.eval(f)
+	l := truth(n.l.eval(f))
 	if l == decides {
 		return decides
 	}
-	r := n.r.eval(f)
+	r := truth(n.r.eval(f))
 	switch {
 	case r == decides:
 		return decides
@@ -115,7 +119,7 @@ func (n logicNode) eval(f *frame) ref.Val {
 type notNode struct{ x node }
 
 func (n notNode) eval(f *frame) ref.Val {
-	v := n.x.eval(f)
+	v := truth(n.x.eval(f))
 	if b, ok := v.(types.Bool); ok {
 		return !b
 	}
@@ -138,6 +142,9 @@ func (n equalNode) eval(f *frame) ref.Val {
 	}
 	if _, swap := r.(number); swap {
 		l, r = r, l
+	}
+	if err := mismatch(l, r); err != nil {
+		return err
 	}
 	eq, ok := l.Equal(r).(types.Bool)
 	return types.Bool(ok && bool(eq) != n.not)
@@ -186,6 +193,9 @@ func (n becameNode) eval(f *frame) ref.Val {
 		return want
 	}
 	now := f.rows[newRow].value(n.changed.col)
+	if err := mismatch(now, want); err != nil {
+		return err
+	}
 	before := f.rows[oldRow].value(n.changed.col)
 	if n.codes != nil {
 		if now = n.codes.word(now, f.m.file); types.IsError(now) {

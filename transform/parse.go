@@ -124,11 +124,15 @@ func (c *compiler) cutover(f field) {
 
 func (c *compiler) sources(f field) {
 	for _, sf := range c.fields(f.value, "sources") {
-		s := &source{name: sf.key, dst: "refuse", line: sf.at.Line}
+		s := &source{name: sf.key, dst: edges{edgeRefuse, edgeRefuse}, line: sf.at.Line}
 		got := c.record(sf.value, "source "+sf.key, []string{"schema", "zone", "dst", "currency"},
 			map[string]string{"connect": "the source under the name that it has in waybill.yaml"})
 		c.need(sf.at, got, "source "+sf.key, "zone")
 		for k, v := range got {
+			if k == "dst" {
+				s.dst = c.edges(v)
+				continue
+			}
 			text := c.text(v.value, k)
 			switch k {
 			case "schema":
@@ -138,8 +142,6 @@ func (c *compiler) sources(f field) {
 				if _, err := time.LoadLocation(text); err != nil || text == "" || text == "Local" {
 					c.fault(v.value, fmt.Sprintf("the zone %q", text), "a name of the IANA time zone database", "America/Chicago")
 				}
-			case "dst":
-				s.dst = c.choice(v.value, "what to do with a local time that happens twice or never", "earlier", "later", "refuse")
 			case "currency":
 				s.currency = text
 				if len(text) != 3 || strings.ToUpper(text) != text {
@@ -151,6 +153,26 @@ func (c *compiler) sources(f field) {
 	}
 }
 
+// edges reads one word for both edges of daylight saving time, or { twice: word, never: word }.
+func (c *compiler) edges(f field) edges {
+	word := func(n *yaml.Node, when string) string {
+		return c.choice(n, "what to do with a local time that happens "+when, edgeEarlier, edgeLater, edgeRefuse)
+	}
+	if f.value.Kind != yaml.MappingNode {
+		both := word(f.value, "twice or never")
+		return edges{both, both}
+	}
+	e := edges{edgeRefuse, edgeRefuse}
+	for k, v := range c.record(f.value, "dst", []string{"twice", "never"}, nil) {
+		if k == "twice" {
+			e.twice = word(v.value, k)
+		} else {
+			e.never = word(v.value, k)
+		}
+	}
+	return e
+}
+
 // isoLike is the currency code that was perhaps meant.
 func isoLike(text string) string {
 	if len(text) == 3 {
@@ -159,7 +181,7 @@ func isoLike(text string) string {
 	return "USD"
 }
 
-// tableOf finds "<source>.<table>" or "<source>.<schema>.<table>".
+// tableOf finds "<source>.<table>", "<source>.<schema>.<table>" or "<source>.message(<prefix>)".
 func (c *compiler) tableOf(n *yaml.Node, text string) *table {
 	parts := strings.Split(text, ".")
 	s := c.m.sources[parts[0]]
@@ -170,10 +192,16 @@ func (c *compiler) tableOf(n *yaml.Node, text string) *table {
 		return nil
 	}
 	name := cdc.Table{Schema: s.schema}
-	switch len(parts) {
-	case 2:
+	message := messageName.FindStringSubmatch(text)
+	switch {
+	case message != nil && message[2] == "":
+		c.fault(n, fmt.Sprintf("the messages %q without a prefix", text), "<source>.message(<prefix>)", "")
+		return nil
+	case message != nil:
+		name = cdc.Messages(message[2])
+	case len(parts) == 2:
 		name.Name = parts[1]
-	case 3:
+	case len(parts) == 3:
 		name.Schema, name.Name = parts[1], parts[2]
 	default:
 		c.fault(n, fmt.Sprintf("the table %q", text), "<source>.<table> or <source>.<schema>.<table>", "")
@@ -192,6 +220,11 @@ func (c *compiler) tableOf(n *yaml.Node, text string) *table {
 // known reports a table that the live catalog does not have.
 func (c *compiler) known(n *yaml.Node, t *table) {
 	if c.catalog == nil || c.shape(t) != nil {
+		return
+	}
+	if t.messages {
+		c.fault(n, fmt.Sprintf("the messages %s, which the source %s does not have", t.key(), t.source.name),
+			"a table of "+t.source.name+"; messages come from PostgreSQL, from version 14 on", "")
 		return
 	}
 	var names []string

@@ -32,7 +32,8 @@ func (p *Mapper) TableKey(source string, t cdc.Table) string {
 // table finds a table by its source and its name in the database. Named without schema, the source's own is meant, whatever it
 // is called there.
 func (m *Mapping) table(source string, t cdc.Table) *table {
-	if known := m.tables[source+"."+t.String()]; known != nil {
+	known := m.tables[source+"."+t.String()]
+	if _, message := t.Prefix(); known != nil || message {
 		return known
 	}
 	return m.tables[source+"."+t.Name]

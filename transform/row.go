@@ -3,6 +3,7 @@ package transform
 import (
 	"encoding/binary"
 	"errors"
+	"strings"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -33,11 +34,29 @@ func (r *row) value(i int) ref.Val {
 			title: "The value of " + r.table.key() + "." + r.table.cols[i] + " is neither in the log nor known from before.",
 			hint:  "Take a new snapshot of the source (waybill checkpoint reset), then retry."})
 	case broken:
-		return types.WrapErr(&trouble{class: "DATA", code: "VALUE_NOT_EXACT", cause: r.table.key() + "." + r.table.cols[i],
-			title: "A value of " + r.table.key() + "." + r.table.cols[i] + " cannot be carried exactly: " + v.Text + ".",
-			hint:  "Correct the value in the source; the next change of the row is mapped again."})
+		if r.table.messages {
+			return types.WrapErr(&trouble{class: "DATA", code: "MESSAGE_NOT_READ", cause: r.table.key() + "/" + r.key,
+				title: "A message " + r.table.key() + " cannot be read: " + v.Text + ".",
+				hint:  "Emit it again with a JSON object as its content, then discard this; the message in the log cannot be changed."})
+		}
+		return r.inexact(i, v.Text)
 	}
-	return valueOf(v)
+	out := valueOf(v)
+	if err, bad := out.(*types.Err); bad {
+		return r.inexact(i, err.Error())
+	}
+	return out
+}
+
+// inexact is the trouble of a value that the language cannot carry as it is (Invariant 10).
+func (r *row) inexact(i int, why string) ref.Val {
+	column, of := r.table.key()+"."+r.table.cols[i], ""
+	if r.key != "" {
+		of = ", row " + strings.ToValidUTF8(strings.Join(stateParts(r.key), "/"), "?")
+	}
+	return types.WrapErr(&trouble{class: "DATA", code: "VALUE_NOT_EXACT", cause: column,
+		title: "A value of " + column + of + " cannot be carried exactly: " + why + ".",
+		hint:  "Correct the value in the source; the next change of the row is mapped again."})
 }
 
 // same reports whether column i has the same value in both rows. A missing row has null everywhere.
@@ -49,7 +68,8 @@ func (r *row) same(o *row, i int) bool {
 	return a.State == b.State && a.Text == b.Text
 }
 
-// valueOf makes a value of the language of a present value.
+// valueOf makes a value of the language of a present value: an error of those that it cannot carry exactly, which a check
+// against the live catalog refuses when they are so by their kind.
 func valueOf(v cdc.Value) ref.Val {
 	switch v.Kind {
 	case cdc.KindBool:
@@ -62,14 +82,15 @@ func valueOf(v cdc.Value) ref.Val {
 	case cdc.KindDecimal:
 		n, err := parseNumber(v.Text)
 		if err != nil {
-			return types.WrapErr(&trouble{class: "DATA", code: "VALUE_NOT_EXACT", cause: v.Text, title: err.Error(),
-				hint: "Correct the value in the source."})
+			return types.WrapErr(err)
 		}
 		return n
 	case cdc.KindDate, cdc.KindTime, cdc.KindTimestamp:
 		return civil{v.Kind, v.Text}
 	case cdc.KindInstant:
 		return instantOf(v.Text)
+	case cdc.KindFloat, cdc.KindBytes, cdc.KindUnsupported:
+		return types.NewErr("there is no exact text or number of its type (%s)", v.Kind)
 	}
 	return types.String(v.Text)
 }

@@ -13,7 +13,7 @@ type source struct {
 	name     string
 	schema   string // of tables that are named without one
 	zone     string // of times without zone
-	dst      string // earlier, later or refuse: a local time that happens twice or never
+	dst      edges
 	currency string
 	line     int
 }
@@ -31,11 +31,14 @@ type table struct {
 	root   []*document // documents of which this table is the header
 	lines  []*document
 	xrefs  []*xref
+	// messages is set for cdc.Messages: the columns are members of their content.
+	messages bool
 }
 
 func newTable(s *source, name cdc.Table, line int) *table {
 	id := s.name + "." + name.String()
-	return &table{id: id, rows: "row/" + id, source: s, name: name, line: line, old: map[string]bool{}}
+	_, messages := name.Prefix()
+	return &table{id: id, rows: "row/" + id, source: s, name: name, line: line, old: map[string]bool{}, messages: messages}
 }
 
 // key names the table within the mapping and in the state.
@@ -55,6 +58,9 @@ func (t *table) col(name string) int {
 
 // selection is what the source captures of the table.
 func (t *table) selection() cdc.Selection {
+	if t.messages {
+		return cdc.Selection{Table: t.name} // their content is captured whole
+	}
 	s := cdc.Selection{Table: t.name, Columns: slices.Clone(t.cols)}
 	for c := range t.old {
 		s.Old = append(s.Old, c)

@@ -86,10 +86,7 @@ func (n lookupNode) eval(f *frame) ref.Val {
 		if v == types.NullValue || types.IsError(v) {
 			return v
 		}
-		asOf = textOf(v)
-		if len(asOf) > 10 {
-			asOf = asOf[:10]
-		}
+		asOf = clipDate(textOf(v))
 	}
 	found, err := n.x.find(f.st, key, asOf)
 	if err != nil {
@@ -150,11 +147,12 @@ func (x *xref) date(r *row, col int) string {
 	return clipDate(r.vals[col].Text)
 }
 
+// clipDate is the day of a date, timestamp or instant, in a form that sorts by time.
 func clipDate(s string) string {
-	if len(s) > 10 {
-		return s[:10]
+	if i := strings.IndexAny(s, " T"); i > 0 {
+		s = s[:i]
 	}
-	return s
+	return sortable(s)
 }
 
 func (x *xref) fingerprintCause(m *Mapping, key []string) string {
@@ -251,7 +249,7 @@ func (c *compiler) names(n *yaml.Node, what string) []string {
 }
 
 func (c *compiler) xrefTable(x *xref, got map[string]field) {
-	x.table = c.tableOf(got["from"].value, c.text(got["from"].value, "<source>.<table>"))
+	x.table = c.rowsOf(got["from"].value, c.text(got["from"].value, "<source>.<table>"))
 	if x.table == nil {
 		return
 	}

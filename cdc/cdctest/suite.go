@@ -37,7 +37,9 @@ func TestSource(t *testing.T, h Harness) {
 		name string
 		run  func(*testing.T, Harness)
 	}{
-		{"snapshot then stream without gap or overlap", testSnapshotThenStream},
+		{"tables beside the stream without gap or overlap", testReading},
+		{"reading goes on behind a cursor", testCursor},
+		{"a look at the tables as one moment saw them", testPeek},
 		{"operations", testOperations},
 		{"resume after every batch", testResume},
 		{"large transaction in parts", testLargeTransaction},
@@ -70,20 +72,20 @@ type run struct {
 	reader  *cdc.Reader
 	pos     cdc.Position // of the last batch that had one
 	parts   []cdc.Batch  // of a large transaction that is not complete
-	changes []change     // of complete transactions
+	changes []change     // of complete transactions of the stream
+	chunks  []chunk      // of the table, as they were read
 	batches int
 }
 
 // change is a decoded copy of a cdc.Change.
 type change struct {
 	op       cdc.Op
-	commit   string
+	tx       cdc.Tx
 	ordinal  int
 	old, new map[string]cdc.Value
-	snapshot bool
 }
 
-func (c change) id() string { return fmt.Sprintf("%s/%d", c.commit, c.ordinal) }
+func (c change) id() string { return fmt.Sprintf("%s/%d", c.tx.Commit, c.ordinal) }
 
 // start makes the table rows(id, n, note) with the statements run on it, and a source of all its columns.
 func start(t *testing.T, h Harness, name string, statements ...string) *run {
@@ -130,25 +132,36 @@ func (r *run) sql(statement string) string {
 // tx runs statements in one transaction.
 func (r *run) tx(statements ...string) {
 	r.t.Helper()
-	tx, err := r.h.DB.BeginTx(r.ctx, nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for _, s := range statements {
-		if _, err := tx.ExecContext(r.ctx, r.sql(s)); err != nil {
-			r.t.Fatalf("%v\nin: %.300s", err, s)
-		}
-	}
-	if err := tx.Commit(); err != nil {
+	if err := r.try(statements...); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// open opens the source at the last position.
+// try is tx for another goroutine than the test's.
+func (r *run) try(statements ...string) error {
+	tx, err := r.h.DB.BeginTx(r.ctx, nil)
+	if err != nil {
+		return err
+	}
+	for _, s := range statements {
+		if _, err := tx.ExecContext(r.ctx, r.sql(s)); err != nil {
+			return errors.Join(fmt.Errorf("%w\nin: %.300s", err, s), tx.Rollback())
+		}
+	}
+	return tx.Commit()
+}
+
+// open opens the source at the last position. If there is none, the first batch says where the stream begins.
 func (r *run) open() {
 	r.t.Helper()
 	if err := r.src.Open(r.ctx, r.pos); err != nil {
 		r.t.Fatalf("Open(%q): %v", r.pos, err)
+	}
+	if r.pos != "" {
+		return
+	}
+	if b, err := r.next(); err != nil || !b.Watermark() {
+		r.t.Fatalf("the first batch is %+v, %v; want a watermark", b, err)
 	}
 }
 
@@ -174,7 +187,7 @@ func (r *run) next() (cdc.Batch, error) {
 		return b, nil
 	}
 	for _, p := range r.parts {
-		r.decode(p)
+		r.changes = append(r.changes, r.decode(p)...)
 	}
 	r.parts = nil
 	r.pos = b.Position
@@ -217,6 +230,8 @@ func (r *run) check(b cdc.Batch) {
 		r.t.Error("a part does not name its transaction")
 	case (b.Changes == 0) != (len(b.Data) == 0):
 		r.t.Errorf("%d changes in %d bytes", b.Changes, len(b.Data))
+	case b.Snapshot || b.Chunk != nil:
+		r.t.Error("Next returned rows of a table")
 	case b.Changes > 0 && b.CommitAt.IsZero():
 		r.t.Error("CommitAt is zero")
 	case len(b.Data) > 4<<20:
@@ -225,10 +240,9 @@ func (r *run) check(b cdc.Batch) {
 }
 
 // decode reads every change of a batch.
-func (r *run) decode(b cdc.Batch) {
+func (r *run) decode(b cdc.Batch) (list []change) {
 	r.t.Helper()
 	r.reader.Reset(&b)
-	count := 0
 	for r.reader.Next() {
 		c := r.reader.Change()
 		if b.Tx != "" && c.Tx.Commit != b.Tx {
@@ -240,8 +254,7 @@ func (r *run) decode(b cdc.Batch) {
 		if c.Schema.Table != r.table {
 			r.t.Fatalf("a change of %s, which is not selected", c.Schema.Table)
 		}
-		d := change{op: c.Op, commit: c.Tx.Commit, ordinal: c.Ordinal, snapshot: b.Snapshot,
-			old: map[string]cdc.Value{}, new: map[string]cdc.Value{}}
+		d := change{op: c.Op, tx: c.Tx, ordinal: c.Ordinal, old: map[string]cdc.Value{}, new: map[string]cdc.Value{}}
 		for i, col := range c.Schema.Columns {
 			var errOld, errNew error
 			d.old[col.Name], errOld = c.Old(i)
@@ -250,54 +263,18 @@ func (r *run) decode(b cdc.Batch) {
 				r.t.Fatal(err)
 			}
 		}
-		r.changes = append(r.changes, d)
-		count++
+		list = append(list, d)
 	}
 	if err := r.reader.Err(); err != nil {
 		r.t.Fatal(err)
 	}
-	if count != b.Changes {
-		r.t.Fatalf("a batch says %d changes and holds %d", b.Changes, count)
+	if len(list) != b.Changes {
+		r.t.Fatalf("a batch says %d changes and holds %d", b.Changes, len(list))
 	}
+	return list
 }
 
-// rows replays the changes and returns the table as they leave it. A gap or an overlap shows as an insert of a row that
-// exists, or as an update or delete of one that does not.
-func (r *run) rows() map[string]string {
-	r.t.Helper()
-	rows := map[string]string{}
-	seen := map[string]bool{}
-	for _, c := range r.changes {
-		if seen[c.id()] {
-			r.t.Fatalf("change %s came twice", c.id())
-		}
-		seen[c.id()] = true
-		id, before := c.new["id"].Text, c.old["id"].Text
-		if before == "" {
-			before = id
-		}
-		_, known := rows[before]
-		switch c.op {
-		case cdc.Insert, cdc.Snapshot:
-			if known {
-				r.t.Fatalf("%s of row %s, which exists (%s)", c.op, id, c.id())
-			}
-		case cdc.Update, cdc.Delete:
-			if !known {
-				r.t.Fatalf("%s of row %s, which does not exist (%s)", c.op, before, c.id())
-			}
-			delete(rows, before)
-		case cdc.Truncate:
-			clear(rows)
-		}
-		if c.op != cdc.Delete && c.op != cdc.Truncate {
-			rows[id] = c.new["n"].Text
-		}
-	}
-	return rows
-}
-
-// table reads the rows from the database.
+// current reads the rows from the database.
 func (r *run) current() map[string]string {
 	r.t.Helper()
 	found, err := r.h.DB.QueryContext(r.ctx, "SELECT id, n FROM "+r.table.String())

@@ -68,3 +68,45 @@ func TestFilteredDatabase(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckOfLogSettings looks at what no server that is here has: compressed transactions of MySQL are no fault.
+func TestCheckOfLogSettings(t *testing.T) {
+	for found, want := range map[string]string{"ON": "ON; compressed transactions are read all the same", "": "not known to this server"} {
+		v := map[string]string{"log_bin": "ON"}
+		if found != "" {
+			v[string(aboutCompression)] = found
+		}
+		c := &checker{cfg: &Config{Flavor: MySQL}, server: &serverInfo{variables: v}}
+		c.log()
+		for _, x := range c.list {
+			if x.Check == string(aboutCompression) && (x.Level != cdc.LevelOK || x.Found != want) {
+				t.Errorf("%q: %+v", found, x)
+			}
+		}
+	}
+}
+
+// TestCheckOfEngines tells what reading a table without transactions does to it, and when it cannot be read.
+func TestCheckOfEngines(t *testing.T) {
+	sel := &selected{table: cdc.Table{Schema: "d", Name: "t"}}
+	for _, x := range []struct {
+		engine string
+		key    bool
+		want   string
+	}{
+		{"InnoDB", false, ""},
+		{"Aria", true, "it has no transactions: while a chunk of it is read, which takes 10s at most, its writers wait (LOCK TABLES … READ); " +
+			"and a crash, or a statement that fails half way, may leave rows that differ from the log"},
+		{"MyISAM", false, "Without a primary key its rows cannot be read beside the stream at all"},
+		{"ARCHIVE", true, "nothing tells which transactions its rows include, so they cannot be read beside the stream; changes in the log are captured"},
+	} {
+		c := &checker{}
+		c.engine(sel, &tableInfo{engine: x.engine, columns: []columnInfo{{name: "id", key: x.key}}})
+		switch {
+		case x.want == "" && len(c.list) == 0:
+		case len(c.list) != 1 || x.want == "" || !strings.HasSuffix(c.list[0].Why, x.want) || c.list[0].Level != cdc.LevelWarn || c.list[0].Check != "engine of d.t" ||
+			c.list[0].Fix != "ALTER TABLE `d`.`t` ENGINE=InnoDB;":
+			t.Errorf("%s: %+v", x.engine, c.list)
+		}
+	}
+}

@@ -2,72 +2,26 @@ package mysql
 
 import (
 	"go/ast"
-	"go/parser"
-	gotoken "go/token"
-	"os"
 	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
+
+	"waybill/cdc/cdctest"
 )
 
-// TestChecksPage compares the topics of the code with those of CHECKS.md, both ways and in their order, and sees to it that
-// no finding is made under a name that is not a topic.
 func TestChecksPage(t *testing.T) {
-	var code, page []string
-	files := gotoken.NewFileSet()
-	names, err := os.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		if !strings.HasSuffix(name.Name(), ".go") || strings.HasSuffix(name.Name(), "_test.go") {
-			continue
+	first, second := []string{"ok", "warn", "unless"}, []string{"bad", "setting", "grant"} // which argument may be the name
+	cdctest.ChecksPage(t, func(n *ast.CallExpr) *ast.BasicLit {
+		f, ok := n.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return nil
 		}
-		file, err := parser.ParseFile(files, name.Name(), nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.ValueSpec:
-				if id, ok := n.Type.(*ast.Ident); ok && id.Name == "topic" {
-					text, _ := strconv.Unquote(n.Values[0].(*ast.BasicLit).Value)
-					code = append(code, text)
-				}
-			case *ast.CallExpr:
-				if f, ok := n.Fun.(*ast.SelectorExpr); ok && slices.Contains([]string{"ok", "warn", "bad", "setting", "unless", "grant"}, f.Sel.Name) {
-					for _, arg := range n.Args[:min(2, len(n.Args))] {
-						if lit, ok := arg.(*ast.BasicLit); ok && (f.Sel.Name == "bad" || f.Sel.Name == "setting" || f.Sel.Name == "grant" || arg == n.Args[0]) {
-							t.Errorf("%s: a finding named %s, which is no topic", files.Position(n.Pos()), lit.Value)
-						}
-					}
-				}
+		for i, arg := range n.Args[:min(2, len(n.Args))] {
+			lit, ok := arg.(*ast.BasicLit)
+			if ok && (slices.Contains(second, f.Sel.Name) || i == 0 && slices.Contains(first, f.Sel.Name)) {
+				return lit
 			}
-			return true
-		})
-	}
-	raw, err := os.ReadFile("CHECKS.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| .+ \\| .+ \\|$").FindAllStringSubmatch(string(raw), -1) {
-		page = append(page, row[1])
-	}
-	if !slices.Equal(code, page) {
-		t.Errorf("the code's checks are\n%s\nthe page's\n%s", strings.Join(code, "\n"), strings.Join(page, "\n"))
-	}
-	raw, err = os.ReadFile("testdata/refused.golden")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range regexp.MustCompile(`(?m)^(?:ok|warn|fail)\t([^\t]+)\t`).FindAllStringSubmatch(string(raw), -1) {
-		if !slices.ContainsFunc(code, func(topic string) bool {
-			head, tail, _ := strings.Cut(topic, "…")
-			return m[1] == topic || strings.Contains(topic, "…") && strings.HasPrefix(m[1], head) && strings.HasSuffix(m[1], tail)
-		}) {
-			t.Errorf("refused.golden has a finding %q, which is no topic", m[1])
 		}
-	}
+		return nil
+	}, "testdata/refused.golden", regexp.MustCompile(`(?m)^(?:ok|warn|fail)\t([^\t]+)\t`))
 }

@@ -41,9 +41,13 @@ func (c *checker) log() {
 	}
 	c.setting(cdc.LevelFail, aboutFormat, "ROW", "the other formats log statements, not the rows that they changed")
 	c.setting(cdc.LevelWarn, aboutImage, "FULL", "otherwise old values, and columns that did not change, are absent from the log")
-	c.setting(cdc.LevelWarn, aboutMetadata, "FULL", "otherwise the log has no column names, and rows written before a later ALTER TABLE are held")
+	c.setting(cdc.LevelWarn, aboutMetadata, "FULL", "otherwise the log has no column names: rows are read by the history of the table's definitions alone, and held where that has a gap")
 	c.unless(aboutValueOptions, "", "an update would hold only parts of a JSON value")
-	c.unless(aboutCompression, "OFF", "Waybill does not read compressed transactions")
+	if found, has := v[string(aboutCompression)]; has {
+		c.ok(aboutCompression, found+"; compressed transactions are read all the same")
+	} else {
+		c.ok(aboutCompression, "not known to this server")
+	}
 	if strings.EqualFold(v["mysql56_temporal_format"], "OFF") {
 		c.setting(cdc.LevelWarn, aboutTemporal, "ON", "the width of fractional seconds in the old format is not in the log")
 	} else {

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,6 +14,11 @@ import (
 // table checks one selected table.
 func (c *checker) table(ctx context.Context, sel *selected) error {
 	name := sel.table.String()
+	if _, message := sel.table.Prefix(); message {
+		c.bad(cdc.LevelFail, aboutTable.of(name), "messages, which "+c.cfg.Flavor+" has not", "a table", "its log carries rows alone",
+			"write what the event needs into a table of its own (an outbox), and read that in the mapping")
+		return nil
+	}
 	info, err := c.conn.describe(ctx, sel.table, c.cfg.Flavor == MariaDB)
 	if err != nil {
 		return err
@@ -34,8 +40,8 @@ func (c *checker) table(ctx context.Context, sel *selected) error {
 	default:
 		c.ok(aboutTable.of(name), strconv.Itoa(len(info.columns))+" columns")
 	}
-	if !strings.EqualFold(info.engine, "InnoDB") && info.form == "BASE TABLE" {
-		c.warn(aboutEngine.of(name), info.engine, "InnoDB", "a snapshot does not see such a table at one moment, and its changes cannot be rolled back", "ALTER TABLE "+tableIdent(sel.table)+" ENGINE=InnoDB;")
+	if info.form == "BASE TABLE" {
+		c.engine(sel, info)
 	}
 	c.keys(sel, info)
 	if err := c.cascades(ctx, sel.table); err != nil {
@@ -44,6 +50,23 @@ func (c *checker) table(ctx context.Context, sel *selected) error {
 	c.oldValues(sel, info)
 	c.columns(sel, info)
 	return nil
+}
+
+// engine tells what it means that a table has no transactions (see ReadChunk).
+func (c *checker) engine(sel *selected, info *tableInfo) {
+	if transactional(info.engine) {
+		return
+	}
+	why := fmt.Sprintf("it has no transactions: while a chunk of it is read, which takes %v at most, its writers wait (LOCK TABLES … READ); "+
+		"and a crash, or a statement that fails half way, may leave rows that differ from the log", chunkTime)
+	keyed := slices.ContainsFunc(info.columns, func(col columnInfo) bool { return col.key })
+	switch {
+	case !lockable(info.engine):
+		why = "nothing tells which transactions its rows include, so they cannot be read beside the stream; changes in the log are captured"
+	case !keyed:
+		why += ". Without a primary key its rows cannot be read beside the stream at all"
+	}
+	c.warn(aboutEngine.of(sel.table.String()), info.engine, "InnoDB", why, "ALTER TABLE "+tableIdent(sel.table)+" ENGINE=InnoDB;")
 }
 
 // cascade is a foreign key whose parent changes our rows. The storage engine does that below the binary log.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,14 +45,19 @@ func (s *Source) Estimate(ctx context.Context, t cdc.Table) (int64, error) {
 // SELECT locks it. A table of InnoDB without a key is read by one statement that stays open from chunk to chunk (see scan);
 // one of another engine without a key cannot be read.
 //
-// The view includes every transaction that the stream had returned when ReadChunk was called.
+// The view includes every transaction that the stream had returned when ReadChunk was called. The first chunk of a table that
+// is held because the log lacks a change of it lets the table go: see holds.
 func (s *Source) ReadChunk(ctx context.Context, r cdc.ChunkRequest) (cdc.ChunkRead, error) {
 	r.Table = s.qualified(r.Table)
 	sel := s.selection(r.Table)
 	if sel == nil {
 		return cdc.ChunkRead{}, s.unreadable(r.Table, errors.New("it is not among the selected tables"), "Map it first.")
 	}
-	if _, _, err := s.streamed(); err != nil {
+	base, _, err := s.streamed()
+	if err != nil {
+		return cdc.ChunkRead{}, err
+	}
+	if err := s.letGo(&r, &base); err != nil && !errors.Is(err, errUnsettled) {
 		return cdc.ChunkRead{}, err
 	}
 	if scan := s.readers.resume(r.Table, r.After); scan != nil {
@@ -73,6 +79,9 @@ func (s *Source) ReadChunk(ctx context.Context, r cdc.ChunkRequest) (cdc.ChunkRe
 func (s *Source) settledChunk(ctx context.Context, rd *reader, r *cdc.ChunkRequest, sel *selected) (out cdc.ChunkRead, scan *scan, err error) {
 	for until := time.Now().Add(settleTries); ; {
 		base, calm, err := s.streamed()
+		if err == nil {
+			err = s.letGo(r, &base)
+		}
 		if err == nil {
 			out, scan, err = rd.chunk(ctx, r, sel, base, calm)
 		}
@@ -183,12 +192,15 @@ func (r *reader) see(ctx context.Context, base *position, calm *calm) (position,
 // transactional reports whether a snapshot sees the engine's tables.
 func transactional(engine string) bool { return strings.EqualFold(engine, "InnoDB") }
 
+// lockable reports whether a table of an engine without transactions is read under a lock.
+func lockable(engine string) bool {
+	return slices.Contains([]string{"myisam", "aria", "memory", "csv"}, strings.ToLower(engine))
+}
+
 // lock holds a table without transactions still. A statement that changes it has written its rows to the log before it
 // gives its own lock back, so the log ends behind all that the table holds now.
 func (r *reader) lock(ctx context.Context, d *described) (at position, err error) {
-	switch strings.ToLower(d.info.engine) {
-	case "myisam", "aria", "memory", "csv":
-	default:
+	if !lockable(d.info.engine) {
 		return at, &cdc.TableError{Source: r.cfg.Name, Table: d.info.table, Err: fmt.Errorf("nothing tells which transactions a row of engine %q includes", d.info.engine),
 			Hint: "Run: ALTER TABLE " + tableIdent(d.info.table) + " ENGINE=InnoDB;"}
 	}
@@ -314,7 +326,7 @@ func (c *chunk) row(row *cursor) error {
 func (c *chunk) result() cdc.ChunkRead {
 	data, changes := c.enc.Take()
 	return cdc.ChunkRead{
-		Batch: cdc.Batch{Source: c.ask.schema.Source, Identity: c.view.history, Snapshot: true, Schemas: []*cdc.Schema{c.ask.schema}, Data: data,
+		Batch: cdc.Batch{Source: c.ask.schema.Source, Identity: c.view.identity(), Snapshot: true, Schemas: []*cdc.Schema{c.ask.schema}, Data: data,
 			Changes: changes, CommitAt: c.at, Chunk: &cdc.Chunk{Table: c.ask.table, After: c.after, End: c.end, View: viewOf(&c.view)}},
 		High: c.view.text(),
 	}

@@ -19,7 +19,7 @@ func BenchmarkChunks(b *testing.B) {
 		amt DECIMAL(12,2), at DATETIME(6), place VARCHAR(60), note VARCHAR(300), done TINYINT(1));
 		INSERT INTO stop_event SELECT seq, seq DIV 3, 1 + seq % 2, seq / 7, '2026-03-08 14:05:00.123456', 'Kansas City Terminal 4', REPEAT('note ', 20), 1 FROM seq_1_to_1000000`)
 	src := New(config(server, "bench"), []cdc.Selection{{Table: cdc.Table{Name: "stop_event"}, Columns: []string{"load_no", "kind", "amt", "at", "place", "note", "done"}}}, quiet())
-	if err := src.Open(context.Background(), cdc.Tail); err != nil {
+	if err := src.Open(context.Background(), ""); err != nil {
 		b.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())

@@ -132,3 +132,17 @@ func addressForm(s string) (string, error) {
 	}
 	return a.String(), nil
 }
+
+// selectExpression asks for a column in the form that the text codec reads: an enum or a set as its number, because a label
+// may be ambiguous, and a floating point number by an expression, because the plain column is rounded to six digits.
+func selectExpression(c *cdc.Column) string {
+	switch c.Kind {
+	case cdc.KindEnum:
+		return ident(c.Name) + "+0"
+	case cdc.KindArray: // + 0 is signed
+		return "CAST(" + ident(c.Name) + " AS UNSIGNED)"
+	case cdc.KindFloat:
+		return ident(c.Name) + "+0e0"
+	}
+	return ident(c.Name)
+}

@@ -34,7 +34,7 @@ func (c *Config) dial(ctx context.Context) (*conn, error) {
 	password := c.Password
 	if c.Secret != nil {
 		if password, err = c.Secret(); err != nil {
-			return nil, fmt.Errorf("reading the password of source %s: %w", c.Name, err)
+			return nil, fmt.Errorf("%w: reading the password of source %s: %w", cdc.ErrDenied, c.Name, err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.ConnectTimeout)
@@ -51,7 +51,7 @@ func (c *Config) dial(ctx context.Context) (*conn, error) {
 	}
 	raw, err := client.ConnectWithDialer(ctx, "", addr, c.User, password, "", dialer, func(cc *client.Conn) error {
 		cc.SetTLSConfig(tlsConfig)
-		// The plain forms of result sets and queries: the snapshot reads rows off the wire itself.
+		// The plain forms of result sets and queries: the rows of tables are read off the wire by hand.
 		cc.UnsetCapability(driver.CLIENT_DEPRECATE_EOF)
 		cc.UnsetCapability(driver.CLIENT_QUERY_ATTRIBUTES)
 		cc.SetAttributes(map[string]string{"program_name": "waybill"})
@@ -163,7 +163,8 @@ func ident(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`
 
 func tableIdent(t cdc.Table) string { return ident(t.Schema) + "." + ident(t.Name) }
 
-// classifyError tells an error of the link, after which the session may be opened again, from one that the server gave.
+// classifyError tells an error of the link, after which the session may be opened again, and a refused login from what else the
+// server says.
 func classifyError(err error) error {
 	var my *driver.MyError
 	if !errors.As(err, &my) {
@@ -176,6 +177,9 @@ func classifyError(err error) error {
 		1205, 1213, // lock wait, deadlock
 		1412: // the table changed between the snapshot's begin and its reading
 		return fmt.Errorf("%w: %w", cdc.ErrDisconnected, my)
+	case 1045, 1698, // wrong password, or none
+		1862, 4151, 3118: // expired; locked in MariaDB, in MySQL
+		return fmt.Errorf("%w: %w", cdc.ErrDenied, my)
 	}
 	return my
 }

@@ -18,7 +18,7 @@
 //
 // Tables are read in chunks, each in a snapshot of its own that names its place in the log: a transaction whose event group
 // ends before that place is in the rows, one behind it is not. Tx.XID is the place inside a transaction's group. Places can be
-// compared on one server and under one opening (an Open with cdc.Tail): see position. MySQL's GTID sets need no place.
+// compared on one server and under one opening (an Open without a position): see position. MySQL's GTID sets need no place.
 // Nothing is written to the server; no transaction outlives a chunk, but for a table without a key.
 //
 // # Identity
@@ -26,7 +26,8 @@
 // A MariaDB server has no identifier of its data: @@server_uid names the machine and changes with it, so it is not used.
 // The history is named by the server id and the GTID domain of the server on which the source first opened,
 // "mariadb/1-0"; MySQL's by its server_uuid. The name stays in the Position when the source moves on to a replica of that
-// server, which it does only by GTID.
+// server, which it does only by GTID. Batch.Identity has the opening behind it, for a log that was reset counts its files and GTIDs from the
+// beginning again.
 //
 // # Time
 //

@@ -42,11 +42,15 @@ func (f *follower) isLost(err error, parts ...string) *cdc.LostError {
 // again does what a refusal says: it runs its SQL, and begins with a snapshot.
 func (f *follower) again(m *cdctest.MariaDB, lost *cdc.LostError) {
 	f.t.Helper()
-	found := regexp.MustCompile(`run on the server: ([A-Z][^;]*;)`).FindStringSubmatch(lost.Hint)
-	if found == nil {
-		f.t.Fatalf("the message has no SQL: %v", lost)
+	if len(lost.SQL) == 0 {
+		f.t.Fatalf("the refusal has no SQL: %v", lost)
 	}
-	m.Exec(f.t, found[1])
+	for _, statement := range lost.SQL {
+		if !strings.Contains(lost.Hint, "run on the server: "+statement) {
+			f.t.Errorf("the hint does not print %s: %s", statement, lost.Hint)
+		}
+		m.Exec(f.t, statement)
+	}
 	f.src.Close()
 	f.pos, f.rows = "", nil
 	f.open()
@@ -165,7 +169,7 @@ func TestOtherServer(t *testing.T) {
 	server.Exec(t, "INSERT INTO "+db+".t VALUES (1)")
 	equalRows(t, f.until(1), "insert t new id=1")
 	last := f.batches[len(f.batches)-1]
-	if last.Identity != "mariadb/7-0" || !strings.HasSuffix(string(last.Position), "/7-0") || !strings.HasPrefix(string(last.Position), "mariadb/1/") {
+	if !strings.HasPrefix(last.Identity, "mariadb/7-0/") || !strings.Contains(string(last.Position), "/7-0/") || !strings.HasPrefix(string(last.Position), "mariadb/1/") {
 		t.Errorf("identity %s, position %s", last.Identity, last.Position)
 	}
 	f.settled()
@@ -338,7 +342,8 @@ func TestStatements(t *testing.T) {
 	g.lostWith("two phases")
 }
 
-// TestStatementFormat holds a table, and that one alone, from the statement on that the log has without its rows, and for ever.
+// TestStatementFormat holds a table, and that one alone, from the statement on that the log has without its rows, until it is read again
+// (held_test.go).
 func TestStatementFormat(t *testing.T) {
 	db := database(t, server)
 	server.Exec(t, "USE "+db+"; CREATE TABLE t(id INT PRIMARY KEY) ENGINE=MyISAM; CREATE TABLE u(id INT PRIMARY KEY)")

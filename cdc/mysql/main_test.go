@@ -93,9 +93,11 @@ type follower struct {
 	batches []cdc.Batch
 	rows    []string // of every change, in order
 	commits []string // of every change, its Tx.Commit
+	xids    []string // of every change, its Tx.XID
 	faults  []string // of every change, its schema's
 
 	followed bool // another goroutine calls Next
+	bare     bool // open reads no tables
 }
 
 func follow(t testing.TB, cfg Config, selection ...cdc.Selection) *follower {
@@ -113,12 +115,30 @@ func follow(t testing.TB, cfg Config, selection ...cdc.Selection) *follower {
 	return f
 }
 
+// open opens at the last position. Without one it also takes the first batch, and reads the tables.
 func (f *follower) open() *follower {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
+	first := f.pos == ""
 	if err := f.src.Open(ctx, f.pos); err != nil {
 		f.t.Fatal(err)
+	}
+	if !first {
+		return f
+	}
+	if b, err := f.next(); err != nil || !b.Watermark() || b.CommitAt.IsZero() {
+		f.t.Fatalf("the first batch is %+v, %v", b, err)
+	}
+	for _, sel := range f.src.tables {
+		for r, end := (cdc.ChunkRequest{Table: sel.table}), f.bare; !end; {
+			c, _, err := f.chunk(r)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			f.keep(c.Batch)
+			r.After, end = c.Batch.Chunk.After, c.Batch.Chunk.End
+		}
 	}
 	return f
 }
@@ -136,9 +156,6 @@ func (f *follower) next() (cdc.Batch, error) {
 	if err != nil {
 		return b, err
 	}
-	for _, s := range b.Schemas {
-		f.schemas[s.ID()] = s
-	}
 	if b.More != (b.Position == "") {
 		f.t.Errorf("More %v with position %q", b.More, b.Position)
 	}
@@ -146,13 +163,23 @@ func (f *follower) next() (cdc.Batch, error) {
 		f.pos = b.Position
 		f.src.Confirm(b.Position)
 	}
+	f.keep(b)
+	return b, nil
+}
+
+// keep decodes a batch.
+func (f *follower) keep(b cdc.Batch) {
+	f.t.Helper()
+	for _, s := range b.Schemas {
+		f.schemas[s.ID()] = s
+	}
 	f.batches = append(f.batches, b)
 	f.reader.Reset(&b)
 	n := 0
 	for ; f.reader.Next(); n++ {
 		c := f.reader.Change()
 		f.rows = append(f.rows, show(c))
-		f.commits = append(f.commits, c.Tx.Commit)
+		f.commits, f.xids = append(f.commits, c.Tx.Commit), append(f.xids, c.Tx.XID)
 		f.faults = append(f.faults, c.Schema.Fault)
 	}
 	if err := f.reader.Err(); err != nil {
@@ -161,7 +188,6 @@ func (f *follower) next() (cdc.Batch, error) {
 	if n != b.Changes {
 		f.t.Errorf("batch of %d changes says %d", n, b.Changes)
 	}
-	return b, nil
 }
 
 // until reads until there are n changes in all.

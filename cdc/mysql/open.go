@@ -12,7 +12,7 @@ import (
 	driver "github.com/go-mysql-org/go-mysql/mysql"
 )
 
-// open starts a session behind pos, at the present end of the log (cdc.Tail), or with a snapshot when pos is empty.
+// open starts a session behind pos, or at the present end of the log when pos is empty.
 func (s *Source) open(ctx context.Context, pos cdc.Position) (*session, error) {
 	side, err := s.cfg.dial(ctx)
 	if err != nil {
@@ -39,26 +39,17 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 	if err != nil {
 		return err
 	}
-	if err := refuse(s.cfg.Name, findings, pos == "" || pos == cdc.Tail); err != nil {
+	fresh := pos == ""
+	if err := refuse(s.cfg.Name, findings, fresh); err != nil {
 		return err
 	}
 	if err := s.loadCharsets(ctx); err != nil {
 		return err
 	}
 	byGTID := false
-	switch pos {
-	case cdc.Tail:
+	if fresh {
 		err = s.tail(ctx, server)
-	case "":
-		if s.snapshot, err = s.cfg.beginSnapshot(ctx, server); err != nil {
-			return err
-		}
-		s.snapshot.wire = newWire(s.snapshot.conn.c.Conn.Conn, max(s.silence(), time.Minute))
-		if err := s.snapshot.choose(ctx, s.cfg, s.side, src.tables); err != nil {
-			return err
-		}
-		s.resume = s.snapshot.place
-	default:
+	} else {
 		byGTID, err = s.verify(ctx, server, pos)
 	}
 	if err != nil {
@@ -78,10 +69,10 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 	s.place = s.resume
 	s.ended = groupEnd{file: s.resume.file, pos: s.resume.pos, at: time.Now()}
 	s.settle()
-	if err := s.remember(ctx, server, at, pos == "" || pos == cdc.Tail, src.confirmed); err != nil {
+	if err := s.remember(ctx, server, at, fresh, src.confirmed); err != nil {
 		return err
 	}
-	if pos == cdc.Tail {
+	if fresh {
 		s.emit(cdc.Batch{Position: s.position(), CommitAt: s.commitAt})
 	}
 	return s.startDump(ctx, server, byGTID)
@@ -90,13 +81,27 @@ func (s *session) start(ctx context.Context, src *Source, pos cdc.Position) erro
 // tail begins at the end of what is visible now. The log may end behind it, with transactions that are not visible yet: a
 // chunk might not include them, so the stream must bring them.
 func (s *session) tail(ctx context.Context, server *serverInfo) error {
-	snap, err := s.cfg.beginSnapshot(ctx, server)
-	if err != nil {
-		return err
+	err := s.side.exec(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+	if err == nil {
+		s.commitAt, err = s.side.clock(ctx)
 	}
-	defer snap.close()
-	s.resume, s.commitAt = snap.place, snap.at
-	s.resume.opening = openingOf(snap.at)
+	if err == nil {
+		s.resume, err = s.cfg.see(ctx, s.side, server)
+	}
+	if err == nil && s.cfg.Flavor == MariaDB {
+		var ok bool
+		s.resume.gtids, ok, err = s.side.gtidsAt(ctx, s.resume.file, s.resume.pos)
+		if err == nil && !ok { // see settle.go
+			err = fmt.Errorf("%w: the server does not know its own place %s:%d", cdc.ErrDisconnected, s.resume.file, s.resume.pos)
+		}
+	}
+	if err == nil {
+		err = s.side.exec(ctx, "COMMIT")
+	}
+	if err != nil {
+		return fmt.Errorf("looking for the end of the log: %w", err)
+	}
+	s.resume.opening = openingOf(s.commitAt)
 	return nil
 }
 

@@ -18,7 +18,7 @@ import (
 //	mysql/<server uuid>/<file>:<position>/<GTID set>[/<history>[/<opening>]]
 //
 // The history is there only when it does not follow from the server: the source has moved to another one by GTID, or
-// MariaDB's GTID domain is not 0. The opening names the Open with cdc.Tail that the positions go back to: each later Open has
+// MariaDB's GTID domain is not 0. The opening names the Open without a position that the positions go back to: each later Open has
 // found the log to go on behind them, so places of one opening and server can be compared. A log that was reset counts from
 // the beginning again, files and GTIDs alike, and is read under another opening.
 type position struct {
@@ -27,7 +27,7 @@ type position struct {
 	file    string
 	pos     uint64
 	gtids   string // empty when the server has none
-	history string // Batch.Identity
+	history string // see identity
 	opening string // empty for a position of before there were any
 }
 
@@ -50,6 +50,15 @@ func (p position) ownHistory() string {
 		return p.flavor + "/" + p.server + "-0"
 	}
 	return p.flavor + "/" + p.server
+}
+
+// identity is Batch.Identity, and so part of every event id: under another opening the same GTID, or file and place, may be another
+// transaction.
+func (p position) identity() string {
+	if p.opening == "" {
+		return p.history
+	}
+	return p.history + "/" + p.opening
 }
 
 func parsePosition(s cdc.Position) (position, error) {

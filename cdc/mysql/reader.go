@@ -246,10 +246,22 @@ func (r *reader) query(ctx context.Context, statement string, row func(*cursor) 
 	}
 }
 
-// ask sends a statement and reads the head of its result.
+// ask sends a statement and reads the head of its result: the number of columns, their definitions, an EOF.
 func (r *reader) ask(ctx context.Context, statement string) error {
 	r.wire.heardAt = time.Now()
-	return ask(ctx, r.data, r.wire, statement)
+	if err := r.data.c.SetDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("%w: %w", cdc.ErrDisconnected, err)
+	}
+	r.data.c.ResetSequence()
+	if err := r.data.c.WritePacket(append([]byte{0, 0, 0, 0, driver.COM_QUERY}, statement...)); err != nil {
+		return fmt.Errorf("%w: %w", cdc.ErrDisconnected, err)
+	}
+	for i := 0; ; i++ {
+		_, end, err := r.row(ctx)
+		if err != nil || i > 0 && end {
+			return err
+		}
+	}
 }
 
 // row returns the next row, or that there is none.
@@ -266,4 +278,21 @@ func (r *reader) row(ctx context.Context) (packet []byte, end bool, err error) {
 		return nil, false, classifyError(serverError(packet))
 	}
 	return packet, false, nil
+}
+
+// encodeRow writes a row of a result.
+func encodeRow(enc *cdc.Encoder, schema *cdc.Schema, r *cursor) error {
+	enc.Change(cdc.Snapshot, schema)
+	for range schema.Columns {
+		if len(r.b) > 0 && r.b[0] == 0xfb {
+			r.u8()
+			enc.Null()
+			continue
+		}
+		enc.Value(r.take(int(r.lenenc())))
+	}
+	if r.short {
+		return errShort
+	}
+	return nil
 }

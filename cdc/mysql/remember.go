@@ -24,6 +24,11 @@ func (s *session) remember(ctx context.Context, server *serverInfo, at position,
 	if err := s.begun(ctx, fresh); err != nil {
 		return err
 	}
+	for t, d := range h.tables {
+		if d.held != "" {
+			s.holds.set(t, d.held)
+		}
+	}
 	if h.proved(s.place.file, s.place.pos) || fresh {
 		return s.keep(ctx)
 	}
@@ -184,7 +189,7 @@ func (s *session) keep(ctx context.Context) error {
 		switch d := h.tables[t]; {
 		case d == nil:
 			s.history.kept = append(s.history.kept, Definition{From: from, Table: t, Gone: true})
-		case d.info != nil || !d.guess:
+		case d.info != nil || !d.guess || d.held != "":
 			s.history.kept = append(s.history.kept, d.record(t, from))
 		}
 	}

@@ -227,6 +227,9 @@ func (r *resolver) labels(mc *mapColumn) ([]string, error) {
 	return out, nil
 }
 
+// fullMetadata makes the log name the columns.
+const fullMetadata = "SET GLOBAL binlog_row_metadata=FULL;"
+
 // plan resolves a Table_map event for one selected table.
 func (r *resolver) plan(m *tableMap, raw []byte, k known, at int64, sel *selected) (*plan, error) {
 	columns, err := r.columns(m, k, at, sel.wants)
@@ -236,7 +239,7 @@ func (r *resolver) plan(m *tableMap, raw []byte, k known, at int64, sel *selecte
 			// Invariant 12: a row whose columns cannot be told apart cannot be kept without its masked ones.
 			return nil, &cdc.LostError{Source: r.source,
 				Reason: fmt.Sprintf("%s has masked columns, and they cannot be told apart: %s", table, d.reason),
-				Hint:   "Run: SET GLOBAL binlog_row_metadata=FULL; then: waybill checkpoint reset " + r.source + " --to snapshot"}
+				Hint:   "Run: " + fullMetadata + " then: waybill checkpoint reset " + r.source + " --to snapshot", SQL: []string{fullMetadata}}
 		}
 		schema := &cdc.Schema{Source: r.source, Table: table, Codec: CodecBinlog, Fault: d.reason,
 			Columns: []cdc.Column{{Type: "row image", Kind: cdc.KindBytes,

@@ -1,8 +1,10 @@
 package mysql
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 
 	"waybill/cdc"
 )
@@ -60,7 +62,16 @@ func parseRows(kind byte, body []byte, unzip func([]byte) ([]byte, error)) (rows
 type plan struct {
 	schema  *cdc.Schema
 	columns []planColumn
-	whole   bool // the columns are not known for certain: keep whole images (Schema.Fault says why)
+	whole   bool     // the columns are not known for certain: keep whole images (Schema.Fault says why)
+	old     []extent // of the row before an update: where the values that are kept lie in the event, by column
+}
+
+// extent is a part of an event's data. It is no slice, because the collector looks at each slice that is stored.
+type extent struct{ from, to int }
+
+// same reports whether the part holds the value. An empty one is as short to write as to name.
+func (x extent) same(data, value []byte) bool {
+	return len(value) > 0 && bytes.Equal(data[x.from:x.to], value)
 }
 
 type planColumn struct {
@@ -136,34 +147,46 @@ func checkFraction(digits uint16) error {
 	return nil
 }
 
-// encode writes every row of the event into enc.
+// encode writes every row of the event into enc. A value that an update leaves as it was is written once.
 func (p *plan) encode(enc *cdc.Encoder, e *rowsEvent) error {
 	if e.columns != len(p.columns) {
 		return fmt.Errorf("a row of %d columns for a table of %d", e.columns, len(p.columns))
 	}
-	data, images := e.data, newImages(e)
-	for len(data) > 0 {
-		before := len(data)
+	if e.op == cdc.Update && p.old == nil {
+		p.old = make([]extent, len(p.columns))
+	}
+	images := newImages(e)
+	for at := 0; at < len(e.data); {
+		before := at
+		var err error
 		if e.op == cdc.Update {
 			enc.UpdateOld(p.schema)
+			clear(p.old)
+			if at, err = p.image(enc, &images[0], e.data, at, isOld); err == nil {
+				at, err = p.image(enc, &images[1], e.data, at, isNew)
+			}
 		} else {
 			enc.Change(e.op, p.schema)
+			at, err = p.image(enc, &images[0], e.data, at, isAlone)
 		}
-		var err error
-		if data, err = p.image(enc, &images[0], data); err != nil {
+		if err != nil {
 			return err
 		}
-		if e.op == cdc.Update {
-			if data, err = p.image(enc, &images[1], data); err != nil {
-				return err
-			}
-		}
-		if len(data) == before {
+		if at == before {
 			return fmt.Errorf("a row of no bytes")
 		}
 	}
 	return nil
 }
+
+// imageRole says what a row image is to its change.
+type imageRole byte
+
+const (
+	isAlone imageRole = iota // the only one
+	isOld                    // before an update
+	isNew                    // after it, behind that
+)
 
 // imageShape is what all images of an event have in common.
 type imageShape struct {
@@ -176,29 +199,31 @@ func newImages(e *rowsEvent) [2]imageShape {
 	var out [2]imageShape
 	for i, present := range [][]byte{e.present, e.next} {
 		count := 0
-		for c := range e.columns {
-			if c/8 < len(present) {
-				count += int(present[c>>3] >> (c & 7) & 1)
+		for c, bitmap := range present {
+			if last := e.columns - 8*c; last < 8 { // the bits behind the columns may be anything
+				bitmap &= 1<<last - 1
 			}
+			count += bits.OnesCount8(bitmap)
 		}
 		out[i] = imageShape{present, count == e.columns, (count + 7) / 8}
 	}
 	return out
 }
 
-// image writes one row image and returns what follows it. A column that is not in the image is absent, not null.
-func (p *plan) image(enc *cdc.Encoder, shape *imageShape, data []byte) ([]byte, error) {
-	if len(data) < shape.nulls {
-		return nil, errShort
+// image writes the row image that begins at a place of the data, and returns where it ends. A column that is not in the image is
+// absent, not null.
+func (p *plan) image(enc *cdc.Encoder, shape *imageShape, data []byte, at int, role imageRole) (end int, err error) {
+	if len(data)-at < shape.nulls {
+		return 0, errShort
 	}
-	whole, nullBits := data, data[:shape.nulls]
-	data = data[shape.nulls:]
-	seen := 0
+	begin, nullBits := at, data[at:at+shape.nulls]
+	at += shape.nulls
+	buf, seen := enc.Fields(), 0
 	for i := range p.columns {
 		c := &p.columns[i]
 		if !shape.all && shape.present[i>>3]>>(i&7)&1 == 0 {
 			if c.keep {
-				enc.Absent()
+				buf = cdc.AppendAbsent(buf)
 			}
 			continue
 		}
@@ -206,33 +231,40 @@ func (p *plan) image(enc *cdc.Encoder, shape *imageShape, data []byte) ([]byte, 
 		seen++
 		if null {
 			if c.keep {
-				enc.Null()
+				buf = cdc.AppendNull(buf)
 			}
 			continue
 		}
 		n := c.fixed
 		if c.prefix > 0 {
-			if len(data) < c.prefix {
-				return nil, errShort
+			if len(data)-at < c.prefix {
+				return 0, errShort
 			}
-			if n = int(data[0]); c.prefix > 1 {
-				for j := 1; j < c.prefix; j++ {
-					n |= int(data[j]) << (8 * j)
-				}
+			n = int(data[at])
+			for j := 1; j < c.prefix; j++ {
+				n |= int(data[at+j]) << (8 * j)
 			}
-			data = data[c.prefix:]
+			at += c.prefix
 		}
-		if len(data) < n {
-			return nil, errShort
+		if len(data)-at < n {
+			return 0, errShort
 		}
-		if c.keep {
-			enc.Value(data[:n])
+		switch value := data[at : at+n]; {
+		case !c.keep:
+		case role == isNew && p.old[i].same(data, value):
+			buf = cdc.AppendSame(buf)
+		default:
+			buf = cdc.AppendValue(buf, value)
+			if role == isOld {
+				p.old[i] = extent{at, at + n}
+			}
 		}
-		data = data[n:]
+		at += n
 	}
 	if p.whole {
 		present := shape.present
-		enc.Value(append(present[:len(present):len(present)], whole[:len(whole)-len(data)]...))
+		buf = cdc.AppendValue(buf, append(present[:len(present):len(present)], data[begin:at]...))
 	}
-	return data, nil
+	enc.SetFields(buf)
+	return at, nil
 }

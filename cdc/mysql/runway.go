@@ -14,19 +14,12 @@ import (
 	"waybill/cdc"
 )
 
-// Runway is how far a source's server is from removing log that we need, and from other harm. cdc/postgres has the same.
-type Runway struct {
-	At        time.Time     // of the reading, by the server's clock
-	Retained  int64         // bytes of log behind our confirmed position, which the server keeps by its own rules; -1 when unknown
-	Safe      int64         // bytes that may still be written before it removes some of them; -1 when it knows no such bound
-	Status    string        // current: our place is in the file being written; kept: in an older one; purged; unknown: no position yet
-	Written   float64       // bytes of log written a second, since the reading before; 0 at the first
-	Growth    float64       // bytes a second by which Retained has grown since; negative while we catch up
-	Left      time.Duration // until log that we need is removed, at the present rate; -1: never
-	Bound     string        // the setting that Left comes from; empty when there is none
-	Oldest    time.Duration // age of the oldest transaction; -1 when the user may not see those of others
-	OldestPID string        // its connection, for people
+var _ cdc.Gauged = (*Source)(nil)
 
+// measured is a reading of the gauges, with what the next one is compared with. Its Status is current when our place is in
+// the file being written, kept when it is in an older one, unknown while there is no position.
+type measured struct {
+	cdc.Runway
 	file  string // the log's end
 	size  uint64
 	files int
@@ -40,49 +33,50 @@ const runwayEvery = time.Minute
 // gauge remembers what the rates are reckoned from.
 type gauge struct {
 	mu     sync.Mutex // held while the server is asked
-	last   Runway
+	last   measured
 	read   time.Time
 	births map[string]time.Time // of log files; they never change
 }
 
-// Runway reads the gauges, over a connection of its own. It may be called from any goroutine at any time, as often as one
-// likes: the server is asked once a minute at most. Rates are between the last two readings.
-func (s *Source) Runway(ctx context.Context) (Runway, error) {
+// Runway implements cdc.Gauged.
+func (s *Source) Runway(ctx context.Context) (cdc.Runway, error) {
 	s.gauge.mu.Lock()
 	defer s.gauge.mu.Unlock()
 	if !s.gauge.read.IsZero() && time.Since(s.gauge.read) < runwayEvery {
-		return s.gauge.last, nil
+		return s.gauge.last.Runway, nil
 	}
-	return s.readRunway(ctx)
+	now, err := s.readRunway(ctx)
+	return now.Runway, err
 }
 
 // readRunway asks the server. The caller holds gauge.mu.
-func (s *Source) readRunway(ctx context.Context) (Runway, error) {
+func (s *Source) readRunway(ctx context.Context) (measured, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*s.cfg.ConnectTimeout)
 	defer cancel()
 	conn, err := s.cfg.dial(ctx)
 	if err != nil {
-		return Runway{}, err
+		return measured{}, err
 	}
 	defer conn.close()
 	server, err := s.cfg.inspect(ctx, conn)
 	if err != nil {
-		return Runway{}, err
+		return measured{}, err
 	}
 	now, err := s.gaugeOf(ctx, conn, server)
 	if err != nil {
-		return Runway{}, fmt.Errorf("reading the log's runway: %w", err)
+		return measured{}, fmt.Errorf("reading the log's runway: %w", err)
 	}
 	if now.Oldest, now.OldestPID, err = conn.oldest(ctx); err != nil {
-		return Runway{}, fmt.Errorf("reading the oldest transaction: %w", err)
+		return measured{}, fmt.Errorf("reading the oldest transaction: %w", err)
 	}
+	now.Warnings = cdc.Concerns(checkRunway(now), checkOldest(now.Oldest, now.OldestPID))
 	s.gauge.last, s.gauge.read = now, time.Now()
 	return now, nil
 }
 
 // gaugeOf reads the log's files and reckons. The caller holds gauge.mu.
-func (s *Source) gaugeOf(ctx context.Context, conn *conn, server *serverInfo) (Runway, error) {
-	r := Runway{Retained: -1, Safe: -1, Left: -1, Status: "unknown"}
+func (s *Source) gaugeOf(ctx context.Context, conn *conn, server *serverInfo) (measured, error) {
+	r := measured{Runway: cdc.Runway{Retained: -1, Safe: -1, Left: -1, Status: "unknown"}}
 	clock, err := conn.query(ctx, "SELECT UTC_TIMESTAMP(6)")
 	if err != nil {
 		return r, err
@@ -124,7 +118,7 @@ func (s *Source) needed(server *serverInfo) (position, bool) {
 	return pos, err == nil && pos.server == server.id && pos.file != ""
 }
 
-func (r *Runway) place(files []logFile, pos position) {
+func (r *measured) place(files []logFile, pos position) {
 	r.Retained = behind(files, pos.file, pos.pos)
 	switch {
 	case r.Retained < 0:
@@ -146,7 +140,7 @@ func next(files []logFile, file string) string {
 }
 
 // compare fills in the rates.
-func (r *Runway) compare(before Runway, files []logFile) {
+func (r *measured) compare(before measured, files []logFile) {
 	seconds := r.At.Sub(before.At).Seconds()
 	if before.At.IsZero() || seconds <= 0 {
 		return
@@ -161,7 +155,7 @@ func (r *Runway) compare(before Runway, files []logFile) {
 
 // limit finds out which of the server's rules will remove our file first. A file goes when it is older than the retention,
 // counted from when the server left it for the next one; the file being written never goes.
-func (r *Runway) limit(server *serverInfo, files []logFile) {
+func (r *measured) limit(server *serverInfo, files []logFile) {
 	if r.Status == "purged" {
 		r.Left, r.Bound = 0, "binlog retention"
 		return
@@ -181,21 +175,10 @@ func (r *Runway) limit(server *serverInfo, files []logFile) {
 	}
 }
 
-// Warnings says what a person should know before harm is done, in the words and with the SQL of Check.
-func (r Runway) Warnings() []cdc.Finding {
-	var list []cdc.Finding
-	for _, f := range []cdc.Finding{checkRunway(r), checkOldest(r.Oldest, r.OldestPID)} {
-		if f.Level != cdc.LevelOK {
-			list = append(list, f)
-		}
-	}
-	return list
-}
-
 // soon is how long the log's runway must be at the present rate.
 const soon = 24 * time.Hour
 
-func checkRunway(r Runway) cdc.Finding {
+func checkRunway(r measured) cdc.Finding {
 	c := &checker{}
 	found := fmt.Sprintf("%d files of %d MiB", r.files, r.total>>20)
 	if r.Retained >= 0 {

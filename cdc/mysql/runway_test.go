@@ -12,7 +12,7 @@ import (
 	"waybill/cdc/cdctest"
 )
 
-func (f *follower) readRunway() Runway {
+func (f *follower) readRunway() measured {
 	f.t.Helper()
 	f.src.gauge.mu.Lock()
 	defer f.src.gauge.mu.Unlock()
@@ -35,7 +35,7 @@ func TestRunway(t *testing.T) {
 	f.until(1)
 	f.settled()
 	first := f.readRunway()
-	if first.Status != "current" || first.Retained != 0 || first.Left != -1 || len(first.Warnings()) != 0 || first.Oldest != 0 {
+	if first.Status != "current" || first.Retained != 0 || first.Left != -1 || len(first.Warnings) != 0 || first.Oldest != 0 {
 		t.Errorf("at rest: %+v", first)
 	}
 	f.src.Close()
@@ -55,15 +55,15 @@ func TestRunway(t *testing.T) {
 		second.Left > 2*time.Hour || second.Left < 2*time.Hour-time.Minute || second.Bound != "binlog retention" || second.Oldest < time.Second || second.OldestPID == "" {
 		t.Errorf("behind: %+v after %+v", second, first)
 	}
-	if list := second.Warnings(); len(list) != 1 || list[0].Check != string(aboutRunway) || !strings.HasPrefix(list[0].Fix, "SET GLOBAL binlog_expire_logs_seconds = 604800;") {
+	if list := second.Warnings; len(list) != 1 || list[0].Check != string(aboutRunway) || !strings.HasPrefix(list[0].Fix, "SET GLOBAL binlog_expire_logs_seconds = 604800;") {
 		t.Errorf("%+v", list)
 	}
 	if err := hold.Rollback(); err != nil {
 		t.Fatal(err)
 	}
 	m.Exec(t, "SET GLOBAL binlog_expire_logs_seconds = 604800") // and with a week there is nothing to warn of
-	if r := f.readRunway(); len(r.Warnings()) != 0 {
-		t.Errorf("%+v", r.Warnings())
+	if r := f.readRunway(); len(r.Warnings) != 0 {
+		t.Errorf("%+v", r.Warnings)
 	}
 	f.open()
 	f.until(3)
@@ -76,7 +76,7 @@ func TestRunway(t *testing.T) {
 	for until := time.Now().Add(20 * time.Second); ; {
 		m.Exec(t, "PURGE BINARY LOGS TO 'binlog.000003'")
 		r := f.readRunway()
-		if r.Status == "purged" && r.Left == 0 && len(r.Warnings()) == 1 {
+		if r.Status == "purged" && r.Left == 0 && len(r.Warnings) == 1 {
 			break
 		}
 		if time.Now().After(until) {

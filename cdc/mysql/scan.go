@@ -30,12 +30,7 @@ func (r *reader) scan(ctx context.Context, d *described, c *chunk, base position
 		return nil, &cdc.TableError{Source: r.cfg.Name, Table: d.info.table, Err: fmt.Errorf("it has engine %s and no primary key", d.info.engine),
 			Hint: "Give it a primary key, or run: ALTER TABLE " + tableIdent(d.info.table) + " ENGINE=InnoDB;"}
 	}
-	bound := "max_statement_time"
-	if r.cfg.Flavor == MySQL {
-		bound = "max_execution_time"
-	}
-	// The server waits for us to read on longer than we keep the scan, and not for ever when it has lost us.
-	err := r.data.exec(ctx, fmt.Sprintf("SET SESSION %s = 0, net_write_timeout = %d", bound, 2*scanIdle/time.Second))
+	err := r.unbound(ctx)
 	if err == nil {
 		c.view, err = r.see(ctx, &base, calm)
 	}
@@ -49,6 +44,16 @@ func (r *reader) scan(ctx context.Context, d *described, c *chunk, base position
 		return nil, err
 	}
 	return &scan{chunk: c, rd: r, id: strconv.FormatInt(time.Now().UnixNano(), 36)}, nil
+}
+
+// unbound lets statements take their time. The server waits for us to read on longer than we keep a scan, and not for ever
+// when it has lost us.
+func (r *reader) unbound(ctx context.Context) error {
+	bound := "max_statement_time"
+	if r.cfg.Flavor == MySQL {
+		bound = "max_execution_time"
+	}
+	return r.data.exec(ctx, fmt.Sprintf("SET SESSION %s = 0, net_write_timeout = %d", bound, 2*scanIdle/time.Second))
 }
 
 // goOn reads the next chunk of a scan.

@@ -31,7 +31,6 @@ type session struct {
 	side     *conn // asks the catalog and the server's clock
 	dump     *conn
 	wire     *wire
-	snapshot *snapshot // nil when it is over, or there was none
 
 	sum    checksum
 	place  position // behind the last event read
@@ -44,6 +43,7 @@ type session struct {
 	commitAt  time.Time
 	plans     map[uint64]tablePlan
 	history   *history
+	holds     holds
 	announced map[uint64]bool
 	used      map[*cdc.Schema]bool // those of plans, so that a schema's id is made once and not for each event
 	fresh     []*cdc.Schema        // used for the first time, for the next batch
@@ -84,9 +84,6 @@ type goal struct {
 func (s *session) close() {
 	s.side.close()
 	s.dump.close()
-	if s.snapshot != nil {
-		s.snapshot.close()
-	}
 }
 
 // next reads until a batch is ready.
@@ -98,12 +95,6 @@ func (s *session) next(ctx context.Context) (cdc.Batch, error) {
 			s.emitted = time.Now()
 			return b, nil
 		}
-		if s.snapshot != nil {
-			if err := s.readSnapshot(ctx); err != nil {
-				return cdc.Batch{}, err
-			}
-			continue
-		}
 		if err := s.step(ctx); err != nil {
 			return cdc.Batch{}, err
 		}
@@ -114,6 +105,11 @@ func (s *session) next(ctx context.Context) (cdc.Batch, error) {
 func (s *session) step(ctx context.Context) error {
 	due := time.Time{}
 	if !s.group.open {
+		if s.holds.asked.Swap(false) {
+			if err := s.letGo(ctx); err != nil {
+				return err
+			}
+		}
 		if s.nudged {
 			s.nudged, s.goal = false, nil
 			if err := s.aim(ctx); err != nil {
@@ -194,8 +190,14 @@ func (s *session) refused(e *driver.MyError) error {
 	return fmt.Errorf("reading the binlog: %w", classifyError(e))
 }
 
-func (s *session) lost(reason, hint string) *cdc.LostError {
-	return &cdc.LostError{Source: s.cfg.Name, Reason: reason, Hint: hint}
+// advice is what a person does about a loss.
+type advice struct {
+	text string
+	sql  []string // the statements in text
+}
+
+func (s *session) lost(reason string, hint advice) *cdc.LostError {
+	return &cdc.LostError{Source: s.cfg.Name, Reason: reason, Hint: hint.text, SQL: hint.sql}
 }
 
 // emitRun hands on the whole transactions in enc.
@@ -219,7 +221,7 @@ func (s *session) emitPart(last bool) {
 }
 
 func (s *session) emit(b cdc.Batch) {
-	b.Source, b.Identity = s.cfg.Name, s.resume.history
+	b.Source, b.Identity = s.cfg.Name, s.resume.identity()
 	b.Schemas, s.fresh = s.fresh, nil
 	s.ready = append(s.ready, b)
 }

@@ -41,12 +41,15 @@ type calm struct {
 type groupEnd struct {
 	file  string
 	pos   uint64
-	whole bool // the stream has read the group; otherwise it began here
-	at    time.Time
+	whole bool      // the stream has read the group; otherwise it began here
+	at    time.Time // not before it was read; zero until settle
 }
 
 // settle publishes where the stream is.
 func (s *session) settle() {
+	if s.ended.at.IsZero() {
+		s.ended.at = time.Now()
+	}
 	if c := s.calm.Load(); c == nil || c.file != s.resume.file || c.pos != s.resume.pos || c.end != s.ended {
 		s.calm.Store(&calm{s.resume.file, s.resume.pos, s.ended})
 	}

@@ -34,10 +34,9 @@ type Source struct {
 }
 
 var (
-	_ cdc.Source      = (*Source)(nil)
-	_ cdc.Inspector   = (*Source)(nil)
-	_ cdc.TableReader = (*Source)(nil)
-	_ cdc.Viewer      = textCodec{}
+	_ cdc.Source    = (*Source)(nil)
+	_ cdc.Inspector = (*Source)(nil)
+	_ cdc.Viewer    = textCodec{}
 )
 
 // New makes a source of the selected tables. A table without a database is one of cfg.Database. cfg must be valid.
@@ -71,7 +70,7 @@ func (s *Source) Open(ctx context.Context, pos cdc.Position) error {
 	}
 	s.session, s.left = session, time.Now()
 	s.readers.open(true)
-	if pos == cdc.Tail {
+	if pos == "" {
 		pos = session.position()
 	}
 	s.mu.Lock()
@@ -86,12 +85,12 @@ func (s *Source) Next(ctx context.Context) (cdc.Batch, error) {
 	if s.session == nil {
 		return cdc.Batch{}, fmt.Errorf("reading source %s: it is not open", s.cfg.Name)
 	}
-	s.session.away(time.Since(s.left))
+	s.session.wire.heardAt = s.session.wire.heardAt.Add(time.Since(s.left))
 	b, err := s.session.next(ctx)
 	s.left = time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lag.HeardAt = s.session.heard()
+	s.lag.HeardAt = s.session.wire.heardAt
 	if err != nil {
 		if ctx.Err() == nil {
 			s.lag.Connected = false
@@ -102,22 +101,6 @@ func (s *Source) Next(ctx context.Context) (cdc.Batch, error) {
 		s.lag.Position = b.Position
 	}
 	return b, nil
-}
-
-// away excuses a silence during which nobody read.
-func (s *session) away(d time.Duration) {
-	s.wire.heardAt = s.wire.heardAt.Add(d)
-	if s.snapshot != nil {
-		s.wire.heardAt = time.Now() // nobody reads the stream while the snapshot is read
-		s.snapshot.wire.heardAt = s.snapshot.wire.heardAt.Add(d)
-	}
-}
-
-func (s *session) heard() time.Time {
-	if s.snapshot != nil {
-		return s.snapshot.wire.heardAt
-	}
-	return s.wire.heardAt
 }
 
 // Confirm implements cdc.Source. The server keeps its log by its own rules and is told nothing.
@@ -235,41 +218,6 @@ func (s *Source) Catalog(ctx context.Context, want []cdc.Table) ([]*cdc.Schema, 
 		}
 	}
 	return out, nil
-}
-
-// Peek implements cdc.Inspector.
-func (s *Source) Peek(ctx context.Context, yield func(cdc.Batch) error) error {
-	side, err := s.cfg.dial(ctx)
-	if err != nil {
-		return err
-	}
-	peek := &session{cfg: &s.cfg, log: s.log, side: side, announced: map[uint64]bool{}, used: map[*cdc.Schema]bool{}}
-	defer peek.close()
-	server, err := s.cfg.inspect(ctx, side)
-	if err != nil {
-		return err
-	}
-	if peek.snapshot, err = s.cfg.beginSnapshot(ctx, server); err != nil {
-		return err
-	}
-	peek.snapshot.wire = newWire(peek.snapshot.conn.c.Conn.Conn, max(peek.silence(), time.Minute))
-	if err := peek.snapshot.choose(ctx, &s.cfg, side, s.tables); err != nil {
-		return err
-	}
-	peek.resume = peek.snapshot.place
-	for peek.snapshot != nil {
-		if err := peek.readSnapshot(ctx); err != nil {
-			return err
-		}
-		for _, b := range peek.ready {
-			b.Position = "" // nothing begins after a peek
-			if err := yield(b); err != nil {
-				return err
-			}
-		}
-		peek.ready = nil
-	}
-	return nil
 }
 
 // Release implements cdc.Inspector. MariaDB and MySQL keep nothing for a replica, so there is nothing to drop.

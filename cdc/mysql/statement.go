@@ -128,11 +128,9 @@ func (s *session) changedByStatement(statement []byte, start uint64) {
 			continue
 		}
 		reason := fmt.Sprintf("a change of %s is in the log at %s:%d as a statement, without its rows (binlog_format was not ROW). Run: SET GLOBAL binlog_format='ROW', "+
-			"connect the applications anew, and read the table again", table, s.place.file, start)
+			"connect the applications anew, then: %s", table, s.place.file, start, again(s.cfg.Name, table))
 		if d.held == "" {
-			d.held = reason
-			s.history.dirty = append(s.history.dirty, table)
-			s.forget()
+			s.hold(table, d, reason)
 		}
 		s.log.Error("a change was lost, and the table's rows are held from here on", "source", s.cfg.Name, "table", table.String(), "reason", reason)
 		schema := &cdc.Schema{Source: s.cfg.Name, Table: table, Codec: CodecBinlog, Fault: reason, Columns: []cdc.Column{{Type: "statement", Kind: cdc.KindBytes}}}

@@ -64,7 +64,7 @@ func (s *session) read(ctx context.Context, e *event, before uint64) error {
 		if err != nil || p == nil {
 			return err
 		}
-		return s.stop("binlog_row_value_options=PARTIAL_JSON: an update of "+p.schema.Table.String()+" holds only parts of a JSON value", "Run: SET GLOBAL binlog_row_value_options=''")
+		return s.stop("binlog_row_value_options=PARTIAL_JSON: an update of "+p.schema.Table.String()+" holds only parts of a JSON value", "Run: "+wholeJSON, wholeJSON)
 	case evTaggedGTID:
 		return s.stop("a GTID with a tag is in the log", "Waybill does not read tagged GTIDs")
 	}
@@ -75,10 +75,13 @@ func (s *session) read(ctx context.Context, e *event, before uint64) error {
 }
 
 // stop ends the source where going on would lose changes.
-func (s *session) stop(reason, hint string) error {
+func (s *session) stop(reason, hint string, sql ...string) error {
 	return s.lost(fmt.Sprintf("%s, before %s:%d", reason, s.place.file, s.place.pos),
-		hint+"; then: waybill checkpoint reset "+s.cfg.Name+" --to snapshot")
+		advice{hint + "; then: waybill checkpoint reset " + s.cfg.Name + " --to snapshot", sql})
 }
+
+// wholeJSON lets the server log JSON values whole.
+const wholeJSON = "SET GLOBAL binlog_row_value_options=''"
 
 // advance moves the place behind the event. The log's positions have 32 bits in the header; a file with a very large
 // transaction is longer, so the higher bits are counted here. Some events of MariaDB 11.4 have no position.
@@ -166,7 +169,7 @@ func (s *session) commit(ctx context.Context) error {
 		s.gtids.add(&g.gtid)
 	}
 	s.resume.file, s.resume.pos = s.place.file, s.place.pos
-	s.ended = groupEnd{s.place.file, s.place.pos, true, time.Now()}
+	s.ended = groupEnd{file: s.place.file, pos: s.place.pos, whole: true} // settle asks for the time: each look costs as much as an event
 	if err := s.ascertain(ctx); err != nil {
 		return err
 	}

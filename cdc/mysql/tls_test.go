@@ -98,7 +98,7 @@ func TestSecretRotated(t *testing.T) {
 	f.settled()
 	f.src.Close()
 	server.Exec(t, "ALTER USER rotating IDENTIFIED BY 'second'")
-	if err := f.src.Open(t.Context(), f.pos); err == nil || errors.Is(err, cdc.ErrDisconnected) || !strings.Contains(err.Error(), "denied") {
+	if err := f.src.Open(t.Context(), f.pos); !errors.Is(err, cdc.ErrDenied) || errors.Is(err, cdc.ErrDisconnected) || !strings.Contains(err.Error(), "denied") {
 		t.Errorf("with the old password Open returned %v", err)
 	}
 	secret = "second"
@@ -106,7 +106,7 @@ func TestSecretRotated(t *testing.T) {
 	f.settled()
 	f.src.Close()
 	failure = errors.New("no such file")
-	if err := f.src.Open(t.Context(), f.pos); !errors.Is(err, failure) {
+	if err := f.src.Open(t.Context(), f.pos); !errors.Is(err, failure) || !errors.Is(err, cdc.ErrDenied) {
 		t.Errorf("without a secret Open returned %v", err)
 	}
 }

@@ -28,7 +28,7 @@ func (s *session) verify(ctx context.Context, server *serverInfo, text cdc.Posit
 	if pos.server != server.id {
 		if !known {
 			return false, s.lost(fmt.Sprintf("server %s answers, the stored position %s is of server %s, and there are no GTIDs to find the place by", server.id, text, pos.server),
-				"If the address is wrong, correct it. "+hint)
+				advice{"If the address is wrong, correct it. " + hint.text, hint.sql})
 		}
 		s.log.Warn("another server of the same history answers: resuming by GTID", "source", s.cfg.Name, "server", server.id, "position", string(text))
 		s.resume.server = server.id
@@ -42,7 +42,7 @@ func (s *session) verify(ctx context.Context, server *serverInfo, text cdc.Posit
 }
 
 // find looks for the position's place in the log of its own server.
-func (s *session) find(ctx context.Context, pos *position, files []logFile, known bool, hint string) (byGTID bool, err error) {
+func (s *session) find(ctx context.Context, pos *position, files []logFile, known bool, hint advice) (byGTID bool, err error) {
 	if len(files) == 0 {
 		return false, s.lost("the server has no binary log files", hint)
 	}
@@ -73,7 +73,7 @@ func (s *session) find(ctx context.Context, pos *position, files []logFile, know
 }
 
 // sameHistory looks at what the server has at our place: a restored server may have written something else there.
-func (s *session) sameHistory(ctx context.Context, pos *position, known bool, hint string) error {
+func (s *session) sameHistory(ctx context.Context, pos *position, known bool, hint advice) error {
 	if s.cfg.Flavor != MariaDB {
 		return nil
 	}
@@ -101,7 +101,7 @@ func (s *session) sameHistory(ctx context.Context, pos *position, known bool, hi
 }
 
 // knows checks that the server has every transaction that we have.
-func (s *session) knows(ctx context.Context, server *serverInfo, pos *position, hint string) error {
+func (s *session) knows(ctx context.Context, server *serverInfo, pos *position, hint advice) error {
 	if s.cfg.Flavor == MySQL {
 		return s.knowsMySQL(ctx, pos, hint)
 	}
@@ -121,7 +121,7 @@ func (s *session) knows(ctx context.Context, server *serverInfo, pos *position, 
 	return nil
 }
 
-func (s *session) knowsMySQL(ctx context.Context, pos *position, hint string) error {
+func (s *session) knowsMySQL(ctx context.Context, pos *position, hint advice) error {
 	answer, err := s.side.query(ctx, fmt.Sprintf("SELECT GTID_SUBSET(%[1]s, @@GLOBAL.gtid_executed), GTID_SUBSET(@@GLOBAL.gtid_purged, %[1]s)", quote(pos.gtids)))
 	switch {
 	case err != nil:
@@ -136,14 +136,16 @@ func (s *session) knowsMySQL(ctx context.Context, pos *position, hint string) er
 
 // resetHint names the command that begins afresh. Nothing is kept for us on the server, so nothing is to be run there; the SQL
 // shows whether it is the right one.
-func (s *session) resetHint() string {
-	return fmt.Sprintf("Take a new snapshot, which is compared with what was delivered: waybill checkpoint reset %s --to snapshot. To see first "+
-		"what the server has, run on the server: SHOW BINARY LOGS;", s.cfg.Name)
+func (s *session) resetHint() advice {
+	const sql = "SHOW BINARY LOGS;"
+	return advice{fmt.Sprintf("Take a new snapshot, which is compared with what was delivered: waybill checkpoint reset %s --to snapshot. To see first "+
+		"what the server has, run on the server: %s", s.cfg.Name, sql), []string{sql}}
 }
 
 // purgedHint is resetHint with what keeps the log for longer.
-func (s *session) purgedHint() string {
-	return fmt.Sprintf("Take a new snapshot, which is compared with what was delivered: waybill checkpoint reset %s --to snapshot. So that it "+
-		"does not happen again, run on the server: SET GLOBAL binlog_expire_logs_seconds = 604800; (on servers without it, expire_logs_days = 7; "+
-		"and in its option file)", s.cfg.Name)
+func (s *session) purgedHint() advice {
+	const sql = "SET GLOBAL binlog_expire_logs_seconds = 604800;"
+	return advice{fmt.Sprintf("Take a new snapshot, which is compared with what was delivered: waybill checkpoint reset %s --to snapshot. So that it "+
+		"does not happen again, run on the server: %s (on servers without it, expire_logs_days = 7; "+
+		"and in its option file)", s.cfg.Name, sql), []string{sql}}
 }

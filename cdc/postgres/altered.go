@@ -114,7 +114,7 @@ func (s *Source) unaltered(ctx context.Context, conn *pgx.Conn, version int) err
 	if err != nil {
 		return err
 	}
-	if sql == "" {
+	if len(sql) == 0 {
 		return s.lost("%s", reason)
 	}
 	return s.lostFirst("Repair it first: as its owner", sql, "%s", reason)
@@ -139,20 +139,20 @@ func (s *Source) difference(ctx context.Context, conn *pgx.Conn, known, now fing
 // narrows reports whether the publication leaves out operations, rows or columns.
 func (p *publication) narrows() bool { return !p.publishes || len(p.narrowed) > 0 }
 
-// repairSQL makes the publication whole again. Empty if it is.
-func (s *Source) repairSQL(ctx context.Context, conn *pgx.Conn, p *publication, version int) (string, error) {
+// repairSQL is what makes the publication whole again; nothing if it is.
+func (s *Source) repairSQL(ctx context.Context, conn *pgx.Conn, p *publication, version int) ([]string, error) {
 	var there []cdc.Table
 	for _, t := range s.tables {
 		r, err := lookUp(ctx, conn, t)
 		if err != nil {
-			return "", s.disconnected(err)
+			return nil, s.disconnected(err)
 		}
 		if r != nil && r.publishable() {
 			there = append(there, t)
 		}
 	}
 	if !p.exists {
-		return s.createSQL(there, version) + ";", nil
+		return []string{s.createSQL(there, version) + ";"}, nil
 	}
 	var list []string
 	if !p.publishes {
@@ -163,7 +163,7 @@ func (s *Source) repairSQL(ctx context.Context, conn *pgx.Conn, p *publication, 
 	} else if len(missing) > 0 {
 		list = append(list, s.addSQL(missing)+";")
 	}
-	return strings.Join(list, " "), nil
+	return list, nil
 }
 
 func (s *Source) publishSQL() string {

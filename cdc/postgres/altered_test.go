@@ -30,7 +30,7 @@ func TestUnreserved(t *testing.T) {
 	if err := s.Open(t.Context(), f.pos); !errors.As(err, &l) || !strings.Contains(l.Reason, "unreserved") {
 		t.Fatalf("Open returned %v", err)
 	}
-	heal(t, p, l.Hint)
+	heal(t, p, l)
 	for until := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) { // the server reads its settings anew soon
 		err := s.Open(t.Context(), f.pos)
 		if err == nil {
@@ -72,7 +72,7 @@ func TestPublicationAltered(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := config(p, "pub")
-			cfg.Unfinished = &memory{}
+			cfg.Memory = &memory{}
 			sel := []cdc.Selection{selection("loads", "n"), selection("other", "n")}
 			s := postgres.New(cfg, sel, logger(t))
 			defer s.Close()
@@ -103,7 +103,7 @@ func TestPublicationAltered(t *testing.T) {
 			if err := s.Open(t.Context(), f.pos); !errors.As(err, &l) || !strings.Contains(l.Reason, c.reason) || !strings.Contains(l.Hint, "checkpoint reset pub --to snapshot") {
 				t.Fatalf("Open returned %v; want a LostError with %q", err, c.reason)
 			}
-			heal(t, p, l.Hint)
+			heal(t, p, l)
 			f = follow(t, s)
 			f.open("")
 			f.until(1)
@@ -144,7 +144,7 @@ func TestMaxRetained(t *testing.T) {
 	p.Exec(t, `CREATE TABLE loads (id int PRIMARY KEY, n int); INSERT INTO loads VALUES (1, 1)`)
 	cfg := config(p, "shed")
 	cfg.MaxRetained = 128 << 20
-	cfg.Unfinished = &memory{}
+	cfg.Memory = &memory{}
 	sel := []cdc.Selection{selection("loads", "n")}
 	s := postgres.New(cfg, sel, logger(t))
 	defer s.Close()
@@ -182,16 +182,91 @@ func TestMaxRetained(t *testing.T) {
 	if err := s.Open(ctx, pos); !errors.As(err, &l) || !strings.Contains(l.Reason, "Waybill dropped replication slot") || !strings.Contains(l.Reason, "max_retained is 128MiB") {
 		t.Fatalf("Open returned %v", err)
 	}
-	heal(t, p, l.Hint)
+	if !l.Agreed {
+		t.Error("the owner has agreed to this loss, and is asked")
+	}
+	cfg.MaxRetained = 0 // not any more
+	unasked := postgres.New(cfg, sel, logger(t))
+	defer unasked.Close()
+	if err := unasked.Open(ctx, pos); !errors.As(err, &l) || l.Agreed {
+		t.Errorf("without max_retained Open returned %v", err)
+	}
+	heal(t, p, l)
 	f = follow(t, s)
 	f.open("")
 	f.until(1)
 	s.Close()
 	f.open(f.pos)
 	f.next()
-	if note, err := cfg.Unfinished.Recall("waybill_shed.dropped"); note != "" || err != nil {
+	if note, err := cfg.Memory.Recall("waybill_shed.dropped"); note != "" || err != nil {
 		t.Errorf("the note of the drop is still there: %q, %v", note, err)
 	}
+}
+
+// TestMaxRetainedWithoutMemory cannot note why it drops the slot, as when our own disk is full: the database's disk comes first. A
+// note without the drop, as after a crash in between, is as good as both.
+func TestMaxRetainedWithoutMemory(t *testing.T) {
+	p := cdctest.StartPostgres(t)
+	p.Exec(t, `CREATE TABLE loads (id int PRIMARY KEY, n int); INSERT INTO loads VALUES (1, 1)`)
+	full := &memory{}
+	cfg := config(p, "shed")
+	cfg.MaxRetained, cfg.Memory = 128<<20, forgetful{full}
+	sel := []cdc.Selection{selection("loads", "n")}
+	s := postgres.New(cfg, sel, logger(t))
+	defer s.Close()
+	f := follow(t, s)
+	f.open("")
+	f.until(1)
+	pos := f.pos
+	switchLog(t, p, 9)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var err error
+	for err == nil {
+		_, err = s.Next(ctx)
+	}
+	s.Close()
+	if n := kept(t, p, "waybill_shed"); !errors.Is(err, cdc.ErrDisconnected) || n != 0 {
+		t.Fatalf("Next returned %v, there are %d slots", err, n)
+	}
+	var l *cdc.LostError
+	if err := s.Open(ctx, pos); !errors.As(err, &l) || !l.Agreed {
+		t.Errorf("Open returned %v", err)
+	}
+	cfg.Memory = full
+	again := postgres.New(cfg, sel, logger(t))
+	defer again.Close()
+	f = follow(t, again)
+	f.open("")
+	f.until(1)
+	again.Close()
+	if err := full.Remember("waybill_shed.dropped", "Waybill dropped replication slot itself"); err != nil {
+		t.Fatal(err)
+	}
+	crashed := postgres.New(cfg, sel, logger(t))
+	defer crashed.Close()
+	if err := crashed.Open(ctx, f.pos); !errors.As(err, &l) || !l.Agreed {
+		t.Errorf("Open returned %v", err)
+	}
+	if err := crashed.Release(ctx); err != nil {
+		t.Fatal(err)
+	}
+	f = follow(t, crashed)
+	f.open("")
+	f.until(1)
+	if note, err := full.Recall("waybill_shed.dropped"); note != "" || err != nil {
+		t.Errorf("the note of the drop is still there: %q, %v", note, err)
+	}
+}
+
+// forgetful is a memory on a full disk, which takes no word of a drop.
+type forgetful struct{ *memory }
+
+func (m forgetful) Remember(name, text string) error {
+	if strings.HasSuffix(name, ".dropped") && text != "" {
+		return errors.New("no space left on device")
+	}
+	return m.memory.Remember(name, text)
 }
 
 func kept(t *testing.T, p *cdctest.Postgres, slot string) (n int) {

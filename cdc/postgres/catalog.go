@@ -169,8 +169,14 @@ func (s *Source) Catalog(ctx context.Context, want []cdc.Table) ([]*cdc.Schema, 
 	defer closeConn(conn)
 	var list []*cdc.Schema
 	for _, t := range want {
-		if s.named(t) == messageTable {
-			list = append(list, messageSchema(s.cfg.Name, messageRelation(), func(name string) bool { return !s.masked(messageTable, name) }))
+		if _, message := t.Prefix(); message {
+			has, err := hasMessages(ctx, conn)
+			if err != nil {
+				return nil, err
+			}
+			if has {
+				list = append(list, messageShape(s.cfg.Name, t))
+			}
 			continue
 		}
 		r, err := lookUp(ctx, conn, s.named(t))

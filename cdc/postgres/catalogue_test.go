@@ -133,7 +133,7 @@ func TestMoney(t *testing.T) {
 		}
 		source := New(cfg, []cdc.Selection{{Table: cdc.Table{Name: "fares"}, Columns: []string{"fare", "fares"}}}, nil)
 		if err := source.Peek(t.Context(), func(b cdc.Batch) error {
-			if got, want := showBatch(t, b), `public.fares fare="-1234.50" fares="[\"0.01\",\"1234567.00\"]"`+"\n"; got != want {
+			if got, want := showBatch(t, b), `public.fares 0 fare="-1234.50" fares="[\"0.01\",\"1234567.00\"]"`+"\n"; got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
 			return nil

@@ -48,6 +48,8 @@ const (
 	aboutRowSecurity topic = "row security of …"
 	aboutColumn      topic = "column …"
 	aboutReplica     topic = "replica identity of …"
+	aboutPartitions  topic = "identity of partitions of …"
+	aboutAttached    topic = "new partitions of …"
 	aboutOld         topic = "old values of …"
 	aboutPublication topic = "publication …"
 )
@@ -130,6 +132,7 @@ func (s *Source) Check(ctx context.Context) ([]cdc.Finding, error) {
 		}
 		list = append(list, hidden...)
 		list = append(list, checkIdentity(r))
+		list = append(list, s.checkPartitions(r, f.version)...)
 		partitioned = partitioned || r.kind == "p"
 		list = append(list, s.checkOld(r)...)
 		if len(p.missing([]cdc.Table{t})) > 0 {
@@ -137,6 +140,7 @@ func (s *Source) Check(ctx context.Context) ([]cdc.Finding, error) {
 			owned = owned && r.owned
 		}
 	}
+	list = append(list, s.checkMessages(f.version)...)
 	return append(list, s.checkPublication(p, absent, owned, partitioned, &f)...), nil
 }
 

@@ -113,7 +113,7 @@ func TestConfigValidate(t *testing.T) {
 		t.Errorf("a good configuration: %v", err)
 	}
 	bad := postgres.Config{Port: 70000, SSLMode: "on", Slot: "Bad-Slot", Publication: strings.Repeat("p", 64), Heartbeat: time.Hour,
-		ConnectTimeout: time.Millisecond, Masked: []string{"ssn", "a.b.c.d", "t."}, Password: "hunter2"}
+		ConnectTimeout: time.Millisecond, Masked: []string{"ssn", "a.b.c.d", "t.", "message(a.b).c"}, Password: "hunter2"}
 	want := `host: must not be empty
 database: must not be empty
 user: must not be empty
@@ -125,7 +125,8 @@ heartbeat: must be 1s to 1m (got 1h0m0s)
 connect_timeout: must be 1s to 5m (got 1ms)
 masked[0]: must be table.column or schema.table.column (got "ssn")
 masked[1]: must be table.column or schema.table.column (got "a.b.c.d")
-masked[2]: must be table.column or schema.table.column (got "t.")`
+masked[2]: must be table.column or schema.table.column (got "t.")
+masked[3]: must be a table's column: a message is captured whole or not at all, so leave out what nobody may see when it is emitted (got "message(a.b).c")`
 	if err := bad.Validate(); err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}

@@ -76,9 +76,9 @@ func checkForgotten(f *facts) cdc.Finding {
 	case f.idleSlot == "":
 		return t.good("none")
 	case f.idleBytes < forgottenBytes:
-		return t.good(fmt.Sprintf("slot %s is not in use and keeps %s", f.idleSlot, Bytes(f.idleBytes)))
+		return t.good(fmt.Sprintf("slot %s is not in use and keeps %s", f.idleSlot, cdc.Bytes(f.idleBytes)))
 	}
-	return t.warn(fmt.Sprintf("slot %s is not in use and keeps %s of log", f.idleSlot, Bytes(f.idleBytes)), "less than 1GiB",
+	return t.warn(fmt.Sprintf("slot %s is not in use and keeps %s of log", f.idleSlot, cdc.Bytes(f.idleBytes)), "less than 1GiB",
 		"It fills the server's disk, and Waybill would be blamed. If nobody will come back for it, drop it.",
 		fmt.Sprintf("SELECT pg_drop_replication_slot(%s);", literal(f.idleSlot)))
 }
@@ -117,23 +117,23 @@ func (s *Source) checkSlot(is slot) cdc.Finding {
 }
 
 // runway is what one reading of the slot tells.
-func (is slot) runway(maxRetained int64) Runway {
-	r := Runway{Retained: is.retained, Safe: is.safe, Status: is.status}
+func (is slot) runway(maxRetained int64) cdc.Runway {
+	r := measured{Runway: cdc.Runway{Retained: is.retained, Safe: is.safe, Status: is.status}}
 	if !is.exists {
 		r.Retained, r.Safe, r.Status = -1, -1, "missing"
 	}
-	r.compare(Runway{}, maxRetained)
-	return r
+	r.compare(measured{}, maxRetained)
+	return r.Runway
 }
 
 // soon is how long the log's runway must be at the present rate.
 const soon = 24 * time.Hour
 
-func checkRunway(r Runway) cdc.Finding {
+func checkRunway(r cdc.Runway) cdc.Finding {
 	const t = aboutRunway
-	found := fmt.Sprintf("%s kept for us", Bytes(max(0, r.Retained)))
+	found := fmt.Sprintf("%s kept for us", cdc.Bytes(max(0, r.Retained)))
 	if r.Safe >= 0 {
-		found += fmt.Sprintf(", %s more may be written", Bytes(r.Safe))
+		found += fmt.Sprintf(", %s more may be written", cdc.Bytes(r.Safe))
 	}
 	if r.Left > 0 {
 		found += fmt.Sprintf(", which is %s at the present rate", r.Left.Round(time.Second))

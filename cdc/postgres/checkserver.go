@@ -19,9 +19,9 @@ func (s *Source) checkServer(f *facts, is slot) []cdc.Finding {
 			"A slot on a standby does not survive its promotion.", "Point the source at the primary."),
 		aboutWALLevel.verdict(f.text("wal_level") == "logical", f.text("wal_level"), "logical",
 			"The log does not hold row changes otherwise.", restart("wal_level", "logical")),
-		freeOf(aboutSlots, f.number("max_replication_slots"), f.usedSlots, is.exists, 2, "max_replication_slots",
-			"The snapshot holds a temporary slot until the lasting one is made. One slot serves any number of tables."),
-		freeOf(aboutSenders, f.number("max_wal_senders"), f.usedSenders, is.pid != 0, 1, "max_wal_senders", "The stream needs a sender."),
+		s.freeOf(aboutSlots, f.number("max_replication_slots"), f.usedSlots, is.exists, 2, "max_replication_slots",
+			"The first start holds a temporary slot until the lasting one is made. One slot serves any number of tables."),
+		s.freeOf(aboutSenders, f.number("max_wal_senders"), f.usedSenders, is.pid != 0, 1, "max_wal_senders", "The stream needs a sender."),
 		checkConnections(f),
 		s.checkKeepSize(f, is),
 		checkIdleSlot(f),
@@ -33,9 +33,13 @@ func (s *Source) checkServer(f *facts, is slot) []cdc.Finding {
 	}
 }
 
-func freeOf(t topic, limit int64, used int, have bool, need int64, setting, why string) cdc.Finding {
+// freeOf compares what is free of a server's limit with what we need, which does not grow with the number of tables.
+func (s *Source) freeOf(t topic, limit int64, used int, have bool, need int64, setting, why string) cdc.Finding {
 	free := max(0, limit-int64(used))
-	found := fmt.Sprintf("%d of %d free", free, limit)
+	found := fmt.Sprintf("%d of %d free; one serves all %d tables", free, limit, len(s.tables))
+	if len(s.tables) == 1 {
+		found = fmt.Sprintf("%d of %d free", free, limit)
+	}
 	if have || free >= need {
 		return t.good(found)
 	}
@@ -68,10 +72,10 @@ func (s *Source) checkKeepSize(f *facts, is slot) cdc.Finding {
 		return t.warn("no limit", "a limit below the free space of the server's disk",
 			"If Waybill is stopped for long, the log kept for it fills the server's disk.", reload("max_slot_wal_keep_size", "50GB"))
 	case mib < 1024:
-		return t.warn(Bytes(mib<<20).String(), "at least 1GiB",
+		return t.warn(cdc.Bytes(mib<<20).String(), "at least 1GiB",
 			"A short stop of Waybill, or one large transaction, loses the slot, and a new snapshot must be compared.", is.keepMoreSQL())
 	}
-	return t.good(Bytes(mib << 20).String())
+	return t.good(cdc.Bytes(mib << 20).String())
 }
 
 func checkIdleSlot(f *facts) cdc.Finding {
@@ -123,7 +127,7 @@ func checkDecodingMemory(f *facts) cdc.Finding {
 	if kib < 0 {
 		return t.good("not known before PostgreSQL 13")
 	}
-	found := Bytes(kib << 10).String()
+	found := cdc.Bytes(kib << 10).String()
 	if kib < 16<<10 {
 		return t.warn(found, "at least 16MiB", "Transactions larger than this are spilled to the server's disk while they are decoded.",
 			reload("logical_decoding_work_mem", "64MB"))

@@ -111,6 +111,48 @@ func checkIdentity(r *relation) cdc.Finding {
 		fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY FULL; -- or USING INDEX <a unique index of NOT NULL columns>", table))
 }
 
+// unlikeMost is how many partitions a finding names; the statement to run is made for all of them.
+const unlikeMost = 10
+
+// checkPartitions looks at a partitioned table: the replica identity of a partition is its own, and the server of some
+// versions decides only once whose partition a table is.
+func (s *Source) checkPartitions(r *relation, version int) []cdc.Finding {
+	if r.kind != "p" {
+		return nil
+	}
+	name := r.table.String()
+	list := []cdc.Finding{good(aboutPartitions.of(name), "as the table's own")}
+	if len(r.unlike) > 0 {
+		identity := "FULL"
+		if r.identity == "d" && r.keyed() {
+			identity = "DEFAULT"
+		}
+		var alter []string
+		for _, t := range r.unlike {
+			alter = append(alter, fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY %s;", tableName(t), identity))
+		}
+		found := names(r.unlike[:min(len(r.unlike), unlikeMost)])
+		if more := len(r.unlike) - unlikeMost; more > 0 {
+			found += fmt.Sprintf(" and %d more", more)
+		}
+		list[0] = warn(aboutPartitions.of(name), "another in "+found, "the same replica identity in every partition",
+			"A partition's rows are logged by its own identity, and the server sends them as if they had the table's: old values that are not in the log "+
+				"are absent for all partitions, and a change of a key in such a partition may not be recognised.", strings.Join(alter, " "))
+	}
+	if version >= 150000 {
+		return append(list, good(aboutAttached.of(name), "known to a session at once"))
+	}
+	return append(list, warn(aboutAttached.of(name), "PostgreSQL before 15", "PostgreSQL 15 or newer",
+		"A session that has met a table decides once whose partition it is: what is attached or detached later comes, or does not come, as if nothing had happened, until "+
+			"the session ends.", fmt.Sprintf("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s; "+
+			"-- after each ATTACH or DETACH PARTITION: Waybill connects again by itself; then: waybill snapshot %s %s", literal(s.cfg.Slot), s.cfg.Name, name)))
+}
+
+// keyed reports whether the table has a key among its captured columns.
+func (r *relation) keyed() bool {
+	return slices.ContainsFunc(r.columns, func(a attribute) bool { return a.Key })
+}
+
 // checkOld warns of old values that a rule reads and the log does not carry.
 func (s *Source) checkOld(r *relation) []cdc.Finding {
 	var without []string

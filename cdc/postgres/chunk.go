@@ -33,6 +33,9 @@ const (
 // identity is FULL.
 func (s *Source) ReadChunk(ctx context.Context, r cdc.ChunkRequest) (cdc.ChunkRead, error) {
 	r.Table = s.named(r.Table)
+	if _, message := r.Table.Prefix(); message && s.choices[r.Table] != nil {
+		return s.noRows(ctx, r.Table)
+	}
 	if s.choices[r.Table] == nil {
 		return cdc.ChunkRead{}, &cdc.TableError{Source: s.cfg.Name, Table: r.Table, Err: errors.New("it is not selected"),
 			Hint: "Only tables that the mapping reads are captured."}
@@ -123,16 +126,12 @@ var errUnsettled = errors.New("transactions that are older than the table's publ
 
 // begin opens the transaction and learns what the table looks like in it.
 func (c *chunk) begin(ctx context.Context) error {
-	snapshot := "pg_current_snapshot()"
-	if c.reader.version < 130000 {
-		snapshot = "txid_current_snapshot()"
-	}
 	sort := "off" // without statistics the planner might sort the table for every chunk
 	if c.request.Where != "" {
 		sort = "on" // and with a filter it may know a better index than the key's
 	}
 	table := tableName(c.request.Table)
-	results, err := c.reader.conn.PgConn().Exec(ctx, fmt.Sprintf(beginSQL, sort, table, snapshot,
+	results, err := c.reader.conn.PgConn().Exec(ctx, fmt.Sprintf(beginSQL, sort, table, c.reader.currentSnapshot(),
 		literal(c.source.cfg.Publication), literal(table))).ReadAll()
 	if err != nil {
 		return err
@@ -257,7 +256,12 @@ func (c *chunk) row(values [][]byte) {
 		enc.Begin(cdc.Tx{Commit: c.commit(), CommitAt: c.at})
 	}
 	c.rows++
-	enc.Change(cdc.Snapshot, c.schema)
+	encodeRow(enc, c.schema, values)
+}
+
+// encodeRow writes a row of a result.
+func encodeRow(enc *cdc.Encoder, schema *cdc.Schema, values [][]byte) {
+	enc.Change(cdc.Snapshot, schema)
 	for _, v := range values {
 		if v == nil {
 			enc.Null()

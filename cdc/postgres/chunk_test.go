@@ -14,18 +14,28 @@ import (
 	"waybill/cdc/postgres"
 )
 
-// chunks reads a table to its end with fresh sources now and then, as after a crash, and returns the chunks.
+// chunks reads a table of the schema public to its end.
 func (f *follower) chunks(table, where string, rows int) (list []cdc.ChunkRead) {
 	f.t.Helper()
+	return f.table(cdc.Table{Name: table}, where, rows)
+}
+
+// table reads a table to its end and returns the chunks.
+func (f *follower) table(table cdc.Table, where string, rows int) (list []cdc.ChunkRead) {
+	f.t.Helper()
+	full := table
+	if full.Schema == "" {
+		full.Schema = "public"
+	}
 	after := ""
 	for len(list) < 10_000 {
-		r, err := f.s.ReadChunk(f.ctx, cdc.ChunkRequest{Table: cdc.Table{Name: table}, After: after, Where: where, Rows: rows})
+		r, err := f.s.ReadChunk(f.ctx, cdc.ChunkRequest{Table: table, After: after, Where: where, Rows: rows})
 		if err != nil {
 			f.t.Fatalf("ReadChunk of %s after %s: %v", table, after, err)
 		}
 		list = append(list, r)
 		b := r.Batch
-		if !b.Snapshot || b.Chunk == nil || b.Chunk.Table != (cdc.Table{Schema: "public", Name: table}) || b.Position != "" || b.More ||
+		if !b.Snapshot || b.Chunk == nil || b.Chunk.Table != full || b.Position != "" || b.More ||
 			b.Identity == "" || !strings.HasPrefix(string(r.High), b.Identity+"/") || rows > 0 && b.Changes > rows || b.CommitAt.IsZero() {
 			f.t.Fatalf("chunk %+v, high %s", b, r.High)
 		}
@@ -385,7 +395,7 @@ func TestChunkAsStream(t *testing.T) {
 	s := postgres.New(config(p, "same"), everything(t, p, "types"), logger(t))
 	defer s.Close()
 	f := follow(t, s)
-	f.open(cdc.Tail)
+	f.start()
 	f.next()
 	script(t, p, "types_rows.sql")
 	var raw [2][][]byte

@@ -36,21 +36,22 @@ type Config struct {
 	Masked         []string      `yaml:"masked"`          // table.column or schema.table.column, never captured
 	Heartbeat      time.Duration `yaml:"heartbeat"`       // an idle source says so this often; default 5s, 1s to 1m
 	ConnectTimeout time.Duration `yaml:"connect_timeout"` // for each connection; default 10s
-	MaxRetained    Bytes         `yaml:"max_retained"`    // if the server must keep more log than this for us, and it grows, drop the slot and begin again with a compared snapshot; unset: never
+	MaxRetained    cdc.Bytes     `yaml:"max_retained"`    // if the server must keep more log than this for us, and it grows, drop the slot and begin again with a compared snapshot; unset: never
 
-	// Unfinished, if set, lets a first snapshot begin anew by itself after a crash in the short moment between the making of
-	// the slot and the storing of the snapshot's end. Without it Open refuses there, and a person must reset.
-	Unfinished Unfinished `yaml:"-"`
+	// Memory, if set, lets a first start begin anew by itself after a crash in the short moment between the making of
+	// the slot and the storing of its position. Without it Open refuses there, and a person must reset; and what
+	// happened to slot and publication while no process of ours ran is not noticed.
+	Memory Memory `yaml:"-"`
 
 	// Secret, if set, is asked for the password before each connection, in place of Password, so that one that was changed
 	// on the server and in its file works from the next connection on. It is called from any goroutine.
 	Secret func() (string, error) `yaml:"-"`
 }
 
-// Unfinished remembers, over a crash, the slot that a snapshot made although its end may not have been stored; and, under
-// the slot's name with a dot and a word behind it, what is to be known of the publication and the slot at the next
-// start. The caller keeps it in its store; Open, Next and the session's own goroutine call it.
-type Unfinished interface {
+// Memory keeps short notes over a crash: under the slot's name the point of the slot that a first start made although its position
+// may not have been stored; and, under that name with a dot and a word behind it, what is to be known of the publication
+// and the slot at the next start. The caller keeps it in its store; Open, Next and the session's own goroutine call it.
+type Memory interface {
 	// Remember keeps a short text, such as the slot's consistent point, synced when it returns.
 	Remember(name, text string) error
 	// Recall returns the text remembered last under the name, or "".
@@ -92,6 +93,9 @@ func slotName(source string) string {
 		return '_'
 	}, strings.ToLower(source))
 }
+
+// minRetained is the least max_retained: the server keeps a few segments of 16 MiB in any case.
+const minRetained cdc.Bytes = 128 << 20
 
 var (
 	slotPattern = regexp.MustCompile(`^[a-z0-9_]{1,54}$`)
@@ -144,6 +148,9 @@ func (c Config) Validate() error {
 
 // column splits the name of a masked column.
 func (c Config) column(name string) (cdc.Table, string, error) {
+	if strings.HasPrefix(name, "message(") {
+		return cdc.Table{}, "", fmt.Errorf("must be a table's column: a message is captured whole or not at all, so leave out what nobody may see when it is emitted (got %q)", name)
+	}
 	parts := strings.Split(name, ".")
 	if slices.Contains(parts, "") || len(parts) < 2 || len(parts) > 3 {
 		return cdc.Table{}, "", fmt.Errorf("must be table.column or schema.table.column (got %q)", name)
@@ -210,7 +217,7 @@ func (c Config) connection(replication bool) (*pgx.ConnConfig, error) {
 	cfg.User, cfg.Password, cfg.Database = c.User, c.Password, c.Database
 	if c.Secret != nil {
 		if cfg.Password, err = c.Secret(); err != nil {
-			return nil, fmt.Errorf("reading the password of source %s: %w", c.Name, err)
+			return nil, fmt.Errorf("%w: reading the password of source %s: %w", cdc.ErrDenied, c.Name, err)
 		}
 	}
 	cfg.RuntimeParams = map[string]string{}

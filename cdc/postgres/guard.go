@@ -2,11 +2,14 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/jackc/pglogrepl"
+
+	"waybill/cdc"
 )
 
 // guard is what a source knows of the things that it keeps on the server, beside what it finds there.
@@ -16,14 +19,14 @@ type guard struct {
 	known   fingerprint       // of the publication when it was last known to be whole
 	restart pglogrepl.LSN     // of the slot at the reading before
 	over    int64             // bytes that the slot kept at the reading before, if more than max_retained
-	notes   map[string]string // for this process; Config.Unfinished keeps them beyond it
+	notes   map[string]string // for this process; Config.Memory keeps them beyond it
 
 	reading sync.Mutex // held while the server is asked for its runway
-	runway  Runway     // the reading before
+	runway  measured   // the reading before
 	read    time.Time
 }
 
-// Notes are remembered beside the point of an unfinished snapshot, under the slot's name, a dot and these.
+// Notes are remembered beside the position of an unfinished first start, under the slot's name, a dot and these.
 const (
 	printNote   = "publication" // the publication's fingerprint
 	droppedNote = "dropped"     // why we dropped the slot
@@ -38,10 +41,10 @@ func (g *guard) load(cfg Config) error {
 		g.notes = map[string]string{}
 	}
 	for _, name := range []string{printNote, droppedNote, restartNote} {
-		if _, known := g.notes[name]; known || cfg.Unfinished == nil {
+		if _, known := g.notes[name]; known || cfg.Memory == nil {
 			continue
 		}
-		text, err := cfg.Unfinished.Recall(cfg.Slot + "." + name)
+		text, err := cfg.Memory.Recall(cfg.Slot + "." + name)
 		if err != nil {
 			return fmt.Errorf("recalling what is known of slot %q: %w", cfg.Slot, err)
 		}
@@ -69,10 +72,10 @@ func (g *guard) say(key, text string) {
 // keep notes something beyond this process.
 func (g *guard) keep(cfg Config, key, text string) error {
 	g.say(key, text)
-	if cfg.Unfinished == nil {
+	if cfg.Memory == nil {
 		return nil
 	}
-	return cfg.Unfinished.Remember(cfg.Slot+"."+key, text)
+	return cfg.Memory.Remember(cfg.Slot+"."+key, text)
 }
 
 // protect looks, once per heartbeat, at what a running stream depends on. When it finds that the stream is not whole any
@@ -145,9 +148,11 @@ func (s *Source) noteRestart(is slot) error {
 func (n *session) shed(ctx context.Context, side *side, is slot) error {
 	s := n.source
 	why := fmt.Sprintf("Waybill dropped replication slot %q itself: it made the server keep %s of log and more, and max_retained is %s",
-		s.cfg.Slot, Bytes(is.retained), s.cfg.MaxRetained)
-	s.guard.say(droppedNote, why) // from now on Open does not take the slot up again
-	n.log.Error("dropping the slot", "source", s.cfg.Name, "slot", s.cfg.Slot, "retained", Bytes(is.retained).String(),
+		s.cfg.Slot, cdc.Bytes(is.retained), s.cfg.MaxRetained)
+	// From now on Open does not take the slot up again, after a crash in the middle of this neither. Without the note a person is
+	// asked after a crash; but our full disk must not fill the database's.
+	noted := s.guard.keep(s.cfg, droppedNote, why)
+	n.log.Error("dropping the slot", "source", s.cfg.Name, "slot", s.cfg.Slot, "retained", cdc.Bytes(is.retained).String(),
 		"max_retained", s.cfg.MaxRetained.String())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ConnectTimeout) // Close, which comes next, waits for us
 	defer cancel()
@@ -158,11 +163,10 @@ func (n *session) shed(ctx context.Context, side *side, is slot) error {
 		if errOpen != nil {
 			err = errOpen
 		} else if err = s.dropSlot(ctx, conn); err == nil {
-			return s.guard.keep(s.cfg, droppedNote, why)
+			return noted
 		}
 		if ctx.Err() != nil {
-			s.guard.say(droppedNote, "")
-			return err
+			return errors.Join(err, s.guard.keep(s.cfg, droppedNote, ""))
 		}
 	}
 }

@@ -84,7 +84,7 @@ func TestSeesWhatTheRowsShow(t *testing.T) {
 	s := postgres.New(config(p, "oracle"), []cdc.Selection{selection("counters", "v", "there"), selection("loads", "v")}, logger(t))
 	defer s.Close()
 	f := follow(t, s)
-	f.open(cdc.Tail)
+	f.start()
 	f.next()
 	ctx, stop := context.WithTimeout(t.Context(), 6*time.Second)
 	defer stop()

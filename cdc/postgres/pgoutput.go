@@ -28,7 +28,8 @@ const (
 type stream struct {
 	enc       cdc.Encoder
 	relations map[uint32]*wireRelation
-	messages  *wireRelation             // as which logical messages come; nil before the first
+	messages  map[string]*wireRelation  // of selected prefixes; nil before the first message
+	loose     func(cdc.Table)           // told once of selected messages that are in no transaction; may be nil
 	resolve   func(*wireRelation) error // chooses columns and finds the Schema of a relation
 
 	open   bool // between Begin and Commit
@@ -46,6 +47,7 @@ type wireRelation struct {
 	table    cdc.Table
 	identity byte // replica identity: d, n, f or i
 	partial  bool // FULL, but not in every partition: an old row may hold the key alone
+	loose    bool // of messages: one outside a transaction has come
 	columns  []wireColumn
 	schema   *cdc.Schema // nil if the table is not selected
 	take     []bool      // for each column: it is in the schema

@@ -93,8 +93,8 @@ func dump(s *stream) (string, error) {
 			schemas[r.schema.ID()] = r.schema
 		}
 	}
-	if s.messages != nil {
-		schemas[s.messages.schema.ID()] = s.messages.schema
+	for _, r := range s.messages {
+		schemas[r.schema.ID()] = r.schema
 	}
 	data, _ := s.enc.Cut(s.enc.Mark())
 	reader := cdc.NewReader(cdc.Codecs{CodecName: Codec()}, func(id uint64) (*cdc.Schema, error) {
@@ -151,7 +151,7 @@ delete 16/B374D848/7 0:""<2:"2" 0:""<0:""
 delete 16/B374D848/7 0:""<2:"2"
 truncate 16/B374D848/7 0:""<0:"" 0:""<0:""
 truncate 16/B374D848/7 0:""<0:""
-insert 16/B374D848/7 2:"p"<0:"" 2:"x"<0:""
+insert 16/B374D848/7 2:"x"<0:""
 `
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

@@ -81,7 +81,11 @@ func (s *Source) createSQL(tables []cdc.Table, version int) string {
 	if version >= 130000 {
 		with = " WITH (publish_via_partition_root = true)"
 	}
-	return fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s%s", identifier(s.cfg.Publication), tableList(tables), with)
+	of := ""
+	if len(tables) > 0 { // messages need a publication, too, and none of its tables
+		of = " FOR TABLE " + tableList(tables)
+	}
+	return fmt.Sprintf("CREATE PUBLICATION %s%s%s", identifier(s.cfg.Publication), of, with)
 }
 
 func (s *Source) addSQL(tables []cdc.Table) string {

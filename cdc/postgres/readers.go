@@ -156,4 +156,12 @@ func (p *readers) connect(ctx context.Context, round int) (*reader, error) {
 	return r, nil
 }
 
+// currentSnapshot is the server's function that names what is visible.
+func (r *reader) currentSnapshot() string {
+	if r.version < 130000 {
+		return "txid_current_snapshot()"
+	}
+	return "pg_current_snapshot()"
+}
+
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

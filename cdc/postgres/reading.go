@@ -11,8 +11,6 @@ import (
 	"waybill/cdc"
 )
 
-var _ cdc.TableReader = (*Source)(nil)
-
 // readError tells a table that cannot be read from a server that cannot be read at the moment.
 func (s *Source) readError(r cdc.ChunkRequest, err error) error {
 	var (
@@ -45,6 +43,9 @@ func (s *Source) readError(r cdc.ChunkRequest, err error) error {
 // Estimate implements cdc.TableReader. Of a partitioned table it is the sum of the partitions.
 func (s *Source) Estimate(ctx context.Context, t cdc.Table) (int64, error) {
 	t = s.named(t)
+	if _, message := t.Prefix(); message {
+		return 0, nil
+	}
 	reader, err := s.readers.take(ctx)
 	if err != nil {
 		return -1, err

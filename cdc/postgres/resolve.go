@@ -24,8 +24,8 @@ func (n *session) resolve(r *wireRelation) error {
 	if choice == nil {
 		return nil
 	}
-	if r.table == messageTable {
-		n.announce(r, messageSchema(n.source.cfg.Name, r, func(column string) bool { return choice.keep(column, false) }))
+	if _, message := r.table.Prefix(); message {
+		n.announce(r, messageShape(n.source.cfg.Name, r.table))
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*n.source.cfg.ConnectTimeout)

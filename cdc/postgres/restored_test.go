@@ -44,7 +44,7 @@ func TestRestored(t *testing.T) {
 	if err := s.Open(t.Context(), f.pos); !errors.As(err, &l) || !strings.Contains(l.Reason, "the database was restored to an earlier time") {
 		t.Fatalf("Open returned %v", err)
 	}
-	heal(t, p, l.Hint)
+	heal(t, p, l)
 	f = follow(t, s)
 	f.open("")
 	f.until(1)
@@ -56,7 +56,7 @@ func TestRestoredAndWritten(t *testing.T) {
 	p := cdctest.StartPostgres(t)
 	p.Exec(t, `CREATE TABLE loads (id int PRIMARY KEY, n int); INSERT INTO loads VALUES (1, 1)`)
 	cfg := config(p, "restored")
-	cfg.Unfinished = &memory{}
+	cfg.Memory = &memory{}
 	s := postgres.New(cfg, []cdc.Selection{selection("loads", "n")}, logger(t))
 	defer s.Close()
 	f := follow(t, s)
@@ -76,7 +76,7 @@ func TestRestoredAndWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for until, moved := time.Now().Add(30*time.Second), false; !moved; {
-		note, err := cfg.Unfinished.Recall("waybill_restored.restart")
+		note, err := cfg.Memory.Recall("waybill_restored.restart")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestRestoredAndWritten(t *testing.T) {
 	if err := s.Open(t.Context(), f.pos); !errors.As(err, &l) || !strings.Contains(l.Reason, "was restored to an earlier time, and what it has written since") {
 		t.Fatalf("Open returned %v", err)
 	}
-	heal(t, p, l.Hint)
+	heal(t, p, l)
 	f = follow(t, s)
 	f.open("")
 	f.until(50000)
@@ -152,7 +152,7 @@ func TestPromoted(t *testing.T) {
 	if err := s.Open(t.Context(), f.pos); !errors.As(err, &l) || !strings.Contains(l.Reason, "the server is on timeline 2, the stored position") {
 		t.Fatalf("Open returned %v", err)
 	}
-	heal(t, p, l.Hint)
+	heal(t, p, l)
 	f = follow(t, s)
 	f.open("")
 	f.until(1)

@@ -8,19 +8,11 @@ import (
 	"waybill/cdc"
 )
 
-// Runway is how far a source's server is from removing log that we need, and from other harm. cdc/mysql has the same.
-type Runway struct {
-	At        time.Time     // of the reading, by the server's clock
-	Retained  int64         // bytes of log that the server keeps for us and that we have not confirmed; -1 when unknown
-	Safe      int64         // bytes that may still be written before it removes some of them; -1 when it knows no such bound
-	Status    string        // the slot's wal_status (reserved, extended, unreserved, lost), or missing
-	Written   float64       // bytes of log written a second, since the reading before; 0 at the first
-	Growth    float64       // bytes a second by which Retained has grown since; negative while we catch up
-	Left      time.Duration // until log that we need is removed, at the present rate; -1: never
-	Bound     string        // the setting that Left comes from; empty when there is none
-	Oldest    time.Duration // age of the oldest transaction; -1 when the role may not see those of others
-	OldestPID string        // its process, for people
+var _ cdc.Gauged = (*Source)(nil)
 
+// measured is a reading of the gauges, with what the next one is compared with.
+type measured struct {
+	cdc.Runway
 	end int64 // of the log
 }
 
@@ -37,24 +29,24 @@ LEFT JOIN pg_replication_slots s ON s.slot_name = $1
 LEFT JOIN LATERAL (SELECT pid, xact_start FROM pg_stat_activity WHERE backend_type = 'client backend' AND xact_start IS NOT NULL
   AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 1) x ON true`
 
-// Runway reads the gauges, over a connection of its own with one query. It may be called from any goroutine at any time, as
-// often as one likes: the server is asked once a minute at most. Rates are between the last two readings.
-func (s *Source) Runway(ctx context.Context) (Runway, error) {
+// Runway implements cdc.Gauged, with one query.
+func (s *Source) Runway(ctx context.Context) (cdc.Runway, error) {
 	g := &s.guard
 	g.reading.Lock() // so that two callers do not ask twice
 	defer g.reading.Unlock()
 	if !g.read.IsZero() && time.Since(g.read) < runwayEvery {
-		return g.runway, nil
+		return g.runway.Runway, nil
 	}
 	return s.readRunway(ctx)
 }
 
-func (s *Source) readRunway(ctx context.Context) (Runway, error) {
+// readRunway asks the server. The caller holds guard.reading.
+func (s *Source) readRunway(ctx context.Context) (cdc.Runway, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*s.cfg.ConnectTimeout)
 	defer cancel()
 	conn, version, err := s.connectVersion(ctx)
 	if err != nil {
-		return Runway{}, err
+		return cdc.Runway{}, err
 	}
 	defer closeConn(conn)
 	bound := "'reserved', -1::bigint"
@@ -62,22 +54,23 @@ func (s *Source) readRunway(ctx context.Context) (Runway, error) {
 		bound = "coalesce(s.wal_status, CASE WHEN s.slot_name IS NULL THEN 'missing' ELSE 'reserved' END), CASE WHEN s.safe_wal_size IS NULL THEN -1 ELSE greatest(s.safe_wal_size, 0) END"
 	}
 	var (
-		now    Runway
+		now    measured
 		oldest float64
 	)
 	err = conn.QueryRow(ctx, fmt.Sprintf(runwaySQL, bound), s.cfg.Slot).
 		Scan(&now.At, &now.end, &now.Retained, &now.Status, &now.Safe, &oldest, &now.OldestPID)
 	if err != nil {
-		return Runway{}, s.disconnected(fmt.Errorf("reading the log's runway: %w", err))
+		return cdc.Runway{}, s.disconnected(fmt.Errorf("reading the log's runway: %w", err))
 	}
 	now.At, now.Oldest = now.At.UTC(), time.Duration(oldest*float64(time.Second))
 	now.compare(s.guard.runway, int64(s.cfg.MaxRetained))
+	now.Warnings = cdc.Concerns(checkRunway(now.Runway), checkOldest(now.Oldest, now.OldestPID))
 	s.guard.runway, s.guard.read = now, time.Now()
-	return now, nil
+	return now.Runway, nil
 }
 
 // compare fills in the rates and what follows from them.
-func (r *Runway) compare(before Runway, maxRetained int64) {
+func (r *measured) compare(before measured, maxRetained int64) {
 	r.Left = -1
 	if seconds := r.At.Sub(before.At).Seconds(); !before.At.IsZero() && seconds > 0 {
 		r.Written = float64(r.end-before.end) / seconds
@@ -102,15 +95,4 @@ func (r *Runway) compare(before Runway, maxRetained int64) {
 	if maxRetained > 0 && r.Retained >= 0 {
 		bound("max_retained", maxRetained-r.Retained)
 	}
-}
-
-// Warnings says what a person should know before harm is done, in the words and with the SQL of Check.
-func (r Runway) Warnings() []cdc.Finding {
-	var list []cdc.Finding
-	for _, f := range []cdc.Finding{checkRunway(r), checkOldest(r.Oldest, r.OldestPID)} {
-		if f.Level != cdc.LevelOK {
-			list = append(list, f)
-		}
-	}
-	return list
 }

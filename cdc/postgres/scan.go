@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"waybill/cdc"
 )
 
 // scan is the statement that finds the next rows of a table, and what its rows say about the place reached.
@@ -59,7 +61,7 @@ func (c *chunk) keyScan() *scan {
 	if len(key) == 0 {
 		return nil
 	}
-	columns := c.columns()
+	columns := columnNames(c.schema)
 	n := &scan{limit: c.limit(c.width(2 << 10)), end: true,
 		units: func(rows int, _ cursor) float64 { return float64(rows) }}
 	var shape, names, params []string
@@ -121,7 +123,7 @@ func (c *chunk) placeScan(ctx context.Context) (*scan, error) {
 	if c.reader.version < 140000 {
 		where = append(where, fmt.Sprintf(placesSQL, block, to-1, c.reader.block/minTuple))
 	}
-	columns := c.columns()
+	columns := columnNames(c.schema)
 	own := len(columns)
 	n.sql = c.sql(append(columns, "ctid", "tableoid"), where, []string{"ctid", "tableoid"}, n.limit)
 	n.at, n.last = []int{own, own + 1}, make([][]byte, 2)
@@ -156,13 +158,21 @@ func tidBlock(tid string) (int64, bool) {
 	return int64(b), err == nil
 }
 
-// columns returns the quoted names of the schema's columns.
-func (c *chunk) columns() []string {
-	columns := make([]string, len(c.schema.Columns))
-	for i, col := range c.schema.Columns {
+// columnNames returns the names of the schema's columns as SQL has them.
+func columnNames(schema *cdc.Schema) []string {
+	columns := make([]string, len(schema.Columns))
+	for i, col := range schema.Columns {
 		columns[i] = identifier(col.Name)
 	}
 	return columns
+}
+
+// from names the table whose rows are read: those of its partitions too, but not those of tables that inherit from it.
+func (r *relation) from() string {
+	if r.kind == "p" {
+		return tableName(r.table)
+	}
+	return "ONLY " + tableName(r.table)
 }
 
 // width is what is known of the width of a row or block of the table.
@@ -186,14 +196,10 @@ func (c *chunk) sql(columns, where, order []string, limit int) string {
 	if c.request.Where != "" {
 		where = append(where, "(\n"+c.request.Where+"\n)") // on lines of its own: it may end with a comment
 	}
-	only := "ONLY "
-	if c.relation.kind == "p" {
-		only = ""
-	}
 	condition := ""
 	if len(where) > 0 {
 		condition = " WHERE " + strings.Join(where, " AND ")
 	}
-	return fmt.Sprintf("SELECT %s FROM %s%s%s ORDER BY %s LIMIT %d", strings.Join(columns, ", "), only, tableName(c.relation.table),
-		condition, strings.Join(order, ", "), limit)
+	return fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s LIMIT %d", strings.Join(columns, ", "), c.relation.from(), condition,
+		strings.Join(order, ", "), limit)
 }

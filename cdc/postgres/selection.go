@@ -34,9 +34,6 @@ func (c *choice) widened(present func(column string) bool) bool {
 
 // named fills in the schema of a table named without one.
 func (s *Source) named(t cdc.Table) cdc.Table {
-	if t.Schema == "" && t.Name == messageTable.Name {
-		return messageTable
-	}
 	if t.Schema == "" {
 		t.Schema = s.cfg.Schema
 	}
@@ -45,20 +42,11 @@ func (s *Source) named(t cdc.Table) cdc.Table {
 
 func (s *Source) masked(t cdc.Table, column string) bool {
 	for _, m := range s.cfg.Masked {
-		if table, name, err := s.maskedColumn(m); err == nil && table == t && name == column {
+		if table, name, err := s.cfg.column(m); err == nil && table == t && name == column {
 			return true
 		}
 	}
 	return false
-}
-
-// maskedColumn splits the name of a masked column, as named does for a table.
-func (s *Source) maskedColumn(name string) (cdc.Table, string, error) {
-	t, column, err := s.cfg.column(name)
-	if t == (cdc.Table{Schema: s.cfg.Schema, Name: messageTable.Name}) {
-		t = messageTable
-	}
-	return t, column, err
 }
 
 // choose turns selections into choices, and gives the tables in the order of their first mention.
@@ -70,7 +58,9 @@ func (s *Source) choose(selection []cdc.Selection) {
 		if c == nil {
 			c = &choice{columns: map[string]bool{}, masked: map[string]bool{}}
 			s.choices[t] = c
-			if t != messageTable { // which is in no publication, and has no rows to read
+			if _, message := t.Prefix(); message { // in no publication, and without rows to read
+				s.messages = append(s.messages, t)
+			} else {
 				s.tables = append(s.tables, t)
 			}
 		}
@@ -83,7 +73,7 @@ func (s *Source) choose(selection []cdc.Selection) {
 		}
 	}
 	for _, m := range s.cfg.Masked {
-		if table, name, err := s.maskedColumn(m); err == nil && s.choices[table] != nil {
+		if table, name, err := s.cfg.column(m); err == nil && s.choices[table] != nil {
 			s.choices[table].masked[name] = true
 		}
 	}

@@ -92,7 +92,7 @@ func (s *Source) startSession(ctx context.Context, start place) (*session, error
 	n := &session{source: s, start: start, wire: newWire(hijacked.Conn), log: s.log, catalog: &side{source: s},
 		received: start.lsn, returned: start.lsn, announced: map[uint64]*cdc.Schema{}, heard: now, handed: now,
 		done: make(chan struct{}), heeding: make(chan struct{})}
-	n.stream = stream{relations: map[uint32]*wireRelation{}, resolve: n.resolve}
+	n.stream = stream{relations: map[uint32]*wireRelation{}, resolve: n.resolve, loose: n.warnLoose}
 	if err := n.begin(ctx); err != nil {
 		hijacked.Conn.Close()
 		return nil, err

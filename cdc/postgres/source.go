@@ -23,17 +23,16 @@ var (
 // Source captures the selected tables of one PostgreSQL database. It keeps a replication slot and a publication on the
 // server, which Release drops.
 type Source struct {
-	cfg     Config
-	log     *slog.Logger
-	tables  []cdc.Table // selected, in the order of the selection
-	choices map[cdc.Table]*choice
+	cfg      Config
+	log      *slog.Logger
+	tables   []cdc.Table // selected, in the order of the selection
+	messages []cdc.Table // so are these: see cdc.Messages
+	choices  map[cdc.Table]*choice
 
-	snapshot *snapshot // while a first snapshot is read
-	session  *session  // while streaming
-	readers  readers   // of chunks
-	learnt   learnt    // about the tables, by reading them
-	resume   place     // where the stream begins once it is needed
-	made     string    // consistent point of a slot that this process made and whose position is not confirmed yet
+	session *session // while it is open
+	readers readers  // of chunks
+	learnt  learnt   // about the tables, by reading them
+	made    string   // consistent point of a slot that this process made and whose position is not confirmed yet
 
 	confirmed atomic.Uint64 // LSN that the caller has stored
 	returned  atomic.Uint64 // LSN of the last position that Next returned
@@ -61,16 +60,13 @@ func (s *Source) Open(ctx context.Context, pos cdc.Position) error {
 	if err := s.Close(); err != nil {
 		return err
 	}
-	if len(s.tables) == 0 {
+	if len(s.choices) == 0 {
 		return fmt.Errorf("opening source %s: no table is selected", s.cfg.Name)
 	}
 	var err error
-	switch pos {
-	case "":
-		err = s.openFresh(ctx)
-	case cdc.Tail:
+	if pos == "" {
 		err = s.openTail(ctx)
-	default:
+	} else {
 		err = s.openAt(ctx, pos)
 	}
 	if err != nil && ctx.Err() != nil {
@@ -81,22 +77,8 @@ func (s *Source) Open(ctx context.Context, pos cdc.Position) error {
 
 // Next implements cdc.Source.
 func (s *Source) Next(ctx context.Context) (cdc.Batch, error) {
-	if s.snapshot != nil {
-		return s.nextOfSnapshot(ctx)
-	}
 	if s.session == nil {
-		if s.resume.system == "" {
-			return cdc.Batch{}, fmt.Errorf("source %s is not open", s.cfg.Name)
-		}
-		session, err := s.startSession(ctx, s.resume)
-		if err != nil {
-			if ctx.Err() != nil {
-				return cdc.Batch{}, ctx.Err()
-			}
-			return cdc.Batch{}, err
-		}
-		s.session = session
-		s.lagState(func(l *cdc.Lag) { l.Connected, l.HeardAt = true, time.Now() })
+		return cdc.Batch{}, fmt.Errorf("source %s is not open", s.cfg.Name)
 	}
 	b, err := s.session.next(ctx)
 	if errors.Is(err, cdc.ErrDisconnected) {
@@ -131,16 +113,11 @@ func (s *Source) confirmedLSN() pglogrepl.LSN { return pglogrepl.LSN(s.confirmed
 
 // Close implements cdc.Source.
 func (s *Source) Close() error {
-	if s.snapshot != nil {
-		s.snapshot.close()
-		s.snapshot = nil
-	}
 	var err error
 	if s.session != nil {
 		err = s.session.close()
 		s.session = nil
 	}
-	s.resume = place{}
 	s.readers.close()
 	s.lagState(func(l *cdc.Lag) { l.Connected = false })
 	return err
@@ -185,12 +162,18 @@ func (s *Source) disconnected(err error) error {
 	return fmt.Errorf("%w: source %s at %s: %w", cdc.ErrDisconnected, s.cfg.Name, s.cfg.address(), err)
 }
 
-// connectError tells a server that cannot be reached for the moment from one that refuses us for good.
+// connectError tells a server that cannot be reached for the moment from one that refuses us for good, or until the login
+// is set right.
 func (s *Source) connectError(err error) error {
+	if errors.Is(err, cdc.ErrDenied) {
+		return err
+	}
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
 		switch refused.Code[:2] {
-		case "28", "3D", "42", "0A", "22": // password or role, database, privilege, feature, setting
+		case "28": // password or role
+			return fmt.Errorf("connecting to %s: %w: %w", s.cfg.address(), cdc.ErrDenied, err)
+		case "3D", "42", "0A", "22": // database, privilege, feature, setting
 			return fmt.Errorf("connecting to %s: %w", s.cfg.address(), err)
 		}
 	}

@@ -30,7 +30,7 @@ func (s *Source) openTail(ctx context.Context) error {
 		return err
 	}
 	defer closeReplication(holder)
-	temp, point, _, err := s.holdLog(ctx, holder, "NOEXPORT_SNAPSHOT")
+	temp, point, err := s.holdLog(ctx, holder)
 	if err != nil {
 		return err
 	}
@@ -105,9 +105,9 @@ func (s *Source) replaceUnfinished(ctx context.Context, conn *pgx.Conn, version 
 
 func (s *Source) unfinished(is slot) (bool, error) {
 	made := s.made
-	if made == "" && s.cfg.Unfinished != nil {
+	if made == "" && s.cfg.Memory != nil {
 		var err error
-		if made, err = s.cfg.Unfinished.Recall(s.cfg.Slot); err != nil {
+		if made, err = s.cfg.Memory.Recall(s.cfg.Slot); err != nil {
 			return false, fmt.Errorf("recalling an unfinished start: %w", err)
 		}
 	}
@@ -116,34 +116,34 @@ func (s *Source) unfinished(is slot) (bool, error) {
 
 // holdLog makes a TEMPORARY slot on the replication connection. It holds the log from the consistent point on and dies with
 // the connection, so a Waybill that never comes back leaves nothing behind that would fill the server's disk (Invariant 13).
-func (s *Source) holdLog(ctx context.Context, holder *pgconn.PgConn, snapshot string) (temp string, point place, exported string, err error) {
+func (s *Source) holdLog(ctx context.Context, holder *pgconn.PgConn) (temp string, point place, err error) {
 	is, err := identifySystem(ctx, s, holder)
 	if err != nil {
-		return "", place{}, "", err
+		return "", place{}, err
 	}
 	temp = fmt.Sprintf("%s_%08x", s.cfg.Slot, holder.PID())
 	made, err := pglogrepl.CreateReplicationSlot(ctx, holder, temp, "pgoutput", pglogrepl.CreateReplicationSlotOptions{
-		Temporary: true, SnapshotAction: snapshot, Mode: pglogrepl.LogicalReplication})
+		Temporary: true, SnapshotAction: "NOEXPORT_SNAPSHOT", Mode: pglogrepl.LogicalReplication})
 	if err != nil {
 		if ctx.Err() != nil {
-			return "", place{}, "", fmt.Errorf("making a slot: the server waits until every transaction that runs has ended; see "+
+			return "", place{}, fmt.Errorf("making a slot: the server waits until every transaction that runs has ended; see "+
 				"SELECT pid, xact_start, query FROM pg_stat_activity ORDER BY xact_start: %w", ctx.Err())
 		}
-		return "", place{}, "", s.disconnected(fmt.Errorf("making temporary slot %q: %w", temp, err))
+		return "", place{}, s.disconnected(fmt.Errorf("making temporary slot %q: %w", temp, err))
 	}
 	lsn, err := pglogrepl.ParseLSN(made.ConsistentPoint)
 	if err != nil {
-		return "", place{}, "", fmt.Errorf("making temporary slot %q: %w", temp, err)
+		return "", place{}, fmt.Errorf("making temporary slot %q: %w", temp, err)
 	}
-	return temp, place{is.system, is.timeline, lsn}, made.SnapshotName, nil
+	return temp, place{is.system, is.timeline, lsn}, nil
 }
 
 // keepSlot turns the temporary slot into the one that stays. Between this and the moment when the caller has stored its
-// position, a crash leaves a slot that no store knows: that is what Unfinished is for.
+// position, a crash leaves a slot that no store knows: that is what Memory is for.
 func (s *Source) keepSlot(ctx context.Context, conn *pgx.Conn, temp string, from place) error {
 	point := from.lsn.String()
-	if s.cfg.Unfinished != nil {
-		if err := s.cfg.Unfinished.Remember(s.cfg.Slot, point); err != nil {
+	if s.cfg.Memory != nil {
+		if err := s.cfg.Memory.Remember(s.cfg.Slot, point); err != nil {
 			return fmt.Errorf("remembering the new slot: %w", err)
 		}
 	}

@@ -21,7 +21,7 @@ func TestTail(t *testing.T) {
 	source := func(t *testing.T, name string, memory *memory) *postgres.Source {
 		cfg := config(p, name)
 		if memory != nil {
-			cfg.Unfinished = memory
+			cfg.Memory = memory
 		}
 		s := postgres.New(cfg, sel, logger(t))
 		t.Cleanup(func() { s.Close() })
@@ -30,7 +30,7 @@ func TestTail(t *testing.T) {
 
 	t.Run("the first batch says where the stream begins", func(t *testing.T) {
 		f := follow(t, source(t, "tail", nil))
-		f.open(cdc.Tail)
+		f.start()
 		began := time.Now()
 		f.next()
 		if took := time.Since(began); !f.batch.Watermark() || took > 500*time.Millisecond {
@@ -51,16 +51,16 @@ func TestTail(t *testing.T) {
 	t.Run("a crash before the position is stored", func(t *testing.T) {
 		memory := &memory{}
 		first := follow(t, source(t, "tailcrash", memory))
-		first.open(cdc.Tail)
+		first.start()
 		first.s.Close() // as the kernel closes the sockets of a process that was killed
 		second := source(t, "tailcrash", memory)
 		f := follow(t, second)
-		f.open(cdc.Tail)
+		f.start()
 		if _, err := second.Next(f.ctx); err != nil {
 			t.Fatal(err)
 		}
 		second.Close()
-		f.open(cdc.Tail) // the same process knows, too
+		f.start() // the same process knows, too
 		f.next()
 		p.Exec(t, `UPDATE loads SET n = n + 1`)
 		f.until(1)
@@ -69,7 +69,7 @@ func TestTail(t *testing.T) {
 		}
 		second.Close()
 		var lost *cdc.LostError
-		if err := source(t, "tailcrash", memory).Open(f.ctx, cdc.Tail); !errors.As(err, &lost) || !strings.Contains(lost.Reason, "this store has no position for it") {
+		if err := source(t, "tailcrash", memory).Open(f.ctx, ""); !errors.As(err, &lost) || !strings.Contains(lost.Reason, "this store has no position for it") {
 			t.Errorf("Open beside a slot that has moved on: %v", err)
 		}
 	})
@@ -77,7 +77,7 @@ func TestTail(t *testing.T) {
 	t.Run("a slot that is not ours", func(t *testing.T) {
 		p.Exec(t, `SELECT pg_create_logical_replication_slot('waybill_tailforeign', 'pgoutput')`)
 		var lost *cdc.LostError
-		if err := source(t, "tailforeign", nil).Open(t.Context(), cdc.Tail); !errors.As(err, &lost) {
+		if err := source(t, "tailforeign", nil).Open(t.Context(), ""); !errors.As(err, &lost) {
 			t.Errorf("Open: %v", err)
 		}
 	})
@@ -92,7 +92,7 @@ func TestTableAddedLater(t *testing.T) {
 	cfg := config(p, "added")
 	s := postgres.New(cfg, []cdc.Selection{selection("loads", "n")}, logger(t))
 	f := follow(t, s)
-	f.open(cdc.Tail)
+	f.start()
 	f.next()
 	s.Close()
 	early, err := p.DB.Begin()
@@ -169,7 +169,7 @@ func TestNudge(t *testing.T) {
 	s := postgres.New(cfg, []cdc.Selection{selection("loads")}, logger(t))
 	t.Cleanup(func() { s.Close() })
 	f := follow(t, s)
-	f.open(cdc.Tail)
+	f.start()
 	f.next()
 	var took []time.Duration
 	for i := range 30 {
@@ -206,7 +206,7 @@ func TestCovers(t *testing.T) {
 	}{
 		{"pg/1/1/0/10", "pg/1/1/0/10", true}, {"pg/1/1/0/10", "pg/1/1/0/F", true}, {"pg/1/1/0/10", "pg/1/1/0/11", false},
 		{"pg/1/1/10/0", "pg/1/1/2/0", true}, {"pg/1/2/0/10", "pg/1/1/0/10", false}, {"pg/2/1/0/10", "pg/1/1/0/10", false},
-		{"", "pg/1/1/0/10", false}, {"pg/1/1/0/10", "", false}, {cdc.Tail, "pg/1/1/0/10", false},
+		{"", "pg/1/1/0/10", false}, {"pg/1/1/0/10", "", false},
 	} {
 		if got := s.Covers(c.at, c.high); got != c.want {
 			t.Errorf("Covers(%q, %q) = %t", c.at, c.high, got)

@@ -122,7 +122,7 @@ func TestSecretRotated(t *testing.T) {
 	p.Exec(t, `ALTER ROLE waybill PASSWORD 'second'`)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if err := s.Open(ctx, f.pos); err == nil || !strings.Contains(err.Error(), "28P01") {
+	if err := s.Open(ctx, f.pos); !errors.Is(err, cdc.ErrDenied) || errors.Is(err, cdc.ErrDisconnected) || !strings.Contains(err.Error(), "28P01") {
 		t.Errorf("with the old password Open returned %v", err)
 	}
 	secret = "second"
@@ -130,7 +130,7 @@ func TestSecretRotated(t *testing.T) {
 	f.next()
 	s.Close()
 	failure = errors.New("no such file")
-	if err := s.Open(ctx, f.pos); !errors.Is(err, failure) {
+	if err := s.Open(ctx, f.pos); !errors.Is(err, failure) || !errors.Is(err, cdc.ErrDenied) {
 		t.Errorf("without a secret Open returned %v", err)
 	}
 }

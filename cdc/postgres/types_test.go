@@ -205,10 +205,27 @@ func follow(t *testing.T, s *postgres.Source) *follower {
 	return f
 }
 
+// start opens at the end of the log, and reads nothing yet.
+func (f *follower) start() {
+	f.t.Helper()
+	if err := f.s.Open(f.ctx, ""); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// open opens at a position. Without one it also takes the first batch, and reads the tables.
 func (f *follower) open(pos cdc.Position) {
 	f.t.Helper()
-	if err := f.s.Open(f.ctx, pos); err != nil {
-		f.t.Fatal(err)
+	if pos != "" {
+		if err := f.s.Open(f.ctx, pos); err != nil {
+			f.t.Fatal(err)
+		}
+		return
+	}
+	f.start()
+	f.next()
+	for _, t := range f.s.Tables() {
+		f.table(t, "", 0)
 	}
 }
 

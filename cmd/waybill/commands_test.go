@@ -128,7 +128,11 @@ func TestWithoutDaemon(t *testing.T) {
 	for _, args := range []string{"status", "events list", "events follow", "events show x", "trace x", "exceptions list", "exceptions retry --all", "replay --all --yes",
 		"snapshot dispatch loads --yes", "snapshot list", "snapshot pause dispatch loads"} {
 		_, stderr, code := d.run(context.Background(), "", strings.Fields(args)...)
-		if want := "waybill: no daemon answers at DIR/data/waybill.sock; start it with waybill run -c DIR/waybill.yaml\n"; code != 3 || stderr != want {
+		want := "waybill: no daemon answers at DIR/data/waybill.sock; start it with waybill run -c DIR/waybill.yaml"
+		if args == "status" {
+			want += "; what its store holds meanwhile: waybill checkpoint show -c DIR/waybill.yaml"
+		}
+		if want += "\n"; code != 3 || stderr != want {
 			t.Errorf("%s: %d %s", args, code, stderr)
 		}
 	}
@@ -229,12 +233,28 @@ func TestExitCodes(t *testing.T) {
 		{&checkpoint.VersionError{}, 3},
 		{&checkpoint.FloorError{}, 3},
 		{&pipeline.BindingError{}, 3},
+		{fmt.Errorf("connecting: %w", cdc.ErrDenied), 3},
 		{fmt.Errorf("connecting: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), 3},
 		{shownError{2}, 2},
 	} {
 		if got := exitCode(x.err); got != x.code {
 			t.Errorf("%v: %d, want %d", x.err, got, x.code)
 		}
+	}
+}
+
+// With --json the statements of a loss are a list, so that nobody need pick them out of a sentence.
+func TestLossInJSON(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{err: &out, json: true}
+	a.report(fmt.Errorf("starting: %w", &cdc.LostError{Source: "a", Reason: "slot is gone", Hint: "Run: SELECT 1; SELECT 2;", SQL: []string{"SELECT 1;", "SELECT 2;"}}))
+	var got struct {
+		Error string   `json:"error"`
+		SQL   []string `json:"sql"`
+		Code  int      `json:"exit_code"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || len(got.SQL) != 2 || got.SQL[1] != "SELECT 2;" || got.Code != exitEnvironment || !strings.Contains(got.Error, "slot is gone") {
+		t.Errorf("%v: %s", err, out.String())
 	}
 }
 
@@ -286,8 +306,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-func TestUnfinished(t *testing.T) {
-	u := unfinished{filepath.Join(t.TempDir(), "slots")}
+func TestNotes(t *testing.T) {
+	u := notes{filepath.Join(t.TempDir(), "slots")}
 	if point, err := u.Recall("waybill_dispatch"); point != "" || err != nil {
 		t.Errorf("before: %q %v", point, err)
 	}

@@ -62,7 +62,7 @@ func exitCode(err error) int {
 	case is[*usageError](err), is[config.Faults](err), is[transform.Faults](err):
 		return exitUsage
 	case is[*environmentError](err), is[*admin.NotRunningError](err), is[*pipeline.BindingError](err),
-		is[*cdc.RefusedError](err), is[*cdc.LostError](err), errors.Is(err, cdc.ErrDisconnected),
+		is[*cdc.RefusedError](err), is[*cdc.LostError](err), errors.Is(err, cdc.ErrDisconnected), errors.Is(err, cdc.ErrDenied),
 		is[*checkpoint.LockedError](err), is[*checkpoint.CopyError](err), is[*checkpoint.VersionError](err), is[*checkpoint.FloorError](err),
 		is[*pipeline.StartError](err), is[*pipeline.BindingError](err),
 		is[*net.OpError](err), is[*net.DNSError](err):
@@ -88,12 +88,17 @@ func (a *app) report(err error) {
 	answer := struct {
 		Error  string        `json:"error"`
 		Hint   string        `json:"hint,omitempty"`
+		SQL    []string      `json:"sql,omitempty"` // statements that the error names
 		Faults config.Faults `json:"faults,omitempty"`
 		Code   int           `json:"exit_code"`
 	}{Error: err.Error(), Code: exitCode(err)}
 	var api *admin.Error
 	if errors.As(err, &api) {
 		answer.Error, answer.Hint = api.Message, api.Hint
+	}
+	var lost *cdc.LostError
+	if errors.As(err, &lost) {
+		answer.SQL = lost.SQL
 	}
 	errors.As(err, &answer.Faults)
 	if json.NewEncoder(a.err).Encode(answer) != nil {

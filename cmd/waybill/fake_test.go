@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"waybill/cdc"
 	"waybill/cmd/internal/admin"
 	"waybill/pipeline"
 	"waybill/transform"
@@ -64,8 +65,9 @@ func (f *fakeDaemon) Status(context.Context) (pipeline.Status, error) {
 	oldest := ago(2 * time.Hour)
 	s.Ready, s.Problems = false, []string{"source billing has stopped: the binlog was purged"}
 	s.Sources = []pipeline.SourceStatus{
-		{Name: "billing", State: "stopped", Error: "the binlog was purged. Run: waybill checkpoint reset billing --to snapshot", LagBytes: -1, LagSeconds: 5400, Watermark: ago(90 * time.Minute), Changes: 902_117},
-		{Name: "dispatch", State: "streaming", LagBytes: 12 << 10, LagSeconds: 0.42, Watermark: ago(time.Second), Changes: 302_214, Held: []string{"public.stops"}, Readings: fakeReadings()},
+		{Name: "billing", State: "stopped", Error: "the binlog was purged. Run: waybill checkpoint reset billing --to snapshot", LagBytes: -1, LagSeconds: 5400, Watermark: ago(90 * time.Minute), Changes: 902_117,
+			SQL: []string{"SET GLOBAL binlog_expire_logs_seconds = 604800;"}, Runway: &pipeline.RunwayStatus{Retained: -1, Safe: -1, Left: -1, Oldest: -1, Error: "connection refused"}},
+		{Name: "dispatch", State: "streaming", LagBytes: 12 << 10, LagSeconds: 0.42, Watermark: ago(time.Second), Changes: 302_214, Held: []string{"public.stops"}, Readings: fakeReadings(), Runway: fakeRunway()},
 	}
 	s.Lanes = []pipeline.LaneStatus{
 		{Lane: "master", Sink: "erp", State: "running", Ready: 3, Done: 1812},
@@ -78,6 +80,12 @@ func (f *fakeDaemon) Status(context.Context) (pipeline.Status, error) {
 		{Currency: "USD", Released: 10_460, ReleasedSum: "12034567.80", Posted: 10_441, PostedSum: "12001117.80", Exception: 3, ExceptionSum: "3450.00", InFlight: 16, InFlightSum: "30000.00"},
 	}
 	return s, nil
+}
+
+func fakeRunway() *pipeline.RunwayStatus {
+	return &pipeline.RunwayStatus{At: ago(20 * time.Second), Retained: 900 << 20, Safe: 124 << 20, State: "extended", Written: 3000, Left: 12.4 * 3600, Bound: "max_slot_wal_keep_size",
+		Oldest: 4020, OldestPID: "4711", Warnings: []cdc.Finding{{Check: "log runway", Level: cdc.LevelWarn, Found: "900MiB kept for us", Want: "at least 24h0m0s",
+			Why: "When it is reached, log is lost.", Fix: "ALTER SYSTEM SET max_slot_wal_keep_size = '2048MB';"}}}
 }
 
 func (f *fakeDaemon) Events(_ context.Context, q pipeline.EventQuery) ([]pipeline.StoredEvent, error) {
@@ -229,7 +237,7 @@ func fakeReadings() []pipeline.ReadingStatus {
 	return []pipeline.ReadingStatus{
 		{Table: "public.carriers", State: pipeline.ReadingDone, Rows: 812, Estimate: 800, Percent: 100, Began: ago(time.Hour), By: "bob@desk"},
 		{Table: "public.loads", State: pipeline.ReadingPending, Rows: 1_204_000, Estimate: 4_816_000, Percent: 25, Rate: 20_066.7, Seconds: 180, Began: ago(time.Minute),
-			By: "ann@desk", Where: "id > 4000000", Error: "connection reset\nby peer"},
+			By: "ann@desk", Where: "id > 4000000", Error: "connection reset\nby peer", Waits: "the stream is 2m6s behind, and max_lag is 1m0s"},
 		{Table: "public.stops", State: pipeline.ReadingFailed, First: true, Rows: 40, Estimate: -1, Percent: -1, Began: ago(3 * time.Hour), Error: "permission denied for table stops"},
 		{Table: "public.trailers", State: pipeline.ReadingPaused, Rows: 0, Estimate: 120, Percent: 0, Began: ago(26 * time.Hour), By: "ann@desk"},
 	}

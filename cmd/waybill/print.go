@@ -10,7 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"waybill/cmd/internal/config"
+	"waybill/cdc"
 	"waybill/transform"
 )
 
@@ -117,7 +117,7 @@ func size(n int64) string {
 	if n < 0 {
 		return "unknown"
 	}
-	return config.Size(n).String()
+	return cdc.Bytes(n).String()
 }
 
 // group puts a comma between each three digits of a decimal text, and leaves everything else as it is.

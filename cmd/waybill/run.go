@@ -51,7 +51,9 @@ next start. Logs go to standard error.`,
 // run is the whole daemon. It returns when everything that it started has ended.
 func (a *app) run(ctx context.Context, cfg *config.Config) (err error) {
 	began := a.now()
-	frugal()
+	if err := limit(cfg.Limits); err != nil {
+		return err
+	}
 	log := newLog(cfg.Log, a.err)
 	mapping, text, err := readMapping(cfg.Mapping)
 	if err != nil {

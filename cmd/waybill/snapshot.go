@@ -188,6 +188,9 @@ func (a *app) printReadings(list []listedReading) {
 		if r.Where != "" {
 			a.printf("%s %s: only where %s\n", r.Source, r.Table, oneLine(r.Where, 200))
 		}
+		if r.Waits != "" {
+			a.printf("%s %s waits: %s\n", r.Source, r.Table, r.Waits)
+		}
 		if r.Error != "" {
 			a.printf("%s %s: %s\n", r.Source, r.Table, oneLine(r.Error, 300))
 		}

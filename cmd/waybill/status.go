@@ -1,11 +1,14 @@
 package main
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
 	"github.com/spf13/cobra"
 
+	"waybill/cmd/internal/admin"
 	"waybill/pipeline"
 )
 
@@ -25,6 +28,9 @@ deliver, what needs a person, and whether the money adds up.`,
 			}
 			defer d.Close()
 			s, err := d.Status(c.Context())
+			if is[*admin.NotRunningError](err) {
+				return fmt.Errorf("%w; what its store holds meanwhile: waybill checkpoint show -c %s", err, a.configFile)
+			}
 			if err != nil {
 				return err
 			}
@@ -79,7 +85,38 @@ func (a *app) printSources(sources []pipeline.SourceStatus) {
 		for _, table := range src.Held {
 			a.printf("  %s: table %s is held, its shape is not understood; correct the mapping and start again\n", src.Name, table)
 		}
+		a.printRunway(src)
 		a.printReading(src)
+	}
+}
+
+// oldTransaction is the age in seconds from which the oldest transaction is worth a word.
+const oldTransaction = 60
+
+// printRunway shows how far the server is from removing log that we need. Its warnings are among the problems.
+func (a *app) printRunway(src pipeline.SourceStatus) {
+	r := src.Runway
+	if r == nil {
+		return
+	}
+	var parts []string
+	if r.Retained >= 0 {
+		parts = append(parts, "log kept "+size(r.Retained))
+		switch {
+		case r.Left >= 0:
+			parts = append(parts, span(time.Duration(r.Left*float64(time.Second)))+" left ("+r.Bound+")")
+		case r.Safe >= 0:
+			parts = append(parts, size(r.Safe)+" more may be written")
+		}
+	}
+	if r.Oldest >= oldTransaction {
+		parts = append(parts, "oldest transaction "+span(time.Duration(r.Oldest*float64(time.Second)))+" (process "+r.OldestPID+")")
+	}
+	if len(parts) > 0 {
+		a.printf("  %s: %s\n", src.Name, strings.Join(parts, ", "))
+	}
+	if r.Error != "" && src.Error == "" {
+		a.printf("  %s: its log's runway could not be read: %s\n", src.Name, oneLine(r.Error, 300))
 	}
 }
 
@@ -98,6 +135,9 @@ func (a *app) printReading(src pipeline.SourceStatus) {
 	a.printf("  %s: tables being read\n", src.Name)
 	t.print(a.out)
 	for _, r := range src.Readings {
+		if r.Waits != "" {
+			a.printf("    %s waits: %s\n", r.Table, r.Waits)
+		}
 		if r.Error != "" {
 			a.printf("    %s: %s\n", r.Table, oneLine(r.Error, 300))
 		}

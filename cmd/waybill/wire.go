@@ -84,7 +84,7 @@ func newSource(name string, s config.Source, m *transform.Mapping, data string, 
 	case *postgres.Config:
 		c := *settings
 		if data != "" {
-			c.Unfinished = unfinished{filepath.Join(data, "slots")}
+			c.Memory = notes{filepath.Join(data, "slots")}
 		}
 		return postgres.New(c, selection, log), nil
 	case *mysql.Config:
@@ -144,17 +144,17 @@ func hasStore(dir string) bool {
 	return false
 }
 
-// unfinished keeps what a PostgreSQL source must remember beside its position: a file for each slot and note.
-type unfinished struct{ dir string }
+// notes keeps what a PostgreSQL source must remember beside its position: a file for each slot and note.
+type notes struct{ dir string }
 
-var _ postgres.Unfinished = unfinished{}
+var _ postgres.Memory = notes{}
 
 // Remember writes the note and syncs the file and its folder.
-func (u unfinished) Remember(slot, point string) error { return replace(u.dir, slot, []byte(point)) }
+func (n notes) Remember(name, text string) error { return replace(n.dir, name, []byte(text)) }
 
 // Recall returns the note remembered last, or "".
-func (u unfinished) Recall(slot string) (string, error) {
-	text, err := recall(u.dir, slot)
+func (n notes) Recall(name string) (string, error) {
+	text, err := recall(n.dir, name)
 	return string(text), err
 }
 

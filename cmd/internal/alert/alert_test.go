@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"waybill/cdc"
 	"waybill/pipeline"
 )
 
@@ -60,6 +61,9 @@ func TestLook(t *testing.T) {
 	near.Journal.DiskFree = 19
 	barely := good
 	barely.Journal.DiskFree = 22
+	short := good
+	short.Sources = []pipeline.SourceStatus{{Name: "dispatch", State: "streaming", Runway: &pipeline.RunwayStatus{Warnings: []cdc.Finding{{Check: "log runway",
+		Level: cdc.LevelWarn, Found: "900MiB kept for us", Want: "at least 24h0m0s", Why: "Log is lost.", Fix: "ALTER SYSTEM ..."}}}}}
 	const m = time.Minute
 	steps := []struct {
 		name   string
@@ -84,6 +88,8 @@ func TestLook(t *testing.T) {
 		{"the disk fills", 151 * m, near, "firing disk/floor, resolved lane/transactional/erp/unknown"},
 		{"barely above", 152 * m, barely, ""},
 		{"freed", 153 * m, good, "resolved disk/floor"},
+		{"the log's runway is short", 154 * m, short, "firing source/dispatch/log_runway"},
+		{"and long enough again", 155 * m, good, "resolved source/dispatch/log_runway"},
 	}
 	w := watcher()
 	for _, x := range steps {

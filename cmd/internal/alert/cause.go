@@ -3,6 +3,7 @@ package alert
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"waybill/pipeline"
@@ -23,6 +24,7 @@ func causes(s pipeline.Status, now time.Time, unknownAfter time.Duration, unknow
 		if src.State == "stopped" {
 			found = append(found, Cause{"source/" + src.Name + "/stopped", "Source " + src.Name + " has stopped.", src.Error})
 		}
+		found = append(found, runway(src)...)
 	}
 	held := map[string]bool{}
 	for _, lane := range s.Lanes {
@@ -48,6 +50,18 @@ func causes(s pipeline.Status, now time.Time, unknownAfter time.Duration, unknow
 	if near(s.Journal, active("disk/floor")) {
 		found = append(found, Cause{"disk/floor", fmt.Sprintf("The disk has %d MiB free; capture pauses below %d MiB.",
 			s.Journal.DiskFree>>20, s.Journal.DiskFloor>>20), "Free space on the volume of the data folder, or let deliveries catch up."})
+	}
+	return found
+}
+
+// runway tells what may soon do harm to a source's server, or to what we can still read of it.
+func runway(src pipeline.SourceStatus) (found []Cause) {
+	if src.Runway == nil {
+		return nil
+	}
+	for _, w := range src.Runway.Warnings {
+		found = append(found, Cause{"source/" + src.Name + "/" + strings.ReplaceAll(w.Check, " ", "_"),
+			fmt.Sprintf("Source %s, %s: %s.", src.Name, w.Check, w.Found), fmt.Sprintf("Needed: %s. %s Run: %s", w.Want, w.Why, w.Fix)})
 	}
 	return found
 }

@@ -1,4 +1,4 @@
-// Package alert tells people outside of what needs one of them: a stopped source, a stopped lane, a posting whose outcome
-// stays unknown, a disk near its floor. It watches the daemon's status and posts to one webhook, signed as
+// Package alert tells people outside of what needs one of them: a stopped source, a source whose server will soon remove
+// log that was not read, a stopped lane, a posting whose outcome stays unknown, a disk near its floor. It watches the daemon's status and posts to one webhook, signed as
 // standardwebhooks.com says. Delivery happens in the background and never holds up the daemon.
 package alert

@@ -31,7 +31,7 @@ type job struct {
 	Password string
 	Database string
 	Slot     string
-	Table    string
+	Tables   []string
 	Position string
 	EndPos   string // file:position where a raw drain of MariaDB ends; LSN of PostgreSQL
 	Dir      string // of the store
@@ -44,7 +44,7 @@ func child(text string) error {
 	if err := json.Unmarshal([]byte(text), &j); err != nil {
 		return fmt.Errorf("reading the job: %w", err)
 	}
-	work := map[string]func(context.Context, job) (sample, error){"position": position, "stream": stream, "snapshot": stream,
+	work := map[string]func(context.Context, job) (sample, error){"position": position, "stream": stream, "snapshot": snapshot,
 		"raw": raw, "latency": latency, "seed": seedEngine, "engine": engine}[j.Kind]
 	if work == nil {
 		return fmt.Errorf("no job %q", j.Kind)
@@ -99,10 +99,15 @@ func (j job) do() (s sample, err error) {
 }
 
 func (j job) selection() []cdc.Selection {
+	schema, columns := j.Database, myColumns
 	if j.Driver == "postgres" {
-		return []cdc.Selection{{Table: cdc.Table{Schema: "public", Name: j.Table}, Columns: pgColumns}}
+		schema, columns = "public", pgColumns
 	}
-	return []cdc.Selection{{Table: cdc.Table{Schema: j.Database, Name: j.Table}, Columns: myColumns}}
+	list := make([]cdc.Selection, len(j.Tables))
+	for i, name := range j.Tables {
+		list[i] = cdc.Selection{Table: cdc.Table{Schema: schema, Name: name}, Columns: columns}
+	}
+	return list
 }
 
 type database interface {
@@ -124,22 +129,18 @@ func (j job) postgres() postgres.Config {
 		SSLMode: "disable", Slot: j.Slot, Publication: "waybill_bench"}
 }
 
-// position opens the source afresh and returns where its stream begins.
+// position opens the source anew and returns where its stream begins, which its first batch says.
 func position(ctx context.Context, j job) (sample, error) {
 	src := j.source()
 	if err := src.Open(ctx, ""); err != nil {
 		return sample{}, err
 	}
-	for {
-		b, err := src.Next(ctx)
-		if err != nil {
-			return sample{}, errors.Join(err, src.Close())
-		}
-		if b.Position != "" && !b.More {
-			src.Confirm(b.Position)
-			return sample{Pos: string(b.Position)}, src.Close()
-		}
+	b, err := src.Next(ctx)
+	if err != nil {
+		return sample{}, errors.Join(err, src.Close())
 	}
+	src.Confirm(b.Position)
+	return sample{Pos: string(b.Position)}, src.Close()
 }
 
 // stream drains the source into a synced journal with the calls of the pipeline's capture: batches that queue up share a sync,
@@ -186,35 +187,9 @@ func drain(ctx context.Context, src cdc.Source, store *checkpoint.Store, changes
 			}
 		}
 	})
-	group.Go(func() error {
-		for b := range batches {
-			waiting, bytes := []cdc.Batch{b}, len(b.Data)
-			for more := true; more && bytes < 4<<20; {
-				select {
-				case next, ok := <-batches:
-					if more = ok; ok {
-						waiting, bytes = append(waiting, next), bytes+len(next.Data)
-					}
-				default:
-					more = false
-				}
-			}
-			n, err := journal(gctx, store, waiting)
-			if err != nil {
-				return err
-			}
-			done += n
-			last := waiting[len(waiting)-1]
-			if last.Position != "" {
-				src.Confirm(last.Position)
-			}
-			for _, b := range waiting {
-				if err := journalled(b); err != nil {
-					return err
-				}
-			}
-		}
-		return gctx.Err()
+	group.Go(func() (err error) {
+		done, err = synced(gctx, src, store, batches, journalled)
+		return err
 	})
 	if err := group.Wait(); err != nil && !(errors.Is(err, context.Canceled) && done >= changes) {
 		return done, err
@@ -222,10 +197,49 @@ func drain(ctx context.Context, src cdc.Source, store *checkpoint.Store, changes
 	return done, nil
 }
 
+// synced journals batches until there are no more, those that have queued up with one sync, and returns the number of their changes.
+func synced(ctx context.Context, src cdc.Source, store *checkpoint.Store, batches <-chan cdc.Batch, journalled func(cdc.Batch) error) (done int, err error) {
+	for {
+		var waiting []cdc.Batch
+		select {
+		case b, ok := <-batches:
+			if !ok {
+				return done, ctx.Err()
+			}
+			waiting = append(waiting, b)
+		case <-ctx.Done():
+			return done, ctx.Err()
+		}
+		for more, bytes := true, len(waiting[0].Data); more && bytes < 4<<20; {
+			select {
+			case next, ok := <-batches:
+				if more = ok; ok {
+					waiting, bytes = append(waiting, next), bytes+len(next.Data)
+				}
+			default:
+				more = false
+			}
+		}
+		n, err := journal(ctx, store, waiting)
+		if err != nil {
+			return done, err
+		}
+		done += n
+		if last := waiting[len(waiting)-1]; last.Position != "" {
+			src.Confirm(last.Position)
+		}
+		for _, b := range waiting {
+			if err := journalled(b); err != nil {
+				return done, err
+			}
+		}
+	}
+}
+
 func journal(ctx context.Context, store *checkpoint.Store, group []cdc.Batch) (changes int, err error) {
 	entries := make([]checkpoint.Entry, len(group))
 	for i := range group {
-		payload, err := group[i].AppendBinary(make([]byte, 0, len(group[i].Data)+512))
+		payload, err := group[i].Stored()
 		if err != nil {
 			return 0, err
 		}

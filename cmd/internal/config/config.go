@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"waybill/cdc"
 )
 
 // Config is waybill.yaml. Its fields' comments are the reference that people read (see reference_test.go).
@@ -28,6 +30,7 @@ type Config struct {
 	Sinks   map[string]Sink `yaml:"sinks"`
 	Journal Journal         `yaml:"journal"`
 	Disk    Disk            `yaml:"disk"`
+	Limits  Limits          `yaml:"limits"`
 	Admin   Admin           `yaml:"admin"`
 	Alerts  Alerts          `yaml:"alerts"`
 	Log     Log             `yaml:"log"`
@@ -39,9 +42,9 @@ type Config struct {
 
 // Journal bounds what is kept of the captured changes. Nothing undelivered is ever trimmed.
 type Journal struct {
-	// Size at which capture pauses, and says so, until older entries may be trimmed.
-	// Default 20GiB.
-	MaxBytes Size `yaml:"max_bytes"`
+	// Size at which capture pauses, and says so, until older entries may be trimmed. A transaction that has begun, and the
+	// first reading of a table, are captured to their end, however large they are: only disk.free_floor bounds them. Default 20GiB.
+	MaxBytes cdc.Bytes `yaml:"max_bytes"`
 	// Age after which delivered entries are trimmed; replay, trace and reset reach back as far. Default 7d.
 	MaxAge time.Duration `yaml:"max_age"`
 }
@@ -49,7 +52,19 @@ type Journal struct {
 // Disk keeps Waybill from filling the volume.
 type Disk struct {
 	// Free space of the volume below which capture pauses; alerts begin at twice as much. Default 512MiB.
-	FreeFloor Size `yaml:"free_floor"`
+	FreeFloor cdc.Bytes `yaml:"free_floor"`
+}
+
+// Limits keep the daemon a small neighbour of the databases on its machine. The limits of a container, or of the service manager,
+// hold beside them.
+type Limits struct {
+	// Processors that it uses at once, at most 1024; GOMAXPROCS in the environment wins.
+	// Default 0: as many as the machine or the container's CPU limit gives.
+	CPUs int `yaml:"cpus"`
+	// Memory above which it collects harder, at least 64MiB: a target, not a bound; GOMEMLIMIT in the environment wins. Default 128MiB.
+	Memory cdc.Bytes `yaml:"memory"`
+	// How far it gives way to others for CPU and disk, as nice(1) does, 0 to 19; it takes what they leave. Default 0.
+	Nice int `yaml:"nice"`
 }
 
 // Admin is how the commands, the dashboard and the monitoring reach the daemon.
@@ -90,6 +105,7 @@ func Default() Config {
 		Data:    "data",
 		Journal: Journal{MaxBytes: 20 << 30, MaxAge: 7 * 24 * time.Hour},
 		Disk:    Disk{FreeFloor: 512 << 20},
+		Limits:  Limits{Memory: 128 << 20},
 		Alerts:  Alerts{Interval: time.Hour, UnknownAfter: 10 * time.Minute},
 		Log:     Log{Level: "info", Format: "text"},
 		Grace:   20 * time.Second,
@@ -117,7 +133,7 @@ func load(file string, lookup func(string) (string, bool)) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolving %s: %w", file, err)
 	}
-	d := &decoder{file: file, dir: filepath.Dir(abs), lookup: lookup, lines: map[string]int{}, wrong: map[string]bool{}}
+	d := &decoder{file: file, dir: filepath.Dir(abs), lookup: lookup, lines: map[string]int{}, secretFiles: map[string]string{}, wrong: map[string]bool{}}
 	c := Default()
 	c.File = file
 	d.decode(root, reflect.ValueOf(&c).Elem(), "")

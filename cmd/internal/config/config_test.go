@@ -98,7 +98,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := Default()
-	if c.Journal != d.Journal || c.Disk != d.Disk || c.Log != d.Log || c.Grace != d.Grace ||
+	if c.Journal != d.Journal || c.Disk != d.Disk || c.Limits != d.Limits || c.Log != d.Log || c.Grace != d.Grace ||
 		c.Sources["dispatch"].Snapshot != Snapshot(pipeline.DefaultReadings()) || c.Sources["billing"].Snapshot != c.Sources["dispatch"].Snapshot ||
 		c.Alerts.Interval != d.Alerts.Interval || c.Alerts.UnknownAfter != d.Alerts.UnknownAfter {
 		t.Errorf("the example differs from the defaults: %+v %+v", c.Journal, d.Journal)
@@ -120,16 +120,57 @@ func TestSecretHides(t *testing.T) {
 	}
 }
 
-func TestSizes(t *testing.T) {
-	for text, want := range map[string]Size{"20GiB": 20 << 30, "1.5 GiB": 3 << 29, "500MB": 5e8, "17": 17, "4kib": 4096, "12B": 12} {
-		if got, err := ParseSize(text); err != nil || got != want {
-			t.Errorf("%s: %d, %v", text, got, err)
+// A secret that came from a file is read anew whenever its adapter asks; one of the file's text or the environment stays.
+func TestSecretsAreReadAnew(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	for _, text := range []string{"", "GiB", "-1GiB", "20 giga", "NaN", "1e300TiB"} {
-		if got, err := ParseSize(text); err == nil {
-			t.Errorf("%q read as %d", text, got)
+	write("mapping.yml", "mapping: none\n")
+	write("dispatch.password", "first\n")
+	write("billing.password", "one\r\n")
+	write("waybill.yml", `mapping: mapping.yml
+sources:
+  dispatch: { type: postgres, host: db, database: tms, user: waybill, password_file: dispatch.password, ssl_cert: our.crt, ssl_key: our.key }
+  billing: { type: mysql, host: db, database: nstar, user: waybill, password_file: billing.password }
+  third: { type: mariadb, host: db, database: nstar, user: waybill, password: "${DISPATCH_PASSWORD}" }
+sinks:
+  erp: { type: ledger, url: "http://127.0.0.1:9000" }
+`)
+	c, err := load(filepath.Join(dir, "waybill.yml"), lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pg, my := c.Sources["dispatch"].Settings.(*postgres.Config), c.Sources["billing"].Settings.(*mysql.Config)
+	if third := c.Sources["third"].Settings.(*mysql.Config); third.Secret != nil || third.Password != "dispatch-secret" {
+		t.Error("a secret of the environment is asked for again")
+	}
+	if pg.SSLCert != filepath.Join(dir, "our.crt") || pg.SSLKey != filepath.Join(dir, "our.key") {
+		t.Errorf("client certificate %s, %s", pg.SSLCert, pg.SSLKey)
+	}
+	expect := func(ask func() (string, error), want string) {
+		t.Helper()
+		if got, err := ask(); err != nil || got != want {
+			t.Errorf("%q, %v; want %q", got, err, want)
 		}
+	}
+	expect(pg.Secret, "first")
+	expect(my.Secret, "one")
+	write("dispatch.password", "second")
+	expect(pg.Secret, "second")
+	expect(my.Secret, "one")
+	write("dispatch.password", "\n") // in the middle of being replaced
+	if got, err := pg.Secret(); err == nil {
+		t.Errorf("an empty file gave %q", got)
+	}
+	if err := os.Remove(filepath.Join(dir, "billing.password")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := my.Secret(); !os.IsNotExist(err) {
+		t.Errorf("a missing file gave %q, %v", got, err)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"unicode"
 
 	"gopkg.in/yaml.v3"
+
+	"waybill/cdc"
 )
 
 // decoder fills structs from YAML nodes and keeps the line of every field, so that a fault found later, by a Validate
@@ -26,6 +28,8 @@ type decoder struct {
 	faults Faults
 	lines  map[string]int  // path → line of its key
 	wrong  map[string]bool // fields that a fault is about: a second one would only repeat it
+
+	secretFiles map[string]string // path of a secret → the file that it was read from
 }
 
 // selfDecoder is a type whose fields depend on one of them (sources and sinks, by type).
@@ -132,8 +136,7 @@ func (d *decoder) unknown(key *yaml.Node, path string, names []string) {
 	d.fault(key, path, Fault{Found: "an unknown key", Do: do})
 }
 
-// secretFile reads the file beside a secret. Files made by people and by Kubernetes end with a line feed that is not
-// part of the secret.
+// secretFile reads the file beside a secret.
 func (d *decoder) secretFile(parent, n *yaml.Node, v reflect.Value, base, path string) {
 	var name string
 	d.scalar(n, reflect.ValueOf(&name).Elem(), path)
@@ -146,18 +149,19 @@ func (d *decoder) secretFile(parent, n *yaml.Node, v reflect.Value, base, path s
 			return
 		}
 	}
-	text, err := readBounded(d.resolve(name), 64<<10)
-	if err != nil {
+	file := d.resolve(name)
+	text, err := readSecret(file)
+	switch {
+	case errors.Is(err, errEmptySecret):
+		d.fault(n, path, Fault{Found: "an empty file", Expected: "the secret", Do: "Write the secret into " + name + "."})
+		return
+	case err != nil:
 		d.fault(n, path, Fault{Found: strconv.Quote(name) + ", which cannot be read (" + cause(err) + ")",
 			Do: "Create the file with the secret in it, readable by Waybill's user only."})
 		return
 	}
-	text = strings.TrimRight(text, "\r\n")
-	if text == "" {
-		d.fault(n, path, Fault{Found: "an empty file", Expected: "the secret", Do: "Write the secret into " + name + "."})
-		return
-	}
-	d.lines[strings.TrimSuffix(path, "_file")] = n.Line
+	at := strings.TrimSuffix(path, "_file")
+	d.lines[at], d.secretFiles[at] = n.Line, file
 	v.SetString(text)
 }
 
@@ -289,7 +293,7 @@ func readBounded(name string, limit int64) (string, error) {
 		return "", err
 	}
 	if !info.Mode().IsRegular() || info.Size() > limit {
-		return "", fmt.Errorf("it is not a regular file of at most %s", Size(limit))
+		return "", fmt.Errorf("it is not a regular file of at most %s", cdc.Bytes(limit))
 	}
 	raw, err := os.ReadFile(name)
 	return string(raw), err

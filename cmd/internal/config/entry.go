@@ -61,15 +61,21 @@ func (l *Ledger) Validate() error {
 type kind struct {
 	name     string
 	settings func(name string) any
-	hidden   []string                              // fields of the adapter that the type or the name of the block decides
-	secrets  func(settings any) map[string]*string // secrets that the adapter takes ready, under their key in the file
-	paths    func(settings any) []*string          // files, relative to the configuration
+	hidden   []string                                 // fields of the adapter that the type or the name of the block decides
+	secrets  func(settings any) map[string]rereadable // secrets that the adapter takes ready, under their key in the file
+	paths    func(settings any) []*string             // files, relative to the configuration
 }
 
 var sourceKinds = []kind{
 	{name: "postgres", settings: func(name string) any { return &postgres.Config{Name: name} },
-		secrets: func(s any) map[string]*string { return map[string]*string{"password": &s.(*postgres.Config).Password} },
-		paths:   func(s any) []*string { return []*string{&s.(*postgres.Config).SSLRootCert} }},
+		secrets: func(s any) map[string]rereadable {
+			c := s.(*postgres.Config)
+			return map[string]rereadable{"password": {&c.Password, &c.Secret}}
+		},
+		paths: func(s any) []*string {
+			c := s.(*postgres.Config)
+			return []*string{&c.SSLRootCert, &c.SSLCert, &c.SSLKey}
+		}},
 	mysqlKind(mysql.MariaDB),
 	mysqlKind(mysql.MySQL),
 }
@@ -77,7 +83,10 @@ var sourceKinds = []kind{
 func mysqlKind(flavor string) kind {
 	return kind{name: flavor, hidden: []string{"name", "flavor"},
 		settings: func(name string) any { return &mysql.Config{Name: name, Flavor: flavor} },
-		secrets:  func(s any) map[string]*string { return map[string]*string{"password": &s.(*mysql.Config).Password} },
+		secrets: func(s any) map[string]rereadable {
+			c := s.(*mysql.Config)
+			return map[string]rereadable{"password": {&c.Password, &c.Secret}}
+		},
 		paths: func(s any) []*string {
 			tls := &s.(*mysql.Config).TLS
 			return []*string{&tls.CA, &tls.Cert, &tls.Key}
@@ -141,13 +150,20 @@ func (d *decoder) settings(n *yaml.Node, k kind, settings any, own map[string]re
 		delete(fields, hidden)
 	}
 	maps.Copy(fields, own)
+	secrets := map[string]rereadable{}
 	if k.secrets != nil {
-		for key, text := range k.secrets(settings) {
-			fields[key] = reflect.ValueOf(text).Elem()
-		}
+		secrets = k.secrets(settings)
+	}
+	for key, secret := range secrets {
+		fields[key] = reflect.ValueOf(secret.text).Elem()
 	}
 	fields["type"] = reflect.ValueOf(new(string)).Elem() // read by entry
 	d.fields(n, fields, path)
+	for key, secret := range secrets {
+		if file, set := d.secretFiles[join(path, key)]; set {
+			*secret.ask = func() (string, error) { return readSecret(file) }
+		}
+	}
 	if k.paths != nil {
 		for _, file := range k.paths(settings) {
 			*file = d.resolve(*file)

@@ -26,6 +26,7 @@ func TestReference(t *testing.T) {
 		{"sinks.NAME.policy", "../../../sinks/policy.go", "Policy", nil},
 		{"journal", "config.go", "Journal", nil},
 		{"disk", "config.go", "Disk", nil},
+		{"limits", "config.go", "Limits", nil},
 		{"admin", "config.go", "Admin", nil},
 		{"alerts", "config.go", "Alerts", nil},
 		{"log", "config.go", "Log", nil},

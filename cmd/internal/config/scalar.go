@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"waybill/cdc"
 )
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
-	sizeType     = reflect.TypeFor[Size]()
+	sizeType     = reflect.TypeFor[cdc.Bytes]()
 )
 
 func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path string) {
@@ -39,16 +41,10 @@ func setScalar(v reflect.Value, text string) error {
 		return t.UnmarshalText([]byte(text))
 	}
 	var err error
-	switch v.Type() {
-	case durationType:
+	if v.Type() == durationType {
 		var dur time.Duration
 		dur, err = ParseDuration(text)
 		v.SetInt(int64(dur))
-		return err
-	case sizeType:
-		var size Size
-		size, err = ParseSize(text)
-		v.SetInt(int64(size))
 		return err
 	}
 	switch v.Kind() {
@@ -99,14 +95,14 @@ func expectation(v reflect.Value) string {
 }
 
 func advice(v reflect.Value, err error) string {
-	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
-		return sentence(err.Error())
-	}
 	switch v.Type() {
 	case durationType:
 		return "Give the number a unit."
 	case sizeType:
 		return "Give the number a unit: B, KiB, MiB, GiB or TiB."
+	}
+	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return sentence(err.Error())
 	}
 	return "Correct the value."
 }

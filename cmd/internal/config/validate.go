@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"waybill/cdc"
 )
 
 // validate reports what is readable but wrong.
@@ -96,13 +98,22 @@ func (v *validator) bounds() {
 	// Three segments of the journal: one is written, one is full, and one may go.
 	v.size("journal.max_bytes", c.Journal.MaxBytes, 192<<20, 1<<50)
 	v.size("disk.free_floor", c.Disk.FreeFloor, 16<<20, 1<<50)
+	v.number("limits.cpus", c.Limits.CPUs, 0, 1024)
+	v.size("limits.memory", c.Limits.Memory, 64<<20, 1<<50)
+	v.number("limits.nice", c.Limits.Nice, 0, 19)
 	v.duration("journal.max_age", c.Journal.MaxAge, time.Hour, 3650*24*time.Hour)
 	v.duration("grace", c.Grace, time.Second, 10*time.Minute)
 }
 
-func (v *validator) size(field string, s, least, most Size) {
+func (v *validator) size(field string, s, least, most cdc.Bytes) {
 	if s < least || s > most {
 		v.fault(field, Fault{Found: s.String(), Expected: fmt.Sprintf("%s to %s", least, most), Do: "Choose a size in these bounds."})
+	}
+}
+
+func (v *validator) number(field string, n, least, most int) {
+	if n < least || n > most {
+		v.fault(field, Fault{Found: strconv.Itoa(n), Expected: fmt.Sprintf("%d to %d", least, most), Do: "Choose a number in these bounds."})
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 type engine struct {
 	*site
 	kind string // postgres or mariadb
+	more string // lines of the source's configuration
 	db   *sql.DB
 	host string
 	port int // of the server, or of a proxy before it
@@ -55,8 +56,8 @@ func (e *engine) configure(mapping, more string) {
 		source = fmt.Sprintf("    type: postgres\n    database: %s\n    user: %s\n    password: %s\n    ssl_mode: disable\n    slot: %s\n    publication: %s\n",
 			e.pgName, pg.User, pg.Password, e.pgName, e.pgName)
 	}
-	e.file("waybill.yaml", fmt.Sprintf("data: data\nmapping: mapping.yaml\nsources:\n  db:\n%s    host: %s\n    port: %d\n    heartbeat: 1s\nsinks:\n%s"+
-		"disk: { free_floor: 64MiB }\n%s", source, e.host, e.port, e.sink, more))
+	e.file("waybill.yaml", fmt.Sprintf("data: data\nmapping: mapping.yaml\nsources:\n  db:\n%s    host: %s\n    port: %d\n    heartbeat: 1s\n%ssinks:\n%s"+
+		"disk: { free_floor: 64MiB }\n%s", source, e.host, e.port, e.more, e.sink, more))
 }
 
 var placeholder = regexp.MustCompile(`\$\d+`)

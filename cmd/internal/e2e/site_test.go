@@ -217,7 +217,7 @@ func (s *site) must(args ...string) string {
 func (s *site) start() {
 	s.t.Helper()
 	s.launch()
-	s.until(30*time.Second, "the daemon streams", func() bool {
+	s.until(90*time.Second, "the daemon streams", func() bool {
 		select {
 		case <-s.exited:
 			s.t.Fatalf("the daemon ended: %v\n%s", s.daemon.ProcessState, s.log.String())

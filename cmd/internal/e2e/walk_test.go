@@ -1,16 +1,16 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"waybill/pipeline"
 )
 
 // The counter walk: writers step hundreds of keys through insert, update, delete and insert again, while the daemon is killed
@@ -22,9 +22,19 @@ import (
 // A seed is one life of the daemon.
 const (
 	walkKeys    = 240
-	walkBallast = 22_000 // rows that never change: a reading has more than one chunk
-	walkGroup   = 30     // lives with the same database and store
-	walkPace    = 160    // steps that writers may make for each life
+	walkBallast = 2_200 // rows that never change, so that a reading has several chunks
+	walkChunk   = 500   // rows of a chunk
+	walkGroup   = 30    // lives with the same database and store
+	walkPace    = 160   // steps that writers may make for each life
+	walkGap     = 30    // steps that they may make while nobody listens: what happens then is known by its result alone
+	walkProof   = 0.6   // least share of the steps that must be found one by one
+	walkResets  = 12    // of so many lives two have a reset
+)
+
+// The ways to reset.
+const (
+	offline = iota + 1 // before the daemon starts
+	online             // while it runs
 )
 
 const walkMapping = `
@@ -70,9 +80,13 @@ type walk struct {
 	*engine
 	writers []*walker
 	allowed atomic.Int64 // steps that may still be made
+	saved   int64        // steps that may be made when the gap is closed
 	began   time.Time
 	kills   int
 	resets  int
+	due     int       // how the source is to be reset as soon as its table is read: resetOffline, resetOnline, or 0
+	reading bool      // the table was being read when the daemon was asked last
+	sure    time.Time // up to then every change was seen by itself: captured, and not held by a reading
 	gaps    []gap
 	open    *gap // the last one, while its end is not known
 }
@@ -89,6 +103,7 @@ func newWalk(t *testing.T, kind string, seed int) *walk {
 	w := &walk{engine: newEngine(t, kind), began: time.Now()}
 	w.sql(w.db, "CREATE TABLE walk (k bigint PRIMARY KEY, n bigint NOT NULL, memo varchar(200))")
 	w.sql(w.db, fmt.Sprintf("INSERT INTO walk SELECT 1000000 + n, 0, 'ballast' FROM %s", w.series(walkBallast)))
+	w.more = fmt.Sprintf("    snapshot: { chunk_rows: %d }\n", walkChunk)
 	w.configure(walkMapping, "")
 	const writers = 3
 	for i := range writers {
@@ -98,7 +113,8 @@ func newWalk(t *testing.T, kind string, seed int) *walk {
 		}
 		w.writers = append(w.writers, r)
 	}
-	w.allowed.Store(2 * walkKeys)
+	w.allowed.Store(walkGap)
+	w.saved = 2*walkKeys - walkGap
 	for _, r := range w.writers {
 		r.start()
 	}
@@ -125,13 +141,15 @@ func (w *walk) life(seed uint64) {
 	}
 	asked := rng.IntN(4) == 0 // SIGTERM first, and SIGKILL during the shutdown
 	grace := time.Duration(rng.IntN(250)) * time.Millisecond
-	reset := rng.IntN(5)
+	if kind := rng.IntN(walkResets); kind < 2 {
+		w.due = offline + kind
+	}
 	resetAt := time.Duration(rng.Int64N(int64(lives)))
-	w.allowed.Add(walkPace)
-	if reset == 0 {
+	w.allow(walkPace)
+	if w.due == offline && w.read() {
 		w.resetOffline()
 	}
-	patient := w.open != nil && rng.IntN(3) > 0 // a gap is closed before the end is near
+	patient := w.deaf() && rng.IntN(3) > 0 // somebody listens before the end is near
 	listening := make(chan struct{})
 	w.launch()
 	w.kills++
@@ -165,17 +183,17 @@ func (w *walk) life(seed uint64) {
 	done := ""
 	for alive := true; alive; {
 		w.watch()
-		if patient && w.open == nil {
+		if patient && !w.deaf() {
 			patient = false
 			close(listening)
 		}
-		if reset == 1 && done == "" && time.Since(begun) > resetAt {
+		if w.due == online && w.read() && time.Since(begun) > resetAt {
 			done = w.resetOnline()
 		}
 		select {
 		case <-ended:
 			alive = false
-		case <-time.After(20 * time.Millisecond): // polling until the life's end
+		case <-time.After(30 * time.Millisecond): // polling until the life's end
 		}
 	}
 	<-exited
@@ -188,17 +206,14 @@ func (w *walk) life(seed uint64) {
 	}
 }
 
-// resetOffline forgets the source's place while no daemon runs. Without a store there is nothing to forget.
+// read reports whether the table was read, so that a reset makes a short gap: of changes that a reading held, too, only the result
+// is known after it.
+func (w *walk) read() bool { return !w.reading && !w.sure.IsZero() }
+
+// resetOffline forgets the source's place while no daemon runs.
 func (w *walk) resetOffline() {
 	w.t.Helper()
-	if _, err := os.Stat(filepath.Join(w.dir, "data")); err != nil {
-		return
-	}
-	from, known := w.captured()
-	if !known {
-		return
-	}
-	w.begin(from)
+	w.begin()
 	w.until(20*time.Second, "the reset succeeds: the killed daemon's session has ended", func() bool {
 		_, _, code := w.waybill("checkpoint", "reset", "db", "--to", "snapshot", "--yes", "--why", "the walk")
 		return code == 0
@@ -207,68 +222,70 @@ func (w *walk) resetOffline() {
 	w.resets++
 }
 
-// captured is the time up to which the store holds everything, while no daemon runs.
-func (w *walk) captured() (time.Time, bool) {
-	w.t.Helper()
-	out, errs, code := w.waybill("checkpoint", "show", "--json")
-	if code != 0 {
-		if strings.Contains(errs, "no store") { // killed before it was made
-			return time.Time{}, false
-		}
-		w.t.Fatalf("checkpoint show: %d\n%s", code, errs)
-	}
-	var shown struct {
-		Sources []struct {
-			CommitAt time.Time `json:"commit_at"`
-		} `json:"sources"`
-	}
-	if err := json.Unmarshal([]byte(out), &shown); err != nil {
-		w.t.Fatal(err)
-	}
-	if len(shown.Sources) == 0 {
-		return time.Time{}, false
-	}
-	return shown.Sources[0].CommitAt, true
-}
-
 // resetOnline asks the running daemon for the reset. It may be killed meanwhile: then nobody knows whether it happened.
 func (w *walk) resetOnline() string {
 	w.t.Helper()
-	src, _ := w.source()
-	if src.Watermark.IsZero() {
-		return ""
-	}
-	w.begin(src.Watermark)
+	w.begin()
 	_, _, code := w.waybill("checkpoint", "reset", "db", "--to", "snapshot", "--yes", "--why", "the walk")
 	w.open.reset = time.Now()
 	w.resets++
 	return fmt.Sprintf("reset, exit code %d", code)
 }
 
-// begin opens a gap, or lets the open one go on.
-func (w *walk) begin(from time.Time) {
+// deaf reports whether steps are known by their result alone: before the table was read the first time, and in a gap.
+func (w *walk) deaf() bool { return w.open != nil || w.sure.IsZero() }
+
+// allow lets the writers make more steps; while nobody listens few of them at once, and the others later.
+func (w *walk) allow(steps int64) {
+	if w.deaf() {
+		w.saved += steps - walkGap
+		steps = walkGap
+	}
+	w.allowed.Add(steps)
+}
+
+// heard lets the writers make the steps that were saved.
+func (w *walk) heard() {
+	w.allowed.Add(w.saved)
+	w.saved = 0
+}
+
+// begin opens a gap, or lets the open one go on. The writers make few steps in it.
+func (w *walk) begin() {
+	w.due, w.reading = 0, true
 	if w.open == nil {
-		w.gaps = append(w.gaps, gap{from: from})
+		w.gaps = append(w.gaps, gap{from: w.sure})
 		w.open = &w.gaps[len(w.gaps)-1]
+		w.saved += w.allowed.Swap(walkGap) - walkGap
 	}
 	w.open.last = 0
 }
 
-// watch looks whether the source listens again: the reset is applied, and the watermark has passed it.
+// watch looks whether the source listens: up to which time everything was seen by itself, and in a gap whether the reset is applied
+// and the watermark has passed it.
 func (w *walk) watch() {
-	if w.open == nil {
-		return
-	}
 	st, err := w.asked()
-	if err != nil || len(st.Sources) != 1 {
+	if err != nil || len(st.Sources) != 1 || st.Sources[0].State != "streaming" {
 		return
 	}
-	if w.open.last == 0 {
-		w.open.last = st.Journal.Last
-	}
-	if st.Journal.Applied >= w.open.last && st.Sources[0].Watermark.After(w.open.reset) {
+	src := st.Sources[0]
+	if w.open != nil {
+		if w.open.last == 0 {
+			w.open.last = st.Journal.Last
+		}
+		if st.Journal.Applied < w.open.last || !src.Watermark.After(w.open.reset) {
+			return
+		}
 		w.open.to = time.Now()
 		w.open = nil
+		w.heard()
+	}
+	w.reading = slices.ContainsFunc(src.Readings, func(r pipeline.ReadingStatus) bool { return r.State != pipeline.ReadingDone })
+	if !w.reading && src.Watermark.After(w.sure) {
+		first := w.sure.IsZero()
+		if w.sure = src.Watermark; first {
+			w.heard()
+		}
 	}
 }
 
@@ -285,7 +302,8 @@ func (w *walk) rest() {
 			w.t.Fatal(err)
 		}
 	}
-	st := w.settled(2 * time.Minute)
+	w.t.Logf("%s: %d lives in %s", w.kind, w.kills, time.Since(w.began).Round(time.Second))
+	st := w.settled(10 * time.Minute)
 	if len(st.Exceptions) > 0 {
 		w.t.Errorf("exceptions are open: %+v\n%s", st.Exceptions, w.must("exceptions", "list"))
 	}

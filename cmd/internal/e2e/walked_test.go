@@ -64,6 +64,7 @@ func number(raw json.RawMessage) (int64, error) {
 // verdict is what the comparison of one key found.
 type verdict struct {
 	fault    string
+	found    int // steps that were delivered
 	repeated int // the same step again, one after the other: an upsert of unknown outcome that was sent again
 	skipped  int // steps in gaps that nobody saw
 }
@@ -72,12 +73,12 @@ type verdict struct {
 func judge(committed []step, got []sent, inGap func(step) bool) (v verdict) {
 	at := -1
 	for i, s := range got {
-		next := at + 1
-		for ; next < len(committed); next++ {
-			c := committed[next]
+		next := find(committed, at+1, func(c step) bool { return c.gone == s.gone && c.n == s.n })
+		if next == len(committed) && s.gone && at >= 0 {
 			// A compared reading finds a row gone without having seen its last version.
-			if c.gone == s.gone && (c.n == s.n || s.gone && at >= 0 && allIn(committed[at+1:next], inGap)) {
-				break
+			next = find(committed, at+1, func(c step) bool { return c.gone })
+			if !allIn(committed[at+1:min(next+1, len(committed))], inGap) {
+				next = len(committed)
 			}
 		}
 		if next == len(committed) {
@@ -101,11 +102,20 @@ func judge(committed []step, got []sent, inGap func(step) bool) (v verdict) {
 			}
 		}
 		at = next
+		v.found++
 	}
 	if at != len(committed)-1 {
 		v.fault = fmt.Sprintf("the last delivery is %s, the last step %s", last(committed, at), last(committed, len(committed)-1))
 	}
 	return v
+}
+
+// find returns the first step from a place on of which is holds, or their number.
+func find(committed []step, from int, is func(step) bool) int {
+	for from < len(committed) && !is(committed[from]) {
+		from++
+	}
+	return from
 }
 
 func allIn(steps []step, inGap func(step) bool) bool {
@@ -157,7 +167,7 @@ func (w *walk) compare() {
 			committed := r.steps[key]
 			steps, seen = steps+len(committed), seen+len(got[key])
 			v := judge(committed, got[key], w.inGap)
-			sum.repeated, sum.skipped = sum.repeated+v.repeated, sum.skipped+v.skipped
+			sum.repeated, sum.skipped, sum.found = sum.repeated+v.repeated, sum.skipped+v.skipped, sum.found+v.found
 			if v.fault == "" && committed[len(committed)-1].n != table[key] {
 				v.fault = fmt.Sprintf("the table has %d", table[key])
 			}
@@ -173,8 +183,12 @@ func (w *walk) compare() {
 	for _, g := range w.gaps {
 		length += g.to.Sub(g.from)
 	}
-	w.t.Logf("%s: %d kills, %d resets (gaps of %s); %d steps committed, %d rolled back, %d delivered, %d repeated, %d lost in gaps, %d keys wrong; %s",
-		w.kind, w.kills, w.resets, length.Round(time.Millisecond), steps, rolled, seen, sum.repeated, sum.skipped, faults, time.Since(w.began).Round(time.Second))
+	share := float64(sum.found) / float64(steps)
+	w.t.Logf("%s: %d kills, %d resets (gaps of %s); %d steps committed, %d rolled back, %d delivered, %d repeated, %d found (%.0f %%), %d lost in gaps, %d keys wrong; %s",
+		w.kind, w.kills, w.resets, length.Round(time.Millisecond), steps, rolled, seen, sum.repeated, sum.found, 100*share, sum.skipped, faults, time.Since(w.began).Round(time.Second))
+	if share < walkProof {
+		w.t.Errorf("%.0f %% of the steps were found one by one, which proves too little: at least %.0f %% are needed", 100*share, 100*walkProof)
+	}
 }
 
 func tail[T any](list []T) string {

@@ -147,15 +147,18 @@ func (w *walker) commit(a *attempt) error {
 	return nil
 }
 
-// lives reports whether the key has a row, as the transaction sees it.
-func (w *walker) lives(a *attempt, key int) bool {
+// lives reports whether the key has a row, as the transaction sees it, and its counter.
+func (w *walker) lives(a *attempt, key int) (n int64, lives bool) {
 	for i := len(a.steps) - 1; i >= 0; i-- {
 		if a.steps[i].key == key {
-			return !a.steps[i].gone
+			return a.steps[i].n, !a.steps[i].gone
 		}
 	}
 	done := w.steps[key]
-	return len(done) > 0 && !done[len(done)-1].gone
+	if len(done) == 0 {
+		return 0, false
+	}
+	return done[len(done)-1].n, !done[len(done)-1].gone
 }
 
 // walk makes the next steps of some keys.
@@ -163,13 +166,14 @@ func (w *walker) walk(a *attempt, keys int) error {
 	for range keys {
 		key := w.keys[w.rng.IntN(len(w.keys))]
 		var err error
+		n, lives := w.lives(a, key)
 		switch kind := w.rng.IntN(8); {
-		case !w.lives(a, key):
+		case !lives:
 			err = w.insert(a, key)
 		case kind == 0:
-			err = w.remove(a, key)
+			err = w.remove(a, key, n)
 		case kind == 1: // in one transaction, and most often in one flush of the log
-			if err = w.remove(a, key); err == nil {
+			if err = w.remove(a, key, n); err == nil {
 				err = w.insert(a, key)
 			}
 		case kind == 2:
@@ -196,8 +200,8 @@ func (w *walker) update(a *attempt, key int) error {
 	return w.exec(a, attempted{key, n, false}, "UPDATE walk SET n=$1 WHERE k=$2", n, key)
 }
 
-func (w *walker) remove(a *attempt, key int) error {
-	return w.exec(a, attempted{key, w.next[key], true}, "DELETE FROM walk WHERE k=$1", key)
+func (w *walker) remove(a *attempt, key int, n int64) error {
+	return w.exec(a, attempted{key, n, true}, "DELETE FROM walk WHERE k=$1", key)
 }
 
 func (w *walker) count(key int) int64 {
@@ -227,7 +231,7 @@ func (w *walker) finish() error {
 	a := &attempt{tx: tx}
 	for _, key := range w.keys {
 		last := w.insert
-		if w.lives(a, key) {
+		if _, lives := w.lives(a, key); lives {
 			last = w.update
 		}
 		if err := last(a, key); err != nil {

@@ -1,4 +1,4 @@
-package postgres
+package cdc
 
 import (
 	"fmt"
@@ -7,23 +7,21 @@ import (
 	"strings"
 )
 
-// Bytes is a size, written as 50GiB, 500MB or a plain number of bytes.
+// Bytes is a size in bytes, written as 20GiB, 1.5TiB, 500MB or a plain number.
 type Bytes int64
-
-// minRetained is the least max_retained: the server keeps a few segments of 16 MiB in any case.
-const minRetained Bytes = 128 << 20
 
 var byteUnits = []struct {
 	name string
 	size float64
 }{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1}}
 
-// UnmarshalText reads what String writes.
+// UnmarshalText reads a number, whole or broken, and a unit in letters of any case. It refuses what is negative or does not
+// fit into an int64.
 func (b *Bytes) UnmarshalText(text []byte) error {
 	number, unit := strings.TrimSpace(string(text)), 1.0
 	for _, u := range byteUnits {
-		if rest, ok := strings.CutSuffix(number, u.name); ok {
-			number, unit = strings.TrimSpace(rest), u.size
+		if n := len(number) - len(u.name); n > 0 && strings.EqualFold(number[n:], u.name) {
+			number, unit = strings.TrimSpace(number[:n]), u.size
 			break
 		}
 	}
@@ -34,6 +32,9 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	*b = Bytes(n * unit)
 	return nil
 }
+
+// MarshalText writes the size as String does.
+func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
 // String writes the size with the largest binary unit that keeps it readable: 1.5GiB.
 func (b Bytes) String() string {
