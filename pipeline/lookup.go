@@ -62,7 +62,7 @@ func (s *state) named(typed string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := s.mentionsOf(all)
+	known, err := s.mentionsOf(all, 0, 1)
 	return slices.DeleteFunc(all, func(ref string) bool { return len(known.rows[ref])+len(known.events[ref]) == 0 }), err
 }
 

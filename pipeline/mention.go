@@ -13,7 +13,7 @@ import (
 // What happened to one thing is found by its references: shipment/K-4711. A key of the state for each mention of one would be half
 // of all that the projector writes while it catches up. So a transaction with many mentions writes them as blocks: the
 // references' hashes in order, and behind them the row changes that they point to. One with few, as long as nothing is
-// behind, writes a key for each; so a million changes are 16,000 blocks at most, which can be looked through at once.
+// behind, writes a key for each; so a million mentions are 16,000 blocks at most, which can be looked through at once.
 const (
 	blockLeast = 64     // mentions; fewer are keys of their own
 	blockMost  = 20_000 // mentions; more are several blocks
@@ -143,7 +143,7 @@ func (m *mentions) block(part []mention) []byte {
 var errBlock = errors.New("a block of mentions does not follow its form")
 
 // lookUp calls row and event for what the block says of one reference.
-func lookUp(block []byte, hash uint64, row func(notedRow) error, event func(seq uint64) error) error {
+func lookUp(block []byte, hash uint64, row func(notedRow), event func(seq uint64)) error {
 	if len(block) < blockHead || block[0] != 1 {
 		return errBlock
 	}
@@ -159,18 +159,14 @@ func lookUp(block []byte, hash uint64, row func(notedRow) error, event func(seq 
 		}
 		place := binary.BigEndian.Uint32(at(i)[8:])
 		if place&eventBit != 0 {
-			if err := event(first + uint64(place&^eventBit)); err != nil {
-				return err
-			}
+			event(first + uint64(place&^eventBit))
 			continue
 		}
 		r, err := noteAt(notes, place)
-		if err == nil {
-			err = row(r)
-		}
 		if err != nil {
 			return err
 		}
+		row(r)
 	}
 	return nil
 }
@@ -195,28 +191,37 @@ func noteAt(notes []byte, place uint32) (r notedRow, err error) {
 	return r, err
 }
 
-// mentioned is all that is known of some references.
+// mentioned is what is known of some references.
 type mentioned struct {
+	after  uint64                // events up to this sequence do not count
+	most   int                   // row changes, and events, of each reference
 	rows   map[string][]notedRow // by reference
 	events map[string][]uint64   // by reference, oldest first
 }
 
-// mentionsOf gathers what names the references: in one walk over the blocks, and the keys of each.
-func (s *state) mentionsOf(refs []string) (mentioned, error) {
-	m := mentioned{map[string][]notedRow{}, map[string][]uint64{}}
+func (m *mentioned) row(ref string, r notedRow) {
+	if len(m.rows[ref]) < m.most {
+		m.rows[ref] = append(m.rows[ref], r)
+	}
+}
+
+func (m *mentioned) event(ref string, seq uint64) {
+	if seq > m.after && len(m.events[ref]) < m.most {
+		m.events[ref] = append(m.events[ref], seq)
+	}
+}
+
+// mentionsOf gathers what names the references, at most so many row changes and so many events behind after of each: in
+// one walk over the blocks, and the keys of each.
+func (s *state) mentionsOf(refs []string, after uint64, most int) (mentioned, error) {
+	m := mentioned{after, most, map[string][]notedRow{}, map[string][]uint64{}}
 	hashes := make([]uint64, len(refs))
 	for i, ref := range refs {
 		hashes[i] = hashRef(ref)
 	}
 	err := s.Scan(bucketBlock, "", "", func(_ string, block []byte) (bool, error) {
 		for i, ref := range refs {
-			err := lookUp(block, hashes[i], func(r notedRow) error {
-				m.rows[ref] = append(m.rows[ref], r)
-				return nil
-			}, func(seq uint64) error {
-				m.events[ref] = append(m.events[ref], seq)
-				return nil
-			})
+			err := lookUp(block, hashes[i], func(r notedRow) { m.row(ref, r) }, func(seq uint64) { m.event(ref, seq) })
 			if err != nil {
 				return false, err
 			}
@@ -233,9 +238,9 @@ func (s *state) mentionsOf(refs []string) (mentioned, error) {
 }
 
 func (s *state) keysOf(ref string, m *mentioned) error {
-	err := s.Scan(bucketEventRef, ref+sep, "", func(k string, _ []byte) (bool, error) {
-		m.events[ref] = append(m.events[ref], unhex(strings.TrimPrefix(k, ref+sep)))
-		return true, nil
+	err := s.Scan(bucketEventRef, ref+sep, key(ref, hexKey(m.after+1)), func(k string, _ []byte) (bool, error) {
+		m.event(ref, unhex(strings.TrimPrefix(k, ref+sep)))
+		return len(m.events[ref]) < m.most, nil
 	})
 	if err != nil {
 		return err
@@ -243,7 +248,7 @@ func (s *state) keysOf(ref string, m *mentioned) error {
 	return s.Scan(bucketRow, ref+sep, "", func(k string, v []byte) (bool, error) {
 		n, err := decodeRowNote(v)
 		index, unit, _ := strings.Cut(strings.TrimPrefix(k, ref+sep), sep)
-		m.rows[ref] = append(m.rows[ref], notedRow{n, unhex(index), unhex(unit)})
-		return true, err
+		m.row(ref, notedRow{n, unhex(index), unhex(unit)})
+		return len(m.rows[ref]) < m.most, err
 	})
 }

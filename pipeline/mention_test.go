@@ -13,7 +13,7 @@ import (
 
 // said is a transaction that has more mentions with each turn, of few references, so that some are in many blocks.
 func said(turn int) (m mentions, want mentioned) {
-	want = mentioned{map[string][]notedRow{}, map[string][]uint64{}}
+	want = mentioned{rows: map[string][]notedRow{}, events: map[string][]uint64{}}
 	at := time.Date(2026, 3, 8, 12, 0, turn, 0, time.UTC)
 	for i := range 3 * turn {
 		refs := []string{fmt.Sprintf("shipment/%d", i%7), fmt.Sprintf("invoice/%d-%d", turn, i)}
@@ -37,7 +37,7 @@ func said(turn int) (m mentions, want mentioned) {
 // TestMentions writes transactions of few mentions, as keys, and of many, as blocks: both are found, each in its order.
 func TestMentions(t *testing.T) {
 	r := newRig(t)
-	want := mentioned{map[string][]notedRow{}, map[string][]uint64{}}
+	want := mentioned{rows: map[string][]notedRow{}, events: map[string][]uint64{}}
 	var blocks uint64
 	for turn := 1; turn <= 30; turn++ {
 		m, more := said(turn)
@@ -65,7 +65,7 @@ func TestMentions(t *testing.T) {
 	err := r.store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
 		for _, ref := range []string{"shipment/0", "shipment/6", "invoice/3-2", "invoice/30-88", "invoice/30-90", "shipment/7"} {
-			got, err := s.mentionsOf([]string{ref})
+			got, err := s.mentionsOf([]string{ref}, 0, traceMost)
 			if err != nil {
 				return err
 			}
@@ -74,7 +74,11 @@ func TestMentions(t *testing.T) {
 				t.Errorf("%s: %d rows and events %v, want %d and %v", ref, len(got.rows[ref]), got.events[ref], len(want.rows[ref]), want.events[ref])
 			}
 		}
-		return nil
+		some, err := s.mentionsOf([]string{"shipment/0"}, 20_000, 3)
+		if got := some.events["shipment/0"]; len(some.rows["shipment/0"]) != 3 || len(got) != 3 || got[0] <= 20_000 {
+			t.Errorf("three of each behind 20000: %d rows, events %v", len(some.rows["shipment/0"]), got)
+		}
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +92,7 @@ func FuzzBlock(f *testing.F) {
 	f.Add([]byte{1}, uint64(0))
 	f.Fuzz(func(t *testing.T, block []byte, hash uint64) {
 		found := 0
-		err := lookUp(block, hash, func(notedRow) error { found++; return nil }, func(uint64) error { found++; return nil })
+		err := lookUp(block, hash, func(notedRow) { found++ }, func(uint64) { found++ })
 		if found > len(block)/mentionSize {
 			t.Errorf("%d mentions in %d bytes, %v", found, len(block), err)
 		}

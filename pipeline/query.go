@@ -14,6 +14,7 @@ import (
 const (
 	listDefault = 100
 	listMost    = 10000
+	searchMost  = 1_000_000 // events of one reference that are looked through
 )
 
 func bounded(limit int) int {
@@ -58,18 +59,18 @@ func (s *state) eventsOf(q EventQuery, take func(seq string) (bool, error)) erro
 	if err != nil {
 		return err
 	}
-	known, err := s.mentionsOf(refs)
+	known, err := s.mentionsOf(refs, q.After, searchMost)
 	if err != nil {
 		return err
 	}
 	for _, ref := range refs {
 		for _, seq := range known.events[ref] {
-			if seq <= q.After {
-				continue
-			}
 			if more, err := take(hexKey(seq)); err != nil || !more {
 				return err
 			}
+		}
+		if len(known.events[ref]) == searchMost {
+			return fmt.Errorf("%s has more than %d events: ask for those after %d", ref, searchMost, known.events[ref][searchMost-1])
 		}
 	}
 	return nil

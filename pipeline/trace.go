@@ -29,7 +29,7 @@ func (p *Pipeline) Trace(_ context.Context, typed string) ([]TraceItem, error) {
 		if len(refs) == 0 {
 			return fmt.Errorf("nothing is known about %q: %w", typed, ErrNotFound)
 		}
-		known, err := s.mentionsOf(refs)
+		known, err := s.mentionsOf(refs, 0, traceMost)
 		if err != nil {
 			return err
 		}
