@@ -64,13 +64,13 @@ func (s *state) eventsOf(q EventQuery, take func(seq string) (bool, error)) erro
 		return err
 	}
 	for _, ref := range refs {
+		if len(known.events[ref]) == searchMost {
+			return fmt.Errorf("%s has more than %d events: list them by time, without the key", ref, searchMost)
+		}
 		for _, seq := range known.events[ref] {
 			if more, err := take(hexKey(seq)); err != nil || !more {
 				return err
 			}
-		}
-		if len(known.events[ref]) == searchMost {
-			return fmt.Errorf("%s has more than %d events: ask for those after %d", ref, searchMost, known.events[ref][searchMost-1])
 		}
 	}
 	return nil
