@@ -27,8 +27,15 @@ func (p *Pipeline) decide(ctx context.Context, d decisionEntry) error {
 	return p.project.settled(ctx, index)
 }
 
-// Retry looks again at what exceptions hold. The ids may be the single word "all".
+// Retry looks again at what exceptions hold. The ids may be the single word "all". It refuses the id of a table that must be read again:
+// looking again at what its source could not tell would tell nothing.
 func (p *Pipeline) Retry(ctx context.Context, ids []string, by, why string) ([]ExceptionView, error) {
+	for _, id := range ids {
+		x, err := p.Exception(ctx, id)
+		if id != "all" && err == nil && x.Code == codeUncertain {
+			return nil, fmt.Errorf("exception %s (%s) cannot be retried. %s", id, x.Code, x.Hint)
+		}
+	}
 	views, err := p.act(ctx, "retry", ids, by, why)
 	for _, l := range p.lanes {
 		l.kick()

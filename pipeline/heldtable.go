@@ -15,6 +15,9 @@ import (
 // change that the source itself cannot tell (cdc.Schema.Fault) is given up when the table is read again whole: the first chunk's rows
 // were read after it, so what it did shows in the comparison, once (workLetGo).
 
+// codeUncertain is the code of the exception of a table that must be read again.
+const codeUncertain = "CHANGES_UNCERTAIN"
+
 // holdTable holds a table, and tells people how to go on.
 func (s *state) holdTable(table string, ch *cdc.Change, h *transform.HoldTable, at transform.Entry) error {
 	name := ch.Schema.Table.String()
@@ -23,7 +26,7 @@ func (s *state) holdTable(table string, ch *cdc.Change, h *transform.HoldTable, 
 		Hint:  "Change the table back, or activate a mapping that fits it; then retry this exception.",
 		Owner: "integration", Subject: ch.Source + "/" + name}
 	if h.Uncertain {
-		p.Fingerprint, p.Class, p.Code = "SOURCE/CHANGES_UNCERTAIN/"+ch.Source+"/"+name, "SOURCE", "CHANGES_UNCERTAIN"
+		p.Fingerprint, p.Class, p.Code = "SOURCE/CHANGES_UNCERTAIN/"+ch.Source+"/"+name, "SOURCE", codeUncertain
 		p.Title = fmt.Sprintf("What changed in table %s of %s is not certain: %s. Its changes are kept and wait; other tables go on.", name, ch.Source, h.Reason)
 		p.Hint = fmt.Sprintf("Remove the cause, then read the table again: waybill snapshot %s %s. Rows that differ from what is known go through the "+
 			"rules once, then the table goes on and this exception closes by itself.", ch.Source, name)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -298,7 +299,7 @@ func TestChunkClosed(t *testing.T) {
 	db := database(t, server)
 	server.Exec(t, "USE "+db+"; CREATE TABLE "+db+".t(id INT PRIMARY KEY, b TEXT); INSERT INTO "+db+".t SELECT seq, REPEAT('x', 500) FROM seq_1_to_20000")
 	f := follow(t, config(server, db), pick("t", "b")).tail()
-	ended := make(chan error, 3)
+	read, ended := make(chan bool), make(chan error, 3)
 	for range cap(ended) {
 		go func() {
 			for {
@@ -306,10 +307,16 @@ func TestChunkClosed(t *testing.T) {
 					ended <- err
 					return
 				}
+				select {
+				case read <- true:
+				default:
+				}
 			}
 		}()
 	}
-	time.Sleep(100 * time.Millisecond) // any moment will do
+	for range cap(ended) { // all are at it by then
+		<-read
+	}
 	f.src.Close()
 	for range cap(ended) {
 		if err := <-ended; !errors.Is(err, cdc.ErrDisconnected) {
@@ -330,12 +337,14 @@ func TestChunkRenamed(t *testing.T) {
 	f := follow(t, config(server, db), pick("t", "n")).tail()
 	defer f.background()()
 	swapped := []place{{}} // where the log stood behind each renaming
-	end := time.Now().Add(3 * time.Second)
+	var chunks, renamings atomic.Int64
+	end := time.Now().Add(time.Minute)
+	enough := func() bool { return chunks.Load() >= 100 && renamings.Load() >= 20 || time.Now().After(end) }
 	views := make(chan []string, 1)
 	go func() {
 		var seen []string // view and row
 		defer func() { views <- seen }()
-		for time.Now().Before(end) {
+		for !enough() {
 			c, rows, err := f.chunk(cdc.ChunkRequest{Table: cdc.Table{Name: "t"}})
 			if errors.Is(err, cdc.ErrDisconnected) {
 				continue
@@ -345,9 +354,10 @@ func TestChunkRenamed(t *testing.T) {
 				return
 			}
 			seen = append(seen, c.Batch.Chunk.View+" "+rows[0])
+			chunks.Add(1)
 		}
 	}()
-	for i := 1; time.Now().Before(end); i++ {
+	for i := 1; !enough(); i++ {
 		server.Exec(t, fmt.Sprintf("USE %s; INSERT INTO next%d VALUES (1,%d); CREATE TABLE next%[3]d(id INT PRIMARY KEY, n INT); RENAME TABLE t TO old%[3]d, next%[2]d TO t", db, i-1, i))
 		var file, other string
 		var pos uint64
@@ -356,7 +366,8 @@ func TestChunkRenamed(t *testing.T) {
 		}
 		swapped = append(swapped, place{file: fileNumber(file), pos: pos})
 		server.Exec(t, fmt.Sprintf("DROP TABLE %s.old%d", db, i))
-		time.Sleep(3 * time.Millisecond)
+		renamings.Add(1)
+		time.Sleep(3 * time.Millisecond) // a chunk's snapshot needs a moment without a renaming
 	}
 	seen := <-views
 	for _, s := range seen {
@@ -376,8 +387,8 @@ func TestChunkRenamed(t *testing.T) {
 		}
 	}
 	t.Logf("%d chunks, %d renamings", len(seen), len(swapped)-1)
-	if len(seen) < 50 || len(swapped) < 8 {
-		t.Error("too little for the test to mean anything")
+	if len(seen) < 100 || len(swapped) <= 20 {
+		t.Error("too little within a minute for the test to mean anything")
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -139,29 +138,10 @@ func (c *crash) life(seed uint64, misbehave func(*rand.Rand)) {
 	if rng.IntN(2) == 0 {
 		lives = time.Duration(1200+rng.IntN(2600)) * time.Millisecond
 	}
-	asked := rng.IntN(4) == 0 // SIGTERM first, and SIGKILL during the shutdown
-	grace := time.Duration(rng.IntN(300)) * time.Millisecond
-	c.t.Logf("seed %d: killed after %s, asked to stop before: %t", seed, lives, asked)
+	end := fate{lives: lives, asked: rng.IntN(4) == 0, grace: time.Duration(rng.IntN(300)) * time.Millisecond}
+	c.t.Logf("seed %d: killed after %s, asked to stop before: %t", seed, lives, end.asked)
 	c.launch()
-	daemon, exited := c.daemon, c.exited
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		select {
-		case <-time.After(lives):
-		case <-exited:
-			return
-		}
-		if asked {
-			_ = daemon.Process.Signal(syscall.SIGTERM) // it may have ended by itself, which is seen below
-			select {
-			case <-time.After(grace):
-			case <-exited:
-				return
-			}
-		}
-		_ = daemon.Process.Kill()
-	}()
+	ended := c.fated(end, nil)
 	for working := true; working; {
 		c.work(rng)
 		select {
@@ -170,13 +150,7 @@ func (c *crash) life(seed uint64, misbehave func(*rand.Rand)) {
 		case <-time.After(time.Duration(rng.IntN(120)) * time.Millisecond):
 		}
 	}
-	<-exited
-	c.daemon = nil
-	state := daemon.ProcessState.Sys().(syscall.WaitStatus)
-	interrupted := asked && strings.Contains(c.log.String(), "interrupted") // while it was still starting
-	if !state.Signaled() && state.ExitStatus() != 0 && !interrupted {
-		c.t.Fatalf("seed %d: the daemon ended by itself with code %d\n%s", seed, state.ExitStatus(), c.log.String())
-	}
+	c.died(seed, end)
 }
 
 // trusted ends the store's verify-first, as a minute of quiet would: from then on only intents without an outcome are looked

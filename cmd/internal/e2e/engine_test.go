@@ -60,6 +60,23 @@ func (e *engine) configure(mapping, more string) {
 		"disk: { free_floor: 64MiB }\n%s", source, e.host, e.port, e.more, e.sink, more))
 }
 
+// customersOf maps the rows of a table for which when holds to customers; two of its columns are their code and name.
+func customersOf(table, when, code, name string) string {
+	return fmt.Sprintf(`
+events:
+  customer.changed:
+    from: db.%s
+    lane: master
+    when: %s
+    key: %s
+    set: { code: %[3]s, name: %s }
+posts:
+  customer.changed -> erp.customer:
+    external_id: code
+    body: { code: code, name: name }
+`, table, when, code, name)
+}
+
 var placeholder = regexp.MustCompile(`\$\d+`)
 
 // text is a statement as the engine writes it: MariaDB's arguments are question marks.

@@ -49,6 +49,9 @@ func TestHeldTableGoesOn(t *testing.T) {
 	if out = e.must("exceptions", "list", "--json"); !strings.Contains(out, "then: "+command+". Its changes are kept") || !strings.Contains(out, "read the table again: "+command+".") {
 		t.Errorf("the exception does not name %q:\n%s", command, out)
 	}
+	if _, errs, code := e.waybill("exceptions", "retry", "X-000001"); code == 0 || !strings.Contains(errs, "(CHANGES_UNCERTAIN) cannot be retried") || !strings.Contains(errs, command) {
+		t.Errorf("a retry: %d\n%s", code, errs)
+	}
 	if n := e.effects(); n["P2"] != 1 || n["P3"] != 1 {
 		t.Errorf("a held table was delivered: %v", n)
 	}

@@ -15,20 +15,6 @@ import (
 const largeBound = 256 << 20
 
 // Rules read three rows of the large table, so that deliveries are not what is measured.
-const largeMapping = `
-events:
-  customer.changed:
-    from: db.large
-    lane: master
-    when: k <= 3 or k >= 999000000
-    key: k
-    set: { code: k, name: note }
-posts:
-  customer.changed -> erp.customer:
-    external_id: code
-    body: { code: code, name: name }
-`
-
 // TestLarge writes LARGE_ROWS rows (default 200,000) of LARGE_HASHES times 32 bytes (default 3) in one transaction: the daemon
 // stays small, what is rolled back leaves no trace, and what is committed arrives.
 func TestLarge(t *testing.T) {
@@ -102,7 +88,7 @@ type large struct {
 func newLarge(t *testing.T, kind, more string) *large {
 	l := &large{engine: newEngine(t, kind), hashes: 3}
 	l.sql(l.db, "CREATE TABLE large (k bigint PRIMARY KEY, note text NOT NULL)")
-	l.configure(largeMapping, more)
+	l.configure(customersOf("large", "k <= 3 or k >= 999000000", "k", "note"), more)
 	l.start()
 	l.settled(time.Minute)
 	return l

@@ -22,21 +22,6 @@ const (
 	neighbourLimits = "limits: { cpus: 1, nice: 10 }\n"
 )
 
-// No row of the benchmark's makes an event: what is measured is capture.
-const neighbourMapping = `
-events:
-  customer.changed:
-    from: db.pgbench_accounts
-    lane: master
-    when: aid < 0
-    key: aid
-    set: { code: aid, name: abalance }
-posts:
-  customer.changed -> erp.customer:
-    external_id: code
-    body: { code: code, name: name }
-`
-
 // TestNeighbour runs pgbench for PGBENCH_SECONDS with and without the daemon beside it, five times each by turns, on a server that
 // syncs its commits and works at half of what it could do alone: a server that is saturated shares its processors with whatever
 // comes, and its times say nothing but that. Without PGBENCH_SECONDS it does nothing.
@@ -56,7 +41,7 @@ func TestNeighbour(t *testing.T) {
 	alone := len(n.times(0)) / seconds
 	n.rate = max(1, alone/2)
 	t.Logf("the server alone does %d transactions a second; measured at %d", alone, n.rate)
-	e.configure(neighbourMapping, neighbourLimits)
+	e.configure(customersOf("pgbench_accounts", "aid < 0", "aid", "abalance"), neighbourLimits) // no row makes an event: what is measured is capture
 	e.start()
 	e.settled(15 * time.Minute)
 	e.stop()

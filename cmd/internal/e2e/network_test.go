@@ -18,20 +18,6 @@ const (
 	againWithin = 60 * time.Second // and the stream goes on after it carries again: the longest back-off is 30 s
 )
 
-const linkMapping = `
-events:
-  customer.changed:
-    from: db.sent
-    lane: master
-    when: k < 100000
-    key: k
-    set: { code: k, name: note }
-posts:
-  customer.changed -> erp.customer:
-    external_id: code
-    body: { code: code, name: name }
-`
-
 // TestNetwork puts a proxy between the daemon and each database: it is cut, in the first reading too, falls silent with
 // all connections open, and is slow. The daemon says so, comes back, and has lost nothing.
 func TestNetwork(t *testing.T) {
@@ -89,7 +75,7 @@ func newLink(t *testing.T, kind string) *link {
 	}
 	l.sql(l.db, "CREATE TABLE sent (k bigint PRIMARY KEY, note varchar(200) NOT NULL)")
 	l.sql(l.db, fmt.Sprintf("INSERT INTO sent SELECT 1000000 + n, md5(concat(n, 'ballast')) FROM %s", l.series(20_000)))
-	l.configure(linkMapping, "")
+	l.configure(customersOf("sent", "k < 100000", "k", "note"), "")
 	l.send(10)
 	return l
 }

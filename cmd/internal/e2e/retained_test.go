@@ -18,19 +18,7 @@ import (
 // retainedBound is what the slot may keep of WAL while the ERP is down, in MB.
 const retainedBound = 64
 
-const logMapping = `
-events:
-  customer.changed:
-    from: db.log
-    lane: master
-    when: k <= 20 or k >= 900000000
-    key: k
-    set: { code: k, name: note }
-posts:
-  customer.changed -> erp.customer:
-    external_id: code
-    body: { code: code, name: name }
-`
+var logMapping = customersOf("log", "k <= 20 or k >= 900000000", "k", "note")
 
 // TestRetained writes RETAINED_MB (default 200) of WAL while the ERP answers nothing: PostgreSQL need not keep it. A control reads
 // the same log from a slot of its own and confirms what the ERP has done, no more: it makes the server keep all of it.

@@ -11,26 +11,12 @@ import (
 	"time"
 )
 
-const shedMapping = `
-events:
-  customer.changed:
-    from: db.freight
-    lane: master
-    when: became(status, "R")
-    key: k
-    set: { code: k, name: note }
-posts:
-  customer.changed -> erp.customer:
-    external_id: code
-    body: { code: code, name: name }
-`
-
 // TestMaxRetained holds capture back until the slot keeps more than max_retained. Waybill drops it, begins again with a compared
 // reading by itself, and posts once what was released while nobody listened.
 func TestMaxRetained(t *testing.T) {
 	e := newEngine(t, "postgres")
 	e.sql(e.db, `CREATE TABLE freight (k bigint PRIMARY KEY, status text NOT NULL, note text NOT NULL); INSERT INTO freight SELECT n, 'D', 'load' FROM generate_series(1, 5) n`)
-	e.configure(shedMapping, "")
+	e.configure(customersOf("freight", `became(status, "R")`, "k", "note"), "")
 	e.file("waybill.yaml", strings.Replace(good(e.site, "waybill.yaml"), "    heartbeat: 1s\n", "    heartbeat: 1s\n    max_retained: 128MiB\n", 1))
 	free := e.smallDisk()
 	e.start()

@@ -282,6 +282,58 @@ func (s *site) kill() {
 	s.daemon = nil
 }
 
+// fate says how a daemon ends.
+type fate struct {
+	lives time.Duration
+	asked bool          // SIGTERM first, and SIGKILL during the shutdown
+	grace time.Duration // between the two
+}
+
+// fated ends the daemon as its fate says. A life is counted from the moment that begin is closed, unless that is nil; after 15 s it
+// is counted all the same.
+func (s *site) fated(end fate, begin <-chan struct{}) (ended <-chan struct{}) {
+	daemon, exited := s.daemon, s.exited
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if begin != nil {
+			select {
+			case <-begin:
+			case <-time.After(15 * time.Second):
+			case <-exited:
+				return
+			}
+		}
+		select {
+		case <-time.After(end.lives):
+		case <-exited:
+			return
+		}
+		if end.asked {
+			_ = daemon.Process.Signal(syscall.SIGTERM) // it may have ended by itself, which died sees
+			select {
+			case <-time.After(end.grace):
+			case <-exited:
+				return
+			}
+		}
+		_ = daemon.Process.Kill()
+	}()
+	return done
+}
+
+// died waits until the daemon has ended, and fails the test when that was not as its fate says.
+func (s *site) died(seed uint64, end fate) {
+	s.t.Helper()
+	<-s.exited
+	state := s.daemon.ProcessState.Sys().(syscall.WaitStatus)
+	s.daemon = nil
+	interrupted := end.asked && strings.Contains(s.log.String(), "interrupted") // while it was still starting
+	if !state.Signaled() && state.ExitStatus() != 0 && !interrupted {
+		s.t.Fatalf("seed %d: the daemon ended by itself with code %d\n%s", seed, state.ExitStatus(), s.log.String())
+	}
+}
+
 func (s *site) status() (st pipeline.Status) {
 	s.t.Helper()
 	out, errs, code := s.waybill("status", "--json")

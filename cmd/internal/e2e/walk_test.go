@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -139,8 +137,7 @@ func (w *walk) life(seed uint64) {
 	if rng.IntN(2) == 0 {
 		lives = time.Duration(1000+rng.IntN(2200)) * time.Millisecond
 	}
-	asked := rng.IntN(4) == 0 // SIGTERM first, and SIGKILL during the shutdown
-	grace := time.Duration(rng.IntN(250)) * time.Millisecond
+	end := fate{lives: lives, asked: rng.IntN(4) == 0, grace: time.Duration(rng.IntN(250)) * time.Millisecond}
 	if kind := rng.IntN(walkResets); kind < 2 {
 		w.due = offline + kind
 	}
@@ -150,36 +147,14 @@ func (w *walk) life(seed uint64) {
 		w.resetOffline()
 	}
 	patient := w.deaf() && rng.IntN(3) > 0 // somebody listens before the end is near
-	listening := make(chan struct{})
+	var listening chan struct{}
+	if patient {
+		listening = make(chan struct{})
+	}
 	w.launch()
 	w.kills++
-	waits, begun, daemon, exited := patient, time.Now(), w.daemon, w.exited
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if waits {
-			select {
-			case <-listening:
-			case <-time.After(15 * time.Second):
-			case <-exited:
-				return
-			}
-		}
-		select {
-		case <-time.After(lives):
-		case <-exited:
-			return
-		}
-		if asked {
-			_ = daemon.Process.Signal(syscall.SIGTERM) // it may have ended by itself, which is seen below
-			select {
-			case <-time.After(grace):
-			case <-exited:
-				return
-			}
-		}
-		_ = daemon.Process.Kill()
-	}()
+	begun := time.Now()
+	ended := w.fated(end, listening)
 	done := ""
 	for alive := true; alive; {
 		w.watch()
@@ -196,14 +171,8 @@ func (w *walk) life(seed uint64) {
 		case <-time.After(30 * time.Millisecond): // polling until the life's end
 		}
 	}
-	<-exited
-	w.daemon = nil
-	w.t.Logf("seed %d: lived %s, asked to stop before: %t %s", seed, lives, asked, done)
-	state := daemon.ProcessState.Sys().(syscall.WaitStatus)
-	interrupted := asked && strings.Contains(w.log.String(), "interrupted") // while it was still starting
-	if !state.Signaled() && state.ExitStatus() != 0 && !interrupted {
-		w.t.Fatalf("seed %d: the daemon ended by itself with code %d\n%s", seed, state.ExitStatus(), w.log.String())
-	}
+	w.t.Logf("seed %d: lived %s, asked to stop before: %t %s", seed, lives, end.asked, done)
+	w.died(seed, end)
 }
 
 // read reports whether the table was read, so that a reset makes a short gap: of changes that a reading held, too, only the result
