@@ -69,48 +69,41 @@ func (p *projector) releaseFirst(s *state, w *work, at transform.Entry) (done bo
 		return false, err
 	}
 	var scan *heldScan
-	prefix := key(w.Key, "") + sep
-	for !s.Full() {
-		k, raw, err := s.following(bucketHold, prefix, w.Cursor)
-		if err != nil {
+	done, err = s.each(bucketHold, key(w.Key, "")+sep, &w.Cursor, func(k string, raw []byte) (more bool, err error) {
+		var h heldChange
+		if err := json.Unmarshal(raw, &h); err != nil {
 			return false, err
 		}
-		var h heldChange
-		if k != "" {
-			if err := json.Unmarshal(raw, &h); err != nil {
-				return false, err
-			}
-			if scan, err = p.find(scan, h); err != nil {
-				return false, err
-			}
+		if scan, err = p.find(scan, h); err != nil {
+			return false, err
 		}
-		if k == "" || first.Tx != scan.reader.Change().Tx.Commit {
+		ch := scan.reader.Change()
+		if first.Tx != ch.Tx.Commit {
 			if err := p.commitAll(s, at); err != nil {
 				return false, err
 			}
-		}
-		if k == "" {
-			return true, p.firstDone(s, first.Tables)
-		}
-		ch := scan.reader.Change()
-		first.Tx, w.Cursor = ch.Tx.Commit, k+"\x00"
-		if w.Detail, err = json.Marshal(first); err != nil {
-			return false, err
+			first.Tx = ch.Tx.Commit
 		}
 		table := p.mapper.TableKey(ch.Source, ch.Schema.Table)
 		if !slices.Contains(first.Tables, table) {
-			continue
+			return true, nil
 		}
 		if err := s.Delete(bucketHold, k); err != nil {
 			return false, err
 		}
 		entry := at
 		entry.Index = h.Entry
-		if err := p.release(s, entry, ch, h, table); err != nil {
-			return false, err
+		return true, p.release(s, entry, ch, h, table)
+	})
+	if err == nil && done {
+		if err = p.commitAll(s, at); err == nil {
+			err = p.firstDone(s, first.Tables)
 		}
 	}
-	return false, nil
+	if err == nil {
+		w.Detail, err = json.Marshal(first)
+	}
+	return done, err
 }
 
 // release applies one held change, unless the row came with it.

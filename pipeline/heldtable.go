@@ -76,26 +76,16 @@ func (p *projector) letGo(s *state, w *work, at transform.Entry) (done bool, err
 	if r == nil || !r.live() {
 		return true, nil
 	}
-	var scan *heldScan
-	for !s.Full() {
-		k, raw, err := s.following(bucketHold, w.Key+sep, w.Cursor)
-		switch {
-		case err != nil:
+	if d.Drop {
+		done, err = s.each(bucketHold, w.Key+sep, &w.Cursor, func(k string, _ []byte) (bool, error) { return true, s.Delete(bucketHold, k) })
+		if err != nil || !done {
 			return false, err
-		case k == "" && d.Drop:
-			return true, s.unheld(w.Key, r.By, "the table was read again", at.Observed)
-		case k == "":
-			d.Drop, w.Cursor = true, ""
-			if w.Detail, err = json.Marshal(d); err != nil {
-				return false, err
-			}
-			continue
-		case d.Drop:
-			if err := s.Delete(bucketHold, k); err != nil {
-				return false, err
-			}
-			continue
 		}
+		return true, s.unheld(w.Key, r.By, "the table was read again", at.Observed)
+	}
+	var scan *heldScan
+	why := ""
+	done, err = s.each(bucketHold, w.Key+sep, &w.Cursor, func(k string, raw []byte) (more bool, err error) {
 		var h heldChange
 		if err := json.Unmarshal(raw, &h); err != nil {
 			return false, err
@@ -103,16 +93,19 @@ func (p *projector) letGo(s *state, w *work, at transform.Entry) (done bool, err
 		if scan, err = p.find(scan, h); err != nil {
 			return false, err
 		}
-		why, err := p.pass(s, &d, r, k, h, scan.reader.Change(), at)
-		if err != nil {
-			return false, err
-		}
-		if why != "" {
-			return true, p.failReading(s, d.Table, r, why, at.Observed)
-		}
-		w.Cursor = k + "\x00"
+		why, err = p.pass(s, &d, r, k, h, scan.reader.Change(), at)
+		return why == "", err
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case why != "":
+		return true, p.failReading(s, d.Table, r, why, at.Observed)
+	case done:
+		d.Drop, w.Cursor = true, ""
+		w.Detail, err = json.Marshal(d)
 	}
-	return false, nil
+	return false, err
 }
 
 // pass looks at one held change before the chunk's rows come in. why is not empty when the table cannot be let go.

@@ -182,19 +182,13 @@ func (s *state) open(gate string) error {
 
 // release lets the waiters of a gate go, some at a time, and reports whether none is left.
 func (s *state) release(gate string, at time.Time) (done bool, err error) {
-	for !s.Full() {
-		k, _, err := s.first(bucketGate, gate+sep)
-		if err != nil || k == "" {
-			return true, err
-		}
+	cursor := ""
+	return s.each(bucketGate, gate+sep, &cursor, func(k string, _ []byte) (bool, error) {
 		if err := s.Delete(bucketGate, k); err != nil {
 			return false, err
 		}
-		if err := s.pass(strings.TrimPrefix(k, gate+sep), at); err != nil {
-			return false, err
-		}
-	}
-	return false, nil
+		return true, s.pass(strings.TrimPrefix(k, gate+sep), at)
+	})
 }
 
 // pass looks at a delivery's gates again.

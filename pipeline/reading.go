@@ -274,21 +274,14 @@ func settle(source string, partial bool, tables []string, between ...work) ([]wo
 	return list, nil
 }
 
-// forgetReading drops what a reading noted about rows and chunks, some at a time.
-func (p *projector) forgetReading(s *state, table string) (done bool, err error) {
-	if done, err = p.mapper.Forget(s, table, snapshotLimit); err != nil || !done {
+// forgetReading drops what a reading noted about rows and chunks of the table that is the work's key, some at a time.
+func (p *projector) forgetReading(s *state, w *work) (done bool, err error) {
+	next, done, err := p.mapper.Forget(s, w.Key, w.Cursor, forgetLimit)
+	if w.Cursor = next; err != nil || !done {
 		return false, err
 	}
-	for n := 0; n < snapshotLimit; n++ {
-		k, _, err := s.first(bucketView, table+sep)
-		if err != nil || k == "" {
-			return true, err
-		}
-		if err := s.Delete(bucketView, k); err != nil {
-			return false, err
-		}
-	}
-	return false, nil
+	cursor := ""
+	return s.each(bucketView, w.Key+sep, &cursor, func(k string, _ []byte) (bool, error) { return true, s.Delete(bucketView, k) })
 }
 
 // decideReading applies a person's decision about readings: read, pause, resume.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"slices"
 	"strings"
 
 	"waybill/checkpoint"
@@ -191,13 +192,43 @@ func (s *state) begin() error {
 	return err
 }
 
-// following returns the first key with the prefix at or after from, which may be empty.
-func (s *state) following(bucket, prefix, from string) (k string, v []byte, err error) {
-	err = s.Scan(bucket, prefix, from, func(kk string, vv []byte) (bool, error) {
-		k, v = kk, append([]byte(nil), vv...)
-		return false, nil
-	})
-	return k, v, err
+// pageMost bounds the keys that each reads at once.
+const pageMost = 256
+
+// each hands the keys with the prefix to do, from the cursor on, until do says that it is enough or the transaction is full, and
+// reports whether none is left. It moves the cursor behind each that was done: a scan from the beginning would walk over all that was
+// deleted, and one for each key costs more than what is done with it. do may write anything but keys behind its own.
+func (s *state) each(bucket, prefix string, cursor *string, do func(k string, v []byte) (more bool, err error)) (end bool, err error) {
+	type pair struct {
+		key   string
+		value []byte
+	}
+	for {
+		var page []pair
+		err := s.Scan(bucket, prefix, *cursor, func(k string, v []byte) (bool, error) {
+			page = append(page, pair{k, slices.Clone(v)})
+			return len(page) < pageMost, nil
+		})
+		if err != nil {
+			return false, err
+		}
+		for _, p := range page {
+			if s.Full() {
+				return false, nil
+			}
+			more, err := do(p.key, p.value)
+			if err != nil {
+				return false, err
+			}
+			*cursor = p.key + "\x00"
+			if !more {
+				return false, nil
+			}
+		}
+		if len(page) < pageMost {
+			return true, nil
+		}
+	}
 }
 
 // firstFrom returns the first key at or after from.

@@ -44,6 +44,9 @@ type workItem struct {
 // snapshotLimit bounds the documents that one call looks at.
 const snapshotLimit = 200
 
+// forgetLimit bounds the notes that one call drops.
+const forgetLimit = 2000
+
 func (s *state) addWork(w work) error {
 	n, err := s.next("work")
 	if err != nil {
@@ -110,7 +113,7 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 	case workFirst:
 		return p.releaseFirst(s, w, at)
 	case workForget:
-		return p.forgetReading(s, w.Key)
+		return p.forgetReading(s, w)
 	case workActivate:
 		if err := p.mapper.Activate(s, out, at); err != nil {
 			return false, err
@@ -241,14 +244,8 @@ func (s *state) oldestHeld() (oldest uint64, err error) {
 // unhold maps the held changes of a table in order. If the table still does not fit, it stays held.
 func (p *projector) unhold(s *state, w *work, at transform.Entry) (done bool, err error) {
 	var scan *heldScan
-	for !s.Full() {
-		k, raw, err := s.first(bucketHold, w.Key+sep)
-		if err != nil {
-			return false, err
-		}
-		if k == "" {
-			return true, s.unheld(w.Key, "waybill", "the table fits its rules again", at.Observed)
-		}
+	var still *transform.HoldTable
+	done, err = s.each(bucketHold, w.Key+sep, &w.Cursor, func(k string, raw []byte) (more bool, err error) {
 		var h heldChange
 		if err := json.Unmarshal(raw, &h); err != nil {
 			return false, err
@@ -256,15 +253,15 @@ func (p *projector) unhold(s *state, w *work, at transform.Entry) (done bool, er
 		if scan, err = p.find(scan, h); err != nil {
 			return false, err
 		}
-		hold, err := p.mapHeld(s, scan.reader.Change(), h, at)
-		if err != nil || hold != nil {
-			return err == nil, err
-		}
-		if err := s.Delete(bucketHold, k); err != nil {
+		if still, err = p.mapHeld(s, scan.reader.Change(), h, at); err != nil || still != nil {
 			return false, err
 		}
+		return true, s.Delete(bucketHold, k)
+	})
+	if err != nil || !done {
+		return still != nil, err
 	}
-	return false, nil
+	return true, s.unheld(w.Key, "waybill", "the table fits its rules again", at.Observed)
 }
 
 // mapHeld maps a held change with the documents that it completes. The first result says why its table must stay held.
@@ -285,23 +282,15 @@ func (p *projector) mapHeld(s *state, ch *cdc.Change, h heldChange, at transform
 
 // drop gives up the held changes of a table, some at a time.
 func (s *state) drop(w *work, at time.Time) (done bool, err error) {
-	for !s.Full() {
-		k, _, err := s.first(bucketHold, w.Key+sep)
-		if err != nil {
-			return false, err
-		}
-		if k == "" {
-			var d decisionEntry
-			if err := json.Unmarshal(w.Detail, &d); err != nil {
-				return false, err
-			}
-			return true, s.unheld(w.Key, d.By, "its held changes were given up: "+d.Why, at)
-		}
-		if err := s.Delete(bucketHold, k); err != nil {
-			return false, err
-		}
+	done, err = s.each(bucketHold, w.Key+sep, &w.Cursor, func(k string, _ []byte) (bool, error) { return true, s.Delete(bucketHold, k) })
+	if err != nil || !done {
+		return false, err
 	}
-	return false, nil
+	var d decisionEntry
+	if err := json.Unmarshal(w.Detail, &d); err != nil {
+		return false, err
+	}
+	return true, s.unheld(w.Key, d.By, "its held changes were given up: "+d.Why, at)
 }
 
 func (s *state) unheld(table, by, why string, at time.Time) error {

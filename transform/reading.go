@@ -163,11 +163,11 @@ func (r *row) complete() bool {
 	return true
 }
 
-// Forget drops at most limit notes about a table whose reading is over, and reports whether none is left.
-func (p *Mapper) Forget(st State, table string, limit int) (done bool, err error) {
-	prefix := stateKey(table, "")
+// Forget drops at most limit notes about a table whose reading is over, from the key on that the call before returned, and reports
+// whether none is left.
+func (p *Mapper) Forget(st State, table, from string, limit int) (next string, done bool, err error) {
 	var keys []string
-	err = st.Scan(bucketTouched, prefix, "", func(k string, _ []byte) (bool, error) {
+	err = st.Scan(bucketTouched, stateKey(table, ""), from, func(k string, _ []byte) (bool, error) {
 		keys = append(keys, k)
 		return len(keys) < limit, nil
 	})
@@ -175,8 +175,9 @@ func (p *Mapper) Forget(st State, table string, limit int) (done bool, err error
 		if err == nil {
 			err = st.Delete(bucketTouched, k)
 		}
+		next = k + "\x00"
 	}
-	return len(keys) < limit, err
+	return next, len(keys) < limit, err
 }
 
 func touch(st State, t *table, key, note string) error {

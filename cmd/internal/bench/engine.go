@@ -140,7 +140,8 @@ func (j job) work(ctx context.Context, done func(pipeline.Status) bool, after fu
 // seedEngine makes a store that has read the empty table and streams from the job's slot.
 func seedEngine(ctx context.Context, j job) (sample, error) {
 	return sample{}, j.work(ctx, func(st pipeline.Status) bool {
-		return st.Sources[0].Position != "" && st.Sources[0].Confirmed != "" && st.Journal.Applied == st.Journal.Last
+		src := st.Sources[0] // one that is still being read holds the changes of the backlog until it is: another way through the program
+		return src.Position != "" && src.Confirmed != "" && len(src.Readings) == 0 && st.Journal.Applied == st.Journal.Last
 	}, func() error { return nil })
 }
 
