@@ -32,7 +32,7 @@ func (e *Encoder) Cut(m Mark) (data []byte, changes int) {
 		if cap(data) > 2*len(data) {
 			data = slices.Clone(data)
 		} else {
-			e.buf = make([]byte, 0, min(cap(data), bufferMax))
+			e.buf = buffer(min(cap(data), bufferMax))
 		}
 		e.Reset()
 		if cap(e.buf) > bufferMax {
@@ -48,7 +48,7 @@ func (e *Encoder) Cut(m Mark) (data []byte, changes int) {
 		data = slices.Clone(data)
 		e.buf = e.buf[:relationSize*len(known)+copy(e.buf[relationSize*len(known):], tail)]
 	} else {
-		e.buf = append(make([]byte, relationSize*len(known), min(cap(e.buf), bufferMax)), tail...)
+		e.buf = append(buffer(min(cap(e.buf), bufferMax))[:relationSize*len(known)], tail...)
 	}
 	head := e.buf[:0]
 	for _, s := range known {

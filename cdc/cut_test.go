@@ -1,7 +1,9 @@
 package cdc
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -86,6 +88,41 @@ func TestCutHoldsNoMemory(t *testing.T) {
 		}
 		if cap(e.buf) > bufferMax {
 			t.Errorf("after %d bytes the encoder keeps %d", size, cap(e.buf))
+		}
+	}
+}
+
+// TestFree frees every other batch while more are written: the ones that are kept stay as they were, and a cut in the middle too
+// writes nothing into them.
+func TestFree(t *testing.T) {
+	s := &Schema{Source: "s", Table: Table{"public", "a"}, Codec: "test/1", Columns: []Column{{Name: "id"}}}
+	var e Encoder
+	type pair struct{ is, was []byte }
+	var kept []pair
+	for i := range 400 {
+		for n := range 50 {
+			e.Begin(Tx{Commit: fmt.Sprint(i, n)})
+			e.Change(Insert, s)
+			e.Value(fmt.Appendf(nil, "%d of %d", n, i))
+		}
+		m := e.Mark()
+		if i%3 == 0 { // the next one has begun
+			e.Begin(Tx{Commit: "more"})
+		}
+		data, changes := e.Cut(m)
+		b := Batch{Data: data, Changes: changes}
+		if _, err := b.Stored(); err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			b.Free()
+			continue
+		}
+		kept = append(kept, pair{data, slices.Clone(data)})
+	}
+	for i, p := range kept {
+		if !bytes.Equal(p.is, p.was) {
+			t.Fatalf("batch %d was written over", i)
 		}
 	}
 }

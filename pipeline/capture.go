@@ -316,6 +316,9 @@ func (c *capture) journal(ctx context.Context, group []cdc.Batch) error {
 		}
 	}
 	c.journalled(group)
+	for i := range group {
+		group[i].Free()
+	}
 	return nil
 }
 

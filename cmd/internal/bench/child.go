@@ -246,8 +246,13 @@ func journal(ctx context.Context, store *checkpoint.Store, group []cdc.Batch) (c
 		entries[i] = checkpoint.Entry{Kind: checkpoint.Rows, Payload: payload}
 		changes += group[i].Changes
 	}
-	_, err = store.Append(ctx, entries...)
-	return changes, err
+	if _, err = store.Append(ctx, entries...); err != nil {
+		return 0, err
+	}
+	for i := range group {
+		group[i].Free()
+	}
+	return changes, nil
 }
 
 // raw reads the stream with a bare reader that looks at nothing but the frames: the best that the server can send.
