@@ -105,3 +105,11 @@ type Timer struct {
 	Sources []string  `json:"sources"` // source names; empty means all
 	Payload string    `json:"payload,omitempty"`
 }
+
+// Ref is how an entity is named in references, order keys and gates: "invoice/A1"; of a company "invoice/NSTAR:A1".
+func Ref(company, entity, key string) string {
+	if company != "" {
+		key = company + ":" + key
+	}
+	return entity + "/" + key
+}
