@@ -94,7 +94,7 @@ func NewPostgres(dir string, opts PostgresOptions) (*Postgres, error) {
 		return nil, err
 	}
 	settings := []string{"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(port), "unix_socket_directories=" + dir,
-		"wal_level=logical", "max_wal_senders=20", "max_replication_slots=20", "max_connections=60", "shared_buffers=64MB",
+		"wal_level=logical", "dynamic_shared_memory_type=mmap", "max_wal_senders=20", "max_replication_slots=20", "max_connections=60", "shared_buffers=64MB",
 		"log_min_messages=warning", "TimeZone=UTC"}
 	if !opts.Safe {
 		settings = append(settings, "fsync=off", "full_page_writes=off")

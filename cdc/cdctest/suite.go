@@ -48,6 +48,7 @@ func TestSource(t *testing.T, h Harness) {
 		{"selected columns only", testSelection},
 		{"server keeps what was confirmed", testConfirm},
 		{"idle source gives watermarks", testWatermark},
+		{"transactions that follow closely share batches", testCollect},
 		{"server is killed", testKill},
 		{"next ends with its context", testContext},
 		{"close and open again", testReopen},

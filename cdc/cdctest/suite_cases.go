@@ -254,6 +254,40 @@ func testConfirm(t *testing.T, h Harness) {
 	}
 }
 
+// testCollect commits small transactions one behind the other while they are read: a batch is not handed on sooner than cdc.Pace
+// after the one before it.
+func testCollect(t *testing.T, h Harness) {
+	const rows = 400
+	r := start(t, h, "collect")
+	r.open()
+	wrote := make(chan error, 1)
+	go func() {
+		for i := range rows {
+			if err := r.try(fmt.Sprintf("INSERT INTO {t} VALUES (%d, 0, 'x')", i)); err != nil {
+				wrote <- err
+				return
+			}
+		}
+		wrote <- nil
+	}()
+	var first, last time.Time
+	batches := 0
+	for len(r.changes) < rows {
+		if b := r.must(); b.Changes > 0 {
+			last = time.Now()
+			if batches++; batches == 1 {
+				first = last
+			}
+		}
+	}
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
+	if most := 2 + int(last.Sub(first)/cdc.Pace); batches > most {
+		t.Errorf("%d transactions came in %d batches within %s, want at most %d", rows, batches, last.Sub(first), most)
+	}
+}
+
 func testWatermark(t *testing.T, h Harness) {
 	r := start(t, h, "watermark", "INSERT INTO {t} VALUES (1, 1, 'x')")
 	r.open()

@@ -15,7 +15,7 @@ import (
 
 const (
 	maxBatch   = 1 << 20                     // bytes after which a run of transactions, or a part of a large one, is handed on
-	smallBatch = 16 << 10                    // a batch below this is handed on as soon as nothing more is there
+	smallBatch = 32 << 10                    // a batch below this is handed on as soon as nothing more is there
 	linger     = time.Millisecond            // how long a larger one waits for more
 	tablesMax  = 4096                        // table ids remembered
 	minSilence = 10 * time.Second            // a link is dead after three heartbeats, and no sooner than this
@@ -125,11 +125,17 @@ func (s *session) step(ctx context.Context) error {
 		}
 		due = s.emitted.Add(s.cfg.Heartbeat)
 		if s.enc.Changes() > 0 && !s.wire.buffered() {
-			if s.enc.Len() < smallBatch {
+			early := time.Until(s.emitted.Add(cdc.Pace))
+			switch {
+			case s.enc.Len() >= smallBatch:
+				due = time.Now().Add(linger)
+			case early > 0:
+				cdc.Collect(ctx, s.wire.conn, early)
+				due = time.Now().Add(cdc.Arrived)
+			default:
 				s.emitRun()
 				return nil
 			}
-			due = time.Now().Add(linger)
 		} else if s.enc.Changes() == 0 && !time.Now().Before(due) {
 			return s.watermark(ctx)
 		}

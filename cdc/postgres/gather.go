@@ -11,6 +11,9 @@ type gather struct {
 	r, w int // unread bytes are buf[r:w]
 }
 
+// NetConn returns the connection below.
+func (g *gather) NetConn() net.Conn { return g.Conn }
+
 const gatherSize = 64 << 10
 
 func (g *gather) Read(p []byte) (int, error) {

@@ -150,7 +150,7 @@ func (n *session) next(ctx context.Context) (cdc.Batch, error) {
 			return batch, err
 		}
 		now := time.Now()
-		if n.whole.Len() > 0 && (!n.wire.behind || now.Sub(n.began) > linger) {
+		if n.whole.Len() > 0 && (!n.wire.behind && now.Sub(n.handed) >= cdc.Pace || now.Sub(n.began) > linger) {
 			return n.cut(), nil
 		}
 		if n.whole.Len() == 0 && !n.wire.behind && n.watermarkDue(now) {
@@ -166,8 +166,14 @@ func (n *session) next(ctx context.Context) (cdc.Batch, error) {
 func (n *session) wait(ctx context.Context) error {
 	now := time.Now()
 	due := n.deadline(now)
-	if n.whole.Len() > 0 { // so we were behind, and may have caught up with what is to be handed on
+	collected := false
+	switch {
+	case n.whole.Len() == 0:
+	case n.wire.behind: // we may have caught up with what is to be handed on
 		due = now.Add(2 * longest)
+	default:
+		cdc.Collect(ctx, n.wire.conn, n.handed.Add(cdc.Pace).Sub(now))
+		due, collected = time.Now().Add(cdc.Arrived), true
 	}
 	if err := n.wire.conn.SetReadDeadline(due); err != nil {
 		return n.source.disconnected(err)
@@ -176,6 +182,9 @@ func (n *session) wait(ctx context.Context) error {
 		return err
 	}
 	err := n.wire.fill()
+	if collected && n.wire.w-n.wire.r < bufferSize/2 { // what has come meanwhile is no sign that we are behind
+		n.wire.behind = false
+	}
 	if err == nil {
 		n.heard = n.wire.last
 		return nil

@@ -228,10 +228,11 @@ func synced(ctx context.Context, src cdc.Source, store *checkpoint.Store, batche
 		if last := waiting[len(waiting)-1]; last.Position != "" {
 			src.Confirm(last.Position)
 		}
-		for _, b := range waiting {
-			if err := journalled(b); err != nil {
+		for i := range waiting {
+			if err := journalled(waiting[i]); err != nil {
 				return done, err
 			}
+			waiting[i].Free()
 		}
 	}
 }
@@ -246,13 +247,8 @@ func journal(ctx context.Context, store *checkpoint.Store, group []cdc.Batch) (c
 		entries[i] = checkpoint.Entry{Kind: checkpoint.Rows, Payload: payload}
 		changes += group[i].Changes
 	}
-	if _, err = store.Append(ctx, entries...); err != nil {
-		return 0, err
-	}
-	for i := range group {
-		group[i].Free()
-	}
-	return changes, nil
+	_, err = store.Append(ctx, entries...)
+	return changes, err
 }
 
 // raw reads the stream with a bare reader that looks at nothing but the frames: the best that the server can send.
