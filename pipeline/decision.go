@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waybill/checkpoint"
+	"waybill/transform"
 )
 
 // decision applies what a named person decided. A retry is a new entry, evaluated at its own place.
@@ -176,28 +177,27 @@ func (p *projector) replay(s *state, w *work) (done bool, err error) {
 	if err := json.Unmarshal(w.Detail, &r); err != nil {
 		return false, err
 	}
-	last := ""
-	err = s.Scan(bucketEvent, "", w.Cursor, func(k string, v []byte) (bool, error) {
-		last = k
-		return false, nil
-	})
-	for err == nil && last != "" && !s.Full() {
-		if err = s.replayEvent(last, r); err != nil {
-			break
+	for seq := unhex(w.Cursor); !s.Full(); seq++ {
+		raw, err := s.rawEvent(seq)
+		if err != nil {
+			return false, err
 		}
-		w.Cursor = hexKey(unhex(last) + 1)
-		last = ""
-		err = s.Scan(bucketEvent, "", w.Cursor, func(k string, v []byte) (bool, error) {
-			last = k
-			return false, nil
-		})
+		if raw == nil && seq > 0 { // numbers begin with 1, and have no gap
+			return true, nil
+		}
+		if raw != nil {
+			if err := s.replayEvent(raw, r); err != nil {
+				return false, err
+			}
+		}
+		w.Cursor = hexKey(seq + 1)
 	}
-	return last == "" && err == nil, err
+	return false, nil
 }
 
-func (s *state) replayEvent(seq string, r ReplayRequest) error {
-	e, err := s.event(seq)
-	if err != nil || e == nil || !r.selects(e) {
+func (s *state) replayEvent(raw []byte, r ReplayRequest) error {
+	var e transform.Event
+	if err := json.Unmarshal(raw, &e); err != nil || !r.selects(&e) {
 		return err
 	}
 	ids, err := s.deliveriesOf(e.ID)

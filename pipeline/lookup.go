@@ -11,10 +11,13 @@ import (
 
 // event returns a stored event by its sequence key, or nil.
 func (s *state) event(seq string) (*transform.Event, error) {
-	var e transform.Event
-	ok, err := s.load(bucketEvent, seq, &e)
-	if err != nil || !ok {
+	raw, err := s.rawEvent(unhex(seq))
+	if err != nil || raw == nil {
 		return nil, err
+	}
+	var e transform.Event
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return nil, fmt.Errorf("reading event %d from the state: %w", unhex(seq), err)
 	}
 	return &e, nil
 }

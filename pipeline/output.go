@@ -33,7 +33,7 @@ func (o *output) Event(e transform.Event) error {
 	if err != nil {
 		return err
 	}
-	if err := o.s.save(bucketEvent, hexKey(seq), e); err != nil {
+	if err := o.s.tell(seq, &e); err != nil {
 		return err
 	}
 	if err := o.s.Put(bucketEventID, e.ID, []byte(hexKey(seq))); err != nil {

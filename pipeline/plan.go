@@ -98,7 +98,7 @@ func (o *PlanOptions) sum(ctx context.Context, v *PlanView) error {
 	var posts []*delivery
 	err := o.Store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
-		err := s.Scan(bucketEvent, "", "", func(_ string, raw []byte) (bool, error) {
+		err := s.eachEvent(0, func(_ uint64, raw []byte) (bool, error) {
 			var e transform.Event
 			if err := json.Unmarshal(raw, &e); err != nil {
 				return false, err

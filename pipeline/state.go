@@ -3,8 +3,8 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"slices"
+	"strconv"
 	"strings"
 
 	"waybill/checkpoint"
@@ -16,7 +16,7 @@ const (
 	bucketSystem    = "sys"   // active mapping, counters
 	bucketSource    = "src"   // source name → sourceState
 	bucketSchema    = "sch"   // schema id → cdc.Schema
-	bucketEvent     = "ev"    // seq → transform.Event
+	bucketEvent     = "ev"    // seq of the last → a block of transform.Event: see eventblock.go
 	bucketEventID   = "evi"   // event id → seq
 	bucketEventRef  = "evr"   // ref, seq
 	bucketHappened  = "evh"   // event type, key → seq of the first; of the types that a mapping's postings ever waited for
@@ -75,6 +75,8 @@ type state struct {
 	// awaited are the event types of bucketAwaited.
 	awaited map[string]bool
 	said    mentions
+	telling telling
+	block   *eventBlock // the one read last
 }
 
 // floors remember between transactions before which keys nothing live lies, so that no scan walks over what was deleted,
@@ -242,6 +244,9 @@ func (s *state) firstFrom(bucket, from string) (k string, v []byte, err error) {
 
 // flush writes the counters that the transaction changed, and what it mentions. It is called once, before the commit.
 func (s *state) flush() error {
+	if err := s.told(); err != nil {
+		return err
+	}
 	if err := s.said.write(s); err != nil {
 		return err
 	}

@@ -143,9 +143,9 @@ func (s *state) recall(w *work) (done bool, err error) {
 	var found []*transform.Event
 	var seqs []uint64
 	looked := 0
-	err = s.Scan(bucketEvent, "", w.Cursor, func(k string, raw []byte) (bool, error) {
+	err = s.eachEvent(unhex(w.Cursor), func(seq uint64, raw []byte) (bool, error) {
 		if looked == snapshotLimit {
-			w.Cursor, done = k, false
+			w.Cursor, done = hexKey(seq), false
 			return false, nil
 		}
 		looked++
@@ -154,7 +154,7 @@ func (s *state) recall(w *work) (done bool, err error) {
 			return false, err
 		}
 		if e.Type == w.Key {
-			found, seqs = append(found, &e), append(seqs, unhex(k))
+			found, seqs = append(found, &e), append(seqs, seq)
 		}
 		return true, nil
 	})
