@@ -27,6 +27,9 @@ func (p *Pipeline) prepare(ctx context.Context) error {
 	if err := p.activate(ctx, active); err != nil {
 		return err
 	}
+	if err := p.doubt(ctx, noteDoubt); err != nil {
+		return err
+	}
 	return p.positions()
 }
 

@@ -209,8 +209,8 @@ func (s *state) replayEvent(seq string, r ReplayRequest) error {
 		if err != nil {
 			return err
 		}
-		if d == nil || (d.State != StateDone && d.State != StateDiscarded) {
-			continue // still on its way: it will be delivered once
+		if d == nil || d.Withdrawn != "" || (d.State != StateDone && d.State != StateDiscarded) {
+			continue // taken back, or still on its way: it will be delivered once
 		}
 		if d.Seq, err = s.next("delivery"); err != nil {
 			return err

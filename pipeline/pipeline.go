@@ -259,7 +259,11 @@ func (p *Pipeline) tend(ctx context.Context) error {
 			p.log.Warn("trimming the journal", "error", err)
 		}
 		if settled && p.store.Identity().VerifyFirst {
-			if err := p.store.ClearVerifyFirst(); err != nil {
+			err := p.doubt(ctx, noteSure)
+			if err == nil {
+				err = p.store.ClearVerifyFirst()
+			}
+			if err != nil {
 				p.log.Warn("ending verify-first", "error", err)
 			}
 		}

@@ -369,6 +369,10 @@ func (p *projector) note(s *state, e checkpoint.Entry) error {
 		if err := s.Put(bucketBind, n.Target, []byte(n.Identity)); err != nil {
 			return err
 		}
+	case noteDoubt, noteSure:
+		if err := s.doubted(n.Action); err != nil {
+			return err
+		}
 	case noteReadingFailed:
 		if err := p.readingFailed(s, n, e); err != nil {
 			return err

@@ -91,6 +91,9 @@ func (s *state) advance(p transform.Post) error {
 	if d == nil {
 		return fmt.Errorf("queue of %s names delivery %s, which the state does not have", p.OrderKey, id)
 	}
+	if d.Withdrawn != "" {
+		return s.leave(d)
+	}
 	if len(d.Unmet) > 0 || d.State == StateParked {
 		return nil
 	}

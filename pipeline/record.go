@@ -46,6 +46,7 @@ type delivery struct {
 	Queued     time.Time                `json:"queued"`           // journal time at which it was queued
 	FirstRetry time.Time                `json:"first_retry,omitempty"`
 	Replays    int                      `json:"replays,omitempty"`
+	Withdrawn  string                   `json:"withdrawn,omitempty"` // why it was taken back before it was ever sent
 }
 
 // ledgerRow is what we know to be in a target. Its key is (sink, company, entity, external id, step) (Invariant 6).

@@ -13,6 +13,7 @@ func (r *run) drift(d *document, rec *docRecord) error {
 	if err != nil || e == nil {
 		return err
 	}
+	d.part(f, rec)
 	subject := d.name + "/" + rec.Key
 	set, err := apply(f, d.set, subject)
 	if err != nil {

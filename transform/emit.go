@@ -108,8 +108,11 @@ func bug(err error) error {
 // evaluateEvent makes the rule's event, or holds the change. held is the change when it was held before.
 func (r *run) evaluateEvent(e *eventRule, c *rowChange, held *heldChange) error {
 	f := r.frame(c)
-	if e.lane == LaneMaster && c.now == nil && e.when == nil {
+	if e.lane == LaneMaster && c.now == nil && e.when == nil && (e.gone == nil || c.before == nil) {
 		return r.dropSuperseded(e, c, held)
+	}
+	if e.gone != nil && c.now == nil {
+		f.rows[newRow] = c.before // the entity as it was last known, with what when_deleted says
 	}
 	if e.when != nil {
 		yes, err := e.when.holds(f)
@@ -183,7 +186,11 @@ func (r *run) makeEvent(e *eventRule, f *frame, by *cause) (Event, []*trouble, e
 	}
 	ev.Key = textOfKey(key)
 	subject := e.entity + "/" + ev.Key
-	set, err := apply(f, e.set, subject)
+	fields := e.set
+	if f.op == cdc.Delete && e.gone != nil {
+		fields = e.gone
+	}
+	set, err := apply(f, fields, subject)
 	if err != nil {
 		return ev, nil, err
 	}

@@ -24,6 +24,7 @@ type eventRule struct {
 	orderKey  *expr
 	correlate []correlation
 	set       []setting
+	gone      []setting // set of a deleted row; nil when a deletion is no event
 	posts     []*post
 	scope     *scope
 }
@@ -34,7 +35,7 @@ type correlation struct {
 	e      *expr
 }
 
-var eventKeys = []string{"from", "when", "key", "at", "zone", "lane", "order", "correlate", "seed", "set"}
+var eventKeys = []string{"from", "when", "key", "at", "zone", "lane", "order", "correlate", "seed", "set", "when_deleted"}
 
 func (c *compiler) eventRules(f field) {
 	for _, ef := range c.fields(f.value, "events") {
@@ -100,6 +101,9 @@ func (c *compiler) eventRule(ef field, got map[string]field, t *table) {
 	}
 	if f, ok := got["set"]; ok {
 		e.set = c.settings(f, sc)
+	}
+	if f, ok := got["when_deleted"]; ok {
+		c.whenDeleted(f, e, sc)
 	}
 	c.required(ef, e.set)
 	t.events = append(t.events, e)

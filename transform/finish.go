@@ -98,7 +98,13 @@ func (r *run) notice(d *document, e *emitRule, rec *docRecord, f *frame, by *cau
 	if ev.Amount, err = r.amountOf(d, f, set.data); err != nil {
 		return err
 	}
-	if strings.HasSuffix(e.typ, ".voided") && len(rec.Done) > 0 {
+	back := false
+	if e.take && len(rec.Done) > 0 {
+		if back, err = r.take(d, rec, "voided before it was sent"); err != nil {
+			return err
+		}
+	}
+	if strings.HasSuffix(e.typ, ".voided") && len(rec.Done) > 0 && !back {
 		t := trouble{class: "POLICY", code: "VOID_AFTER_POSTING", cause: d.root.source.name + "/" + subject,
 			title: fmt.Sprintf("%s was voided after its release was sent to the ERP.", subject),
 			hint:  "Release a credit memo for it in billing, then discard this; Waybill never credits on its own."}

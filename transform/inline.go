@@ -15,6 +15,7 @@ import (
 type inlineTest struct {
 	name   string
 	line   int
+	unsent bool // the targets take nothing: no posting is ever sent
 	steps  []testStep
 	expect []expectation
 }
@@ -56,11 +57,14 @@ func (c *compiler) inlineTests(f field) {
 		return
 	}
 	for _, n := range f.value.Content {
-		got := c.record(n, "a test", []string{"name", "given", "expect"}, nil)
+		got := c.record(n, "a test", []string{"name", "unsent", "given", "expect"}, nil)
 		if !c.need(n, got, "a test", "name", "given", "expect") {
 			continue
 		}
 		t := &inlineTest{name: c.text(got["name"].value, "a name"), line: n.Line}
+		if u, ok := got["unsent"]; ok {
+			t.unsent = c.choice(u.value, "whether the targets take nothing", "true", "false") == "true"
+		}
 		given := []*yaml.Node{got["given"].value}
 		if given[0].Kind == yaml.SequenceNode {
 			given = given[0].Content

@@ -24,6 +24,7 @@ func (m *Mapping) Test() []TestResult {
 		}
 		b := &bench{p: p, m: m, shapes: shapes, st: NewMemoryState(), out: newTranscript(), rows: map[*table][]map[string]cdc.Value{},
 			clock: m.cutover.Add(24 * time.Hour).UTC()}
+		b.out.unsent = t.unsent
 		res := TestResult{Name: t.name, Line: t.line}
 		for i := range t.steps {
 			if err := b.step(&t.steps[i]); err != nil {
@@ -115,6 +116,12 @@ func (t *table) likelyKeys() map[int]bool {
 		keys[d.joinLine] = true
 		if d.orderBy >= 0 {
 			keys[d.orderBy] = true
+		}
+	}
+	for _, b := range t.beside {
+		keys[b.join] = true
+		if b.orderBy >= 0 {
+			keys[b.orderBy] = true
 		}
 	}
 	for _, x := range t.xrefs {

@@ -54,15 +54,21 @@ func (r *run) makeGates(p *post, f *frame, res *result, where string, by *cause)
 				continue
 			}
 		}
-		key, err := res.one(f, &setting{name: "require " + g.name, e: g.key}, where)
+		keys, err := r.gateKeys(&g, f, res, where)
 		if err != nil {
 			return nil, err
 		}
-		gate := Gate{Kind: g.kind, Name: g.name, Key: textOfKey(key)}
-		if g.wait > 0 {
-			gate.Deadline = by.At.Add(g.wait)
+		for _, key := range keys {
+			gate := Gate{Kind: g.kind, Name: g.name, Key: key}
+			if g.wait > 0 {
+				gate.Deadline = by.At.Add(g.wait)
+			}
+			if taken, err := r.taken(gate); err != nil {
+				return nil, err
+			} else if !taken {
+				gates = append(gates, gate)
+			}
 		}
-		gates = append(gates, gate)
 	}
 	return gates, nil
 }

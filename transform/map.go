@@ -186,6 +186,11 @@ func (r *run) store(c *rowChange) error {
 	}
 	c.before.name(c.key)
 	c.now.name(c.key)
+	if c.table.deleted != nil {
+		if is, err := r.flagged(c); err != nil || !is {
+			return err
+		}
+	}
 	if c.op == cdc.Delete {
 		if err := r.st.Delete(c.table.bucket(), c.key); err != nil {
 			return err
@@ -251,6 +256,11 @@ func (r *run) rules(c *rowChange) error {
 	}
 	for _, d := range c.table.lines {
 		if err := r.line(d, c); err != nil {
+			return err
+		}
+	}
+	for _, b := range c.table.beside {
+		if err := r.beside(b, c); err != nil {
 			return err
 		}
 	}

@@ -23,6 +23,9 @@ type Output interface {
 	Resolve(fingerprint, subject string) error
 	SetTimer(Timer) error
 	ClearTimer(id string) error
+	// Withdraw takes back what an event asked of its targets, all of it or nothing, and reports whether it did: only what was certainly
+	// never sent is taken back.
+	Withdraw(event, why string) (bool, error)
 	// Row notes that the change being mapped is about these references ("invoice/A1"), for trace.
 	Row(refs []string) error
 }

@@ -25,6 +25,7 @@ type Mapping struct {
 	documents []*document
 	posts     []*post
 	tests     []*inlineTest
+	takes     bool // an event takes back what was never sent
 }
 
 // Version names the mapping and its version: "northstar/7". It is stamped on every event.

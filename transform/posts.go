@@ -27,6 +27,7 @@ type post struct {
 type gateRule struct {
 	kind GateKind
 	name string
+	each bool // once for each line
 	key  *expr
 	when *expr         // nil: always
 	wait time.Duration // 0: for ever
@@ -149,7 +150,14 @@ func (c *compiler) gate(n *yaml.Node, sc *scope) (g gateRule, ok bool) {
 				c.fault(f.at, fmt.Sprintf("%q beside %q", f.key, g.name), "one requirement an entry, with if and deadline", "")
 				return g, false
 			}
-			g.name, g.key = f.key, c.value(f.value, sc)
+			g.name, g.each = strings.CutSuffix(f.key, "[]")
+			in := *sc
+			if g.each {
+				if in.line = sc.made; in.line == nil {
+					c.fault(f.at, f.key, "a requirement of each line only where the event has lines", "")
+				}
+			}
+			g.key = c.value(f.value, &in)
 		}
 	}
 	if g.name == "" {

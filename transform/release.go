@@ -35,6 +35,9 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 		return err
 	}
 	if past {
+		if err := r.creditedBefore(d, e, rec, f); err != nil {
+			return err
+		}
 		return r.finish(d, rec, rootKey, e, false)
 	}
 	troubles := union(nil, compact(tr, tooMany))
@@ -49,6 +52,7 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 	if err != nil {
 		return err
 	}
+	d.part(f, rec)
 	set, err := apply(f, d.set, subject)
 	if err != nil {
 		return err
@@ -57,10 +61,28 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 	if err != nil {
 		return err
 	}
-	if waiting != nil || len(troubles) > 0 || len(set.troubles) > 0 {
-		return r.wait(d, e, rec, rootKey, waiting, union(troubles, set.troubles), amount)
+	foreign, err := r.foreign(d, rec, f, set.data)
+	if err != nil {
+		return err
 	}
-	ev, err := r.documentEvent(d, e, rec, f, rootKey, set.data, amount)
+	troubles = union(union(troubles, set.troubles), compact(foreign))
+	if e.credit && waiting == nil {
+		var over *trouble
+		if waiting, over, err = r.overCredit(d, rec, amount); err != nil {
+			return err
+		}
+		troubles = union(troubles, compact(over))
+	}
+	if waiting != nil || len(troubles) > 0 {
+		return r.carveOrWait(d, e, rec, f, rootKey, waiting, troubles, amount)
+	}
+	return r.issue(d, e, rec, f, rootKey, set.data, amount)
+}
+
+// issue makes the event of a whole document, and what it asks of the targets. A credit that takes back an original that was never sent
+// asks for nothing.
+func (r *run) issue(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string, data map[string]any, amount *Money) error {
+	ev, err := r.documentEvent(d, e, rec, f, rootKey, data, amount)
 	if err != nil {
 		return err
 	}
@@ -69,13 +91,41 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 		return err
 	}
 	if len(more) > 0 {
-		return r.wait(d, e, rec, rootKey, nil, more, amount)
+		return r.carveOrWait(d, e, rec, f, rootKey, nil, more, amount)
+	}
+	rec.Sent = hash(string(ev.Data))
+	if back, err := r.takeBack(d, e, rec, amount); err != nil {
+		return err
+	} else if back {
+		posts, data["original_withdrawn"] = nil, true
+		if ev.Data, err = canonical(data); err != nil {
+			return err
+		}
+	}
+	if e.credit {
+		if err := r.credited(d, rec, amount); err != nil {
+			return err
+		}
 	}
 	if err := r.send(ev, posts); err != nil {
 		return err
 	}
-	rec.Sent = hash(string(ev.Data))
+	if err := r.remember(d, rec, &ev, posts); err != nil {
+		return err
+	}
 	return r.finish(d, rec, rootKey, e, true)
+}
+
+// carveOrWait keeps a document that cannot be released; when its time is over the bad members of a group may be taken out first.
+func (r *run) carveOrWait(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string, waiting *trouble, troubles []*trouble, amount *Money) error {
+	if waiting == nil && rec.Pending.Late {
+		if carved, err := r.carve(d, e, rec, f); err != nil {
+			return err
+		} else if carved {
+			return r.evaluate(d, rec)
+		}
+	}
+	return r.wait(d, e, rec, rootKey, waiting, troubles, amount)
 }
 
 func compact(all ...*trouble) []*trouble {
@@ -92,6 +142,7 @@ func compact(all ...*trouble) []*trouble {
 func (f *frame) asInserted() *frame {
 	g := *f
 	g.op, g.rows[oldRow] = 'I', nil
+	g.withoutBefore()
 	return &g
 }
 
@@ -174,8 +225,10 @@ func (r *run) amountOf(d *document, f *frame, data map[string]any) (*Money, erro
 
 // wait keeps the document until what is missing has come. People hear of what is merely incomplete after the declared time only.
 func (r *run) wait(d *document, e *emitRule, rec *docRecord, rootKey string, waiting *trouble, troubles []*trouble, amount *Money) error {
-	if waiting != nil && !rec.Pending.Late {
-		waiting.quiet = true
+	if (waiting != nil || d.members != nil && d.members.carve) && !rec.Pending.Late {
+		if waiting != nil {
+			waiting.quiet = true
+		}
 		if !rec.Pending.Timer {
 			rec.Pending.Timer = true
 			err := r.out.SetTimer(Timer{ID: d.timer(rec.Key), At: rec.Pending.Cause.At.Add(d.wait), Sources: []string{d.root.source.name},

@@ -150,6 +150,10 @@ func (r *run) seeded(t *table, from string, limit int) (int, string, error) {
 func (r *run) seedDocument(d *document, h *row, by cause) error {
 	f := &frame{m: r.m, st: r.st, op: cdc.Insert}
 	f.rows[newRow] = h
+	var err error
+	if f.beside, err = r.besides(d, h, true); err != nil {
+		return err
+	}
 	e, err := r.match(d, f, true)
 	if err != nil || e == nil {
 		return err
@@ -163,6 +167,9 @@ func (r *run) seedDocument(d *document, h *row, by cause) error {
 		return err
 	}
 	if past {
+		if err := r.creditedBefore(d, e, rec, nil); err != nil {
+			return err
+		}
 		return r.history(d, e, rec)
 	}
 	by.Adopt = true

@@ -20,7 +20,7 @@ func (b *builder) isNative(call ast.CallExpr) bool {
 		return len(path) == 1 && slices.Contains([]string{"code", "xref", "erp", "map", "key"}, path[0])
 	}
 	switch call.FunctionName() {
-	case "_&&_", "_||_", "!_", "_==_", "_!=_", "inserted", "deleted", "changed", "became", "first", "count", "sum", "money":
+	case "_&&_", "_||_", "!_", "_==_", "_!=_", "inserted", "deleted", "changed", "became", "filled", "first", "count", "sum", "money", "extract", "json":
 		return true
 	}
 	return false
@@ -55,8 +55,12 @@ func (b *builder) nativeCall(call ast.CallExpr, args []ast.Expr) (node, *cel.Typ
 			return b.bad(fn+" of something else than the row", fn+"()", "")
 		}
 		return opNode{op}, cel.BoolType
-	case "changed", "became":
+	case "changed", "became", "filled":
 		return b.verb(fn, args)
+	case "extract":
+		return b.extract(args)
+	case "json":
+		return b.member(args)
 	case "first":
 		return b.firstOf(args)
 	case "count":
@@ -154,10 +158,10 @@ func (b *builder) isHeader(e ast.Expr) bool {
 	return ok && r.row == newRow
 }
 
-// verb builds changed(col) and became(col, value).
+// verb builds changed(col), filled(col) and became(col, value).
 func (b *builder) verb(fn string, args []ast.Expr) (node, *cel.Type) {
-	want := map[string]int{"changed": 1, "became": 2}[fn]
-	form := map[string]string{"changed": "changed(column)", "became": `became(column, "value")`}[fn]
+	want := map[string]int{"changed": 1, "filled": 1, "became": 2}[fn]
+	form := map[string]string{"changed": "changed(column)", "filled": "filled(column)", "became": `became(column, "value")`}[fn]
 	if len(args) != want {
 		return b.bad(fmt.Sprintf("%s with %d arguments", fn, len(args)), form, "")
 	}
@@ -166,15 +170,18 @@ func (b *builder) verb(fn string, args []ast.Expr) (node, *cel.Type) {
 	if b.failed {
 		return n, typ
 	}
-	if !ok || col.row != newRow && col.row != anyRow {
+	if !ok || col.row != newRow && col.row != anyRow && col.row < besideRow {
 		return b.bad(fn+" of something else than a column", form, "")
 	}
 	if t := b.tableOf(col); t != nil {
 		t.old[t.cols[col.col]] = true
 	}
-	changed := changedNode{col.col}
-	if fn == "changed" {
+	changed := changedNode{col.row, col.col}
+	switch fn {
+	case "changed":
 		return changed, cel.BoolType
+	case "filled":
+		return filledNode{changed}, cel.BoolType
 	}
 	became := becameNode{changed: changed}
 	if path := dotted(args[1]); len(path) == 3 && path[0] == "code" {
