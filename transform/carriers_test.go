@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"waybill/cdc"
@@ -26,8 +27,12 @@ func carrierFiles(t *testing.T) map[string]string {
 	return all
 }
 
+// carrierMapping parses a carrier's mapping, once for all tests: it is immutable.
 func carrierMapping(t *testing.T, folder string) *Mapping {
 	t.Helper()
+	if m, ok := parsedCarriers.Load(folder); ok {
+		return m.(*Mapping)
+	}
 	src, err := os.ReadFile(carrierFiles(t)[folder])
 	if err != nil {
 		t.Fatal(err)
@@ -36,8 +41,11 @@ func carrierMapping(t *testing.T, folder string) *Mapping {
 	if err != nil {
 		t.Fatal(err)
 	}
+	parsedCarriers.Store(folder, m)
 	return m
 }
+
+var parsedCarriers sync.Map // folder → *Mapping
 
 func TestEveryCarrierPassesItsOwnTests(t *testing.T) {
 	for folder := range carrierFiles(t) {

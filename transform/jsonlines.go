@@ -30,7 +30,7 @@ func (c *compiler) embed(d *document, n *yaml.Node, header string, sc *scope) (i
 	}
 	e := &embedded{col: c.plainColumn(n, d.root, m[2]), path: strings.FieldsFunc(m[3], func(r rune) bool { return r == '.' })}
 	if kind, _, known := c.kind(d.root, e.col); known && kind != cdc.KindJSON && kind != cdc.KindText {
-		c.fault(n, fmt.Sprintf("lines in the column %s, a %s", m[2], kind), "a column of JSON or of text that holds JSON", "")
+		c.fault(n, fmt.Sprintf("lines in the column %s of kind %s", m[2], kind), "a column of JSON or of text that holds JSON", "")
 		return true, false
 	}
 	name := cdc.Table{Schema: d.root.name.Schema, Name: d.root.name.Name + " " + strings.Join(append([]string{m[2]}, e.path...), ".")}
