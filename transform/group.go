@@ -101,7 +101,7 @@ func (r *run) carve(d *document, e *emitRule, rec *docRecord, f *frame) (bool, e
 	}
 	var all, bad []string
 	for _, l := range f.lines {
-		if m := d.memberOf(f, l); !slices.Contains(all, m) {
+		if m := d.memberOf(f, l); !slices.Contains(all, m) && !slices.Contains(rec.Carved, m) {
 			all = append(all, m)
 		}
 	}
