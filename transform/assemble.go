@@ -51,11 +51,11 @@ func (r *run) header(d *document, c *rowChange) error {
 	if c.first {
 		return r.saveRecord(d, rec) // evaluated when the snapshot is complete
 	}
-	return r.headed(d, rec, f, moved, c.cause)
+	return r.headed(d, rec, f, moved, c)
 }
 
 // headed runs a document's rules over a change of its header, or of what stands beside it. moved says that its record changed.
-func (r *run) headed(d *document, rec *docRecord, f *frame, moved bool, by cause) error {
+func (r *run) headed(d *document, rec *docRecord, f *frame, moved bool, c *rowChange) error {
 	matched, err := r.match(d, f, false)
 	if err != nil {
 		return err
@@ -74,11 +74,11 @@ func (r *run) headed(d *document, rec *docRecord, f *frame, moved bool, by cause
 	}
 	switch {
 	case matched != nil && matched.notice:
-		if err := r.notice(d, matched, rec, f, &by); err != nil {
+		if err := r.notice(d, matched, rec, f, &c.cause); err != nil {
 			return err
 		}
 	case matched != nil && !back:
-		return r.release(d, rec, by, f)
+		return r.release(d, rec, c.cause, f)
 	}
 	if rec.Pending != nil || rec.Sent != "" {
 		return r.look(d, rec)

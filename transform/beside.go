@@ -144,7 +144,7 @@ func (r *run) headerBeside(b besideOf, c *rowChange, join, root string) error {
 	if err != nil || rec == nil {
 		return err
 	}
-	return r.headed(b.d, rec, f, false, c.cause)
+	return r.headed(b.d, rec, f, false, c)
 }
 
 // rooted keeps the headers of a document findable by what stands beside them.

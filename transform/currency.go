@@ -23,8 +23,8 @@ func (c *compiler) currencies(d *document, f field, sc *scope) {
 	}
 }
 
-// foreign is the trouble of a document whose currencies are not one. What has none agrees.
-func (r *run) foreign(d *document, rec *docRecord, f *frame, data map[string]any) (*trouble, error) {
+// disagreeing is the trouble of a document whose currencies are not one. What has none agrees.
+func (r *run) disagreeing(d *document, rec *docRecord, f *frame, data map[string]any) (*trouble, error) {
 	own, _ := data["currency"].(string)
 	if own == "" {
 		return nil, nil // its own trouble

@@ -61,11 +61,11 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 	if err != nil {
 		return err
 	}
-	foreign, err := r.foreign(d, rec, f, set.data)
+	disagree, err := r.disagreeing(d, rec, f, set.data)
 	if err != nil {
 		return err
 	}
-	troubles = union(union(troubles, set.troubles), compact(foreign))
+	troubles = union(union(troubles, set.troubles), compact(disagree))
 	if e.credit && waiting == nil {
 		var over *trouble
 		if waiting, over, err = r.overCredit(d, rec, amount); err != nil {

@@ -1,6 +1,9 @@
 package transform
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // bucketTaken holds the postings that were taken back: target, external id. What waits for one waits no longer.
 const bucketTaken = "map/taken"
@@ -75,7 +78,7 @@ func (r *run) remember(d *document, rec *docRecord, ev *Event, posts []Post) err
 	}
 	rec.Amount, rec.Event, rec.Posts = ev.Amount, ev.ID, nil
 	for _, p := range posts {
-		at := stateKey(p.target(), p.ExternalID)
+		at := stateKey(p.target(), strings.TrimPrefix(Ref(p.Company, "", p.ExternalID), "/"))
 		rec.Posts = append(rec.Posts, at)
 		if err := r.st.Delete(bucketTaken, at); err != nil {
 			return err
