@@ -176,7 +176,7 @@ func (b *builder) verb(fn string, args []ast.Expr) (node, *cel.Type) {
 	if t := b.tableOf(col); t != nil {
 		t.old[t.cols[col.col]] = true
 	}
-	changed := changedNode{col.row, col.col}
+	changed := changedNode(col)
 	switch fn {
 	case "changed":
 		return changed, cel.BoolType

@@ -257,13 +257,22 @@ func TestTwoCarriersByMappingAlone(t *testing.T) {
 	bulk.until(30*time.Second, "the credit is refused", func() bool {
 		return strings.Contains(bulk.must("exceptions", "list"), "CREDIT_EXCEEDS_ORIGINAL")
 	})
-	bulk.until(30*time.Second, "its original is posted", func() bool { return bulk.posted()["gcbk:50018"] != "" })
+	bulk.until(30*time.Second, "what is corrected and what corrects is posted", func() bool {
+		p := bulk.posted()
+		return p["gcbk:50018"] != "" && p["gcbk:50017-B"] != ""
+	})
 	bulk.do(`UPDATE bills SET tot_c=-99999, chg='[{"cd": "HAUL", "c": -99999}]' WHERE bill_no='50018-A'`)
 	bulk.until(30*time.Second, "the replacement waits", func() bool {
 		out, _, code := bulk.waybill("trace", "invoice/50020-B")
 		return code == 0 && strings.Contains(out, "invoice.rebilled")
 	})
 	bulk.job(7003, "36-7654321")
+
+	bulk.do(`UPDATE bills SET is_void=true WHERE bill_no='50017-B'`)
+	bulk.until(30*time.Second, "a posted bill that is flagged void is told", func() bool {
+		return strings.Contains(bulk.must("exceptions", "list"), "DELETED_AFTER_RELEASE")
+	})
+	bulk.do(`UPDATE bills SET is_void=false WHERE bill_no='50017-B'`) // and is not posted a second time
 
 	ltl.settled(60 * time.Second)
 	bulk.settled(60 * time.Second)
