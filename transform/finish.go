@@ -99,8 +99,13 @@ func (r *run) notice(d *document, e *emitRule, rec *docRecord, f *frame, by *cau
 		return err
 	}
 	back := false
-	if e.take && len(rec.Done) > 0 {
+	if e.take && len(rec.Done) > 0 && len(rec.Carved) == 0 {
 		if back, err = r.take(d, rec, "voided before it was sent"); err != nil {
+			return err
+		}
+	}
+	if back {
+		if err := r.unsend(d, rec); err != nil {
 			return err
 		}
 	}

@@ -62,6 +62,30 @@ func (r *run) take(d *document, rec *docRecord, why string) (bool, error) {
 	return true, nil
 }
 
+// unsend makes a document what it was before its release: what was taken back can neither be credited nor changed after the fact, and what
+// it credited is left of its original again.
+func (r *run) unsend(d *document, rec *docRecord) error {
+	if rec.Credits != "" {
+		up, err := r.record(d, rec.Original)
+		if err != nil {
+			return err
+		}
+		if up != nil {
+			left, err := rest(up, rec, &Money{Amount: "0"})
+			if err != nil {
+				return err
+			}
+			up.Credited = number{left.Neg()}.String()
+			if err := r.saveRecord(d, up); err != nil {
+				return err
+			}
+		}
+	}
+	rec.Done, rec.Sent, rec.Drifted = nil, "", false
+	rec.Amount, rec.Credits, rec.Event, rec.Posts = nil, "", "", nil
+	return r.saveRecord(d, rec)
+}
+
 // taken reports whether a gate waits for a posting that was taken back.
 func (r *run) taken(g Gate) (bool, error) {
 	if !r.m.takes || g.Kind != GateLedger {
