@@ -157,6 +157,28 @@ func (r *run) rooted(d *document, c *rowChange) error {
 	return nil
 }
 
+// indexAgain indexes a row that a reading found as it was known: a rule of a newer mapping may join it, which the older one did not.
+func (r *run) indexAgain(c *rowChange) error {
+	again := *c
+	again.known = nil
+	for _, d := range c.table.root {
+		if err := r.rooted(d, &again); err != nil {
+			return err
+		}
+	}
+	for _, b := range c.table.beside {
+		if _, _, err := r.joined(b.d.rowsBucket(b.beside), &again, b.join); err != nil {
+			return err
+		}
+	}
+	for _, d := range c.table.lines {
+		if _, _, err := r.joined(d.linesBucket(), &again, d.joinLine); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // standing reads with: the tables beside the header.
 func (c *compiler) standing(d *document, f field, header string, sc *scope) bool {
 	form := "<source>.<table> as q on q.<column> = " + header + ".<column> order by q.<column>"

@@ -131,3 +131,25 @@ func TestNothingIsCarvedOutWhatDoesNotAddUp(t *testing.T) {
 	d.wait(16 * time.Minute)
 	d.expect("held", d.posts()+d.events(), "")
 }
+
+// A mapping that joins tables which an earlier version had read already finds their rows after a reading.
+func TestAReadingFindsRowsThatANewerMappingJoins(t *testing.T) {
+	d := ltl(t)
+	week := weekOf(1)
+	rows := slices.Concat(week[0], week[1], week[2], week[3][:1], week[4])
+	d.tx(append(rows, shipTo)...)
+	for _, index := range []string{"map/roots/invoice/q", "map/roots/invoice/a", "map/beside/invoice/q", "map/beside/invoice/a", "map/lines/invoice"} {
+		if len(d.st.buckets[index]) == 0 {
+			t.Fatalf("no index %s", index)
+		}
+		delete(d.st.buckets, index)
+	}
+	var again []change
+	for _, ch := range append(rows, shipTo) {
+		again = append(again, change(strings.Replace(string(ch), "insert", "snapshot", 1)))
+	}
+	d.snapshot("pvly", 10, again...)
+	d.tx(week[3][1])
+	d.expect("released", d.events(), "invoice.released C1")
+	d.expect("whole", d.problems(), "")
+}

@@ -140,6 +140,7 @@ func (r *run) store(c *rowChange) error {
 	}
 	var known *row
 	var generation uint64
+	read := c.op == cdc.Snapshot
 	if raw != nil {
 		if generation, known, err = decodeRow(c.table, raw); err != nil {
 			return fmt.Errorf("reading row state of %s: %w", c.table.key(), err)
@@ -205,6 +206,9 @@ func (r *run) store(c *rowChange) error {
 		return err
 	}
 	if c.op == cdc.Update && equalRows(c.before, c.now) {
+		if read {
+			return r.indexAgain(c)
+		}
 		return nil
 	}
 	return r.rules(c)
