@@ -52,20 +52,11 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 	if err != nil {
 		return err
 	}
-	d.part(f, rec)
-	set, err := apply(f, d.set, subject)
+	data, amount, more, err := r.canonicalData(d, rec, f, subject)
 	if err != nil {
 		return err
 	}
-	amount, err := r.amountOf(d, f, set.data)
-	if err != nil {
-		return err
-	}
-	disagree, err := r.disagreeing(d, rec, f, set.data)
-	if err != nil {
-		return err
-	}
-	troubles = union(union(troubles, set.troubles), compact(disagree))
+	troubles = union(troubles, more)
 	if e.credit && waiting == nil {
 		var over *trouble
 		if waiting, over, err = r.overCredit(d, rec, amount); err != nil {
@@ -76,7 +67,22 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 	if waiting != nil || len(troubles) > 0 {
 		return r.carveOrWait(d, e, rec, f, rootKey, waiting, troubles, amount)
 	}
-	return r.issue(d, e, rec, f, rootKey, set.data, amount)
+	return r.issue(d, e, rec, f, rootKey, data, amount)
+}
+
+// canonicalData is the document, or the part of it that the record stands for, in the words of the mapping.
+func (r *run) canonicalData(d *document, rec *docRecord, f *frame, subject string) (map[string]any, *Money, []*trouble, error) {
+	d.part(f, rec)
+	set, err := apply(f, d.set, subject)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	amount, err := r.amountOf(d, f, set.data)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	disagree, err := r.disagreeing(d, rec, f, set.data)
+	return set.data, amount, union(set.troubles, compact(disagree)), err
 }
 
 // issue makes the event of a whole document, and what it asks of the targets. A credit that takes back an original that was never sent

@@ -291,6 +291,9 @@ func TestTwoCarriersByMappingAlone(t *testing.T) {
 	if got, want := sums(t, posted), bulk.books(`SELECT 'USD', sum(tot_c)::bigint FROM bills WHERE stat='R' AND NOT is_void`); !maps.Equal(got, want) || len(posted) != 6 {
 		t.Errorf("the ERP has %v, billing %v\n%v", got, want, posted)
 	}
+	if out := bulk.must("exceptions", "list", "--state", "all"); !strings.Contains(out, "REBILL_UNPOSTED_ORIGINAL") {
+		t.Errorf("what became of 50020 is not told:\n%s", out)
+	}
 	if posted["gcbk:50020-B"] != "70.00 USD" || posted["gcbk:50020"]+posted["gcbk:50020-A"] != "" {
 		t.Errorf("an original that was never sent: %v", posted)
 	}
