@@ -164,10 +164,7 @@ func (p *projector) posted(s *state, d *delivery, o outcomeEntry, e checkpoint.E
 // park opens an exception for a delivery that its target refuses. Only its own order key waits.
 func (s *state) park(d *delivery, o outcomeEntry, e checkpoint.Entry) error {
 	class := "DATA"
-	code := o.Outcome.Code
-	if code == "" {
-		code = map[sinks.Class]string{sinks.Rejected: "REJECTED", sinks.Conflict: "POST_CONFLICT"}[o.Outcome.Class]
-	}
+	code := refusal(o.Outcome)
 	title := fmt.Sprintf("%s refused %s: %s", d.Post.Sink, subjectOf(d.Post), o.Outcome.Message)
 	if o.Outcome.Class == sinks.Conflict {
 		title = fmt.Sprintf("%s holds something else as %s: %s", d.Post.Sink, subjectOf(d.Post), o.Outcome.Message)
@@ -185,6 +182,9 @@ func (s *state) park(d *delivery, o outcomeEntry, e checkpoint.Entry) error {
 	}
 	d.State, d.Exception, d.Intent = StateParked, id, nil
 	if err := s.behead(d); err != nil {
+		return err
+	}
+	if err := s.rejected(d, o, e); err != nil {
 		return err
 	}
 	return s.putDelivery(d)
@@ -228,8 +228,7 @@ const deliveryRule = "delivery"
 
 // derived makes an event that follows from an outcome. Its id hashes its causes, so the same history gives the same id.
 func derived(typ string, d *delivery, o outcomeEntry, e checkpoint.Entry) transform.Event {
-	data, _ := json.Marshal(map[string]any{"sink": d.Post.Sink, "entity": d.Post.Entity, "external_id": d.Post.ExternalID,
-		"number": o.Outcome.Number, "facts": o.Outcome.Facts})
+	data := outcomeData(typ, d, o)
 	entity, k := "posting", d.Post.ExternalID
 	if len(d.Post.Refs) > 0 {
 		entity, k = splitRef(d.Post.Refs[0])

@@ -46,6 +46,7 @@ type emitRule struct {
 	notice bool      // about the header alone: waits for nothing
 	set    []setting // of a notice
 	posts  []*post
+	shape  *shape
 }
 
 // check is an equation that a whole document satisfies.
@@ -259,7 +260,7 @@ func (c *compiler) emits(d *document, f field, sc *scope) {
 				set = e.set
 			}
 		}
-		c.required(ef, set)
+		e.shape = c.shaped(ef, set)
 		d.emit = append(d.emit, e)
 	}
 	for _, e := range d.emit {

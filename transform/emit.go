@@ -187,7 +187,7 @@ func (r *run) makeEvent(e *eventRule, f *frame, by *cause) (Event, []*trouble, e
 	if err != nil {
 		return ev, nil, err
 	}
-	for _, t := range set.troubles {
+	for _, t := range union(set.troubles, e.shape.incomplete(f, subject, e.at)) {
 		res.add(t)
 	}
 	ev.Refs = []string{subject}

@@ -2,7 +2,6 @@ package transform
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -26,6 +25,7 @@ type eventRule struct {
 	set       []setting
 	posts     []*post
 	scope     *scope
+	shape     *shape
 }
 
 // correlation names another entity that an event is about.
@@ -56,10 +56,15 @@ func (c *compiler) eventRules(f field) {
 
 func (c *compiler) inCatalogue(f field) bool {
 	c.declared[f.key] = true
-	if _, ok := catalogue[f.key]; ok {
+	t, ok := catalogue[f.key]
+	if ok && !t.Derived {
 		return true
 	}
-	c.fault(f.at, fmt.Sprintf("the event %q", f.key), "an event of the catalogue", suggest(f.key, slices.Sorted(maps.Keys(catalogue))))
+	if ok {
+		c.fault(f.at, fmt.Sprintf("the event %q", f.key), "an event of a source; Waybill makes this one itself", "")
+		return false
+	}
+	c.fault(f.at, fmt.Sprintf("the event %q", f.key), "an event of the catalogue", suggest(f.key, eventNames()))
 	return false
 }
 
@@ -101,7 +106,7 @@ func (c *compiler) eventRule(ef field, got map[string]field, t *table) {
 	if f, ok := got["set"]; ok {
 		e.set = c.settings(f, sc)
 	}
-	c.required(ef, e.set)
+	e.shape = c.shaped(ef, e.set)
 	t.events = append(t.events, e)
 	c.m.events = append(c.m.events, e)
 }
@@ -123,14 +128,4 @@ func (c *compiler) correlations(f field, sc *scope) []correlation {
 		all = append(all, correlation{x.key, e})
 	}
 	return all
-}
-
-// required reports fields that the catalogue wants of the event.
-func (c *compiler) required(f field, set []setting) {
-	for _, need := range catalogue[f.key] {
-		if !slices.ContainsFunc(set, func(s setting) bool { return s.name == need || strings.HasPrefix(s.name, need+".") }) {
-			c.fault(f.at, "event "+f.key+" without the field "+need, "every field that the catalogue requires: "+
-				strings.Join(catalogue[f.key], ", "), need+": <expression> in its set")
-		}
-	}
 }

@@ -70,7 +70,8 @@ func (r *run) finish(d *document, rec *docRecord, rootKey string, e *emitRule, m
 	return nil
 }
 
-// notice makes an event of the header alone. It waits for nothing: a field that cannot be had is left out and told.
+// notice makes an event of the header alone. It waits for nothing: a field that cannot be had is left out and told. Without one that it must
+// have it does not leave.
 func (r *run) notice(d *document, e *emitRule, rec *docRecord, f *frame, by *cause) error {
 	subject := d.name + "/" + rec.Key
 	if f.rows[newRow] == nil {
@@ -84,10 +85,8 @@ func (r *run) notice(d *document, e *emitRule, rec *docRecord, f *frame, by *cau
 	if err != nil {
 		return err
 	}
-	for _, t := range set.troubles {
-		if err := r.out.Problem(t.problem(subject, "", e.typ+" ("+e.at+")", nil)); err != nil {
-			return err
-		}
+	if whole, err := r.wholeNotice(d, e, f, by, union(set.troubles, e.shape.incomplete(f, subject, e.at)), nil); err != nil || !whole {
+		return err
 	}
 	ev := r.newEvent(e.typ, e.entity, e.at, LaneTransactional, by)
 	ev.Key, ev.OrderKey = rec.Key, d.name+"/"+rootKey

@@ -53,6 +53,7 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 	if err != nil {
 		return err
 	}
+	set.troubles = union(set.troubles, e.shape.incomplete(f, subject, e.at))
 	amount, err := r.amountOf(d, f, set.data)
 	if err != nil {
 		return err

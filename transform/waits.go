@@ -8,8 +8,8 @@ import (
 
 // waiter is what waits on problems: a held change, or a document.
 type waiter struct {
-	kind    string // "held" or "doc"
-	id      string // key of the held change; or document name and key
+	kind    string // "held", "notice" or "doc"
+	id      string // key of the held change or notice; or document name and key
 	subject string // as people know it: invoice/A1
 }
 
@@ -131,8 +131,11 @@ func (r *run) soon() time.Time {
 
 // again evaluates one waiter.
 func (r *run) again(w waiter) error {
-	if w.kind == "held" {
+	switch w.kind {
+	case "held":
 		return r.heldAgain(w)
+	case "notice":
+		return r.noticeAgain(w)
 	}
 	parts := stateParts(w.id)
 	for _, d := range r.m.documents {
@@ -222,7 +225,7 @@ func (r *run) discard(fingerprint string) error {
 }
 
 func (r *run) giveUp(w waiter) error {
-	if w.kind == "held" {
+	if w.kind == "held" || w.kind == "notice" {
 		h, err := r.held(w.id)
 		if err != nil || h == nil {
 			return err

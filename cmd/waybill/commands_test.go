@@ -94,6 +94,18 @@ func TestCommands(t *testing.T) {
 		{name: "snapshot_pause", args: "snapshot pause dispatch public.loads"},
 		{name: "snapshot_resume", args: "snapshot resume dispatch public.loads --why night"},
 		{name: "snapshot_pause_few", args: "snapshot pause dispatch", code: 2},
+		{name: "events_types", args: "events types"},
+		{name: "events_schema", args: "events schema shipment.delivered"},
+		{name: "events_schema_unknown", args: "events schema shipment.deliverd", code: 2},
+		{name: "report_reconcile", args: "report reconcile --since 2026-03-08"},
+		{name: "report_reconcile_none", args: "report reconcile", empty: true},
+		{name: "report_reconcile_csv", args: "report reconcile --csv"},
+		{name: "report_reconcile_json", args: "report reconcile --json"},
+		{name: "report_period", args: "report reconcile --since 2026-03-08 --until 2026-03-07", code: 2},
+		{name: "report_two_forms", args: "report backlog --csv --json", code: 2},
+		{name: "report_backlog", args: "report backlog"},
+		{name: "report_backlog_csv", args: "report backlog --until 2026-03-09 --csv"},
+		{name: "report_backlog_json", args: "report backlog --json"},
 		{name: "no_such_command", args: "sttus", code: 2},
 		{name: "no_such_subcommand", args: "exceptions lst", code: 2},
 		{name: "no_such_flag", args: "status --colour", code: 2},
@@ -125,7 +137,7 @@ func TestCommands(t *testing.T) {
 
 func TestWithoutDaemon(t *testing.T) {
 	d := newDesk(t)
-	for _, args := range []string{"status", "events list", "events follow", "events show x", "trace x", "exceptions list", "exceptions retry --all", "replay --all --yes",
+	for _, args := range []string{"status", "events list", "events follow", "events show x", "report reconcile", "report backlog", "trace x", "exceptions list", "exceptions retry --all", "replay --all --yes",
 		"snapshot dispatch loads --yes", "snapshot list", "snapshot pause dispatch loads"} {
 		_, stderr, code := d.run(context.Background(), "", strings.Fields(args)...)
 		want := "waybill: no daemon answers at DIR/data/waybill.sock; start it with waybill run -c DIR/waybill.yaml"

@@ -28,6 +28,8 @@ type Daemon interface {
 	ResumeReading(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error)
 	Checkpoint(ctx context.Context) (pipeline.CheckpointView, error)
 	Audit(ctx context.Context, limit int) ([]pipeline.AuditLine, error)
+	Reconcile(ctx context.Context, q pipeline.ReportQuery) (pipeline.ReconcileReport, error)
+	Backlog(ctx context.Context, q pipeline.ReportQuery) (pipeline.BacklogReport, error)
 }
 
 // Judgement is the body of retry and discard.

@@ -48,6 +48,8 @@ func (s *Server) routes() []route {
 		{"POST /api/readings/resume", s.toggle(d.ResumeReading), true},
 		{"POST /api/replay", s.replay, true},
 		{"GET /api/audit", s.audit, false},
+		{"GET /api/report/reconcile", reportRoute(d.Reconcile), true}, // they read the whole store
+		{"GET /api/report/backlog", reportRoute(d.Backlog), true},
 	}
 }
 
@@ -67,6 +69,12 @@ func (s *Server) handle(rt route) http.HandlerFunc {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
+		if stream, ok := answer.(streamed); ok {
+			if err := stream(w); err != nil {
+				s.log.Debug("answer not taken", "path", r.URL.Path, "error", err)
+			}
+			return
+		}
 		if err := json.NewEncoder(w).Encode(answer); err != nil {
 			s.log.Debug("answer not taken", "path", r.URL.Path, "error", err)
 		}
