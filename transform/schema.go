@@ -68,8 +68,8 @@ func fieldSchema(f EventField, defs map[string]any) any {
 	switch f.Kind {
 	case KindAny:
 		return true
-	case KindText:
-		return map[string]any{"type": "string"}
+	case KindText: // of a column of whole numbers it is one: a postal code, a user's number
+		return map[string]any{"type": []string{"string", "integer"}}
 	case KindInt:
 		return map[string]any{"type": "integer"}
 	case KindBool:
@@ -142,11 +142,10 @@ func define(kind ValueKind, defs map[string]any) {
 	full := map[string]any{"type": "object"}
 	properties, required := map[string]any{}, []string{}
 	for _, p := range fullForms[kind] {
-		switch {
-		case p.Kind == KindText:
-			properties[p.Name] = map[string]any{"type": "string"}
-		default: // a part is plain
-			properties[p.Name] = map[string]any{"anyOf": plainForms[p.Kind]}
+		if plain := plainForms[p.Kind]; plain != nil { // a part is plain
+			properties[p.Name] = map[string]any{"anyOf": plain}
+		} else {
+			properties[p.Name] = fieldSchema(p, defs)
 		}
 		if p.Required {
 			required = append(required, p.Name)

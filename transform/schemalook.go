@@ -106,7 +106,7 @@ func hasForm(kind ValueKind, v ref.Val) bool {
 	case record:
 		return v.hasForm(kind)
 	case types.Int:
-		return numeric(kind) || kind == KindInt
+		return numeric(kind) || kind == KindInt || kind == KindText
 	case types.Bool:
 		return kind == KindBool || kind == KindAny
 	case number:

@@ -134,7 +134,7 @@ func (c *compiler) partOf(event string, f *EventField, s *setting, part string, 
 
 // formWords say a form to a person.
 var formWords = map[ValueKind]string{
-	KindText: "a text", KindInt: "a whole number", KindBool: "true or false", KindDate: "a day such as 2026-10-01",
+	KindText: "a text or whole number", KindInt: "a whole number", KindBool: "true or false", KindDate: "a day such as 2026-10-01",
 	KindMoney: "an exact amount: a decimal, or amount and currency", KindQty: "an exact quantity: a decimal or whole number, or value and uom",
 	KindWhen: "a time: an instant, a timestamp or a date", KindRef: "a key: a text or whole number, or what a cross-reference says",
 	KindCode: "a code: a word or whole number", KindList: "lines", KindObject: "parts", KindAny: "any value",
@@ -153,7 +153,7 @@ const (
 // proofs holds, for each form, what is certain of values of each type of the language. A type that a form does not name never gives
 // it.
 var proofs = map[ValueKind]map[string]verdict{
-	KindText:    {"string": formAlways, "decimal": formAlways, "date": formAlways, "time": formAlways, "timestamp_without_zone": formAlways, "google.protobuf.Timestamp": formAlways},
+	KindText:    {"string": formAlways, "int": formAlways, "decimal": formAlways, "date": formAlways, "time": formAlways, "timestamp_without_zone": formAlways, "google.protobuf.Timestamp": formAlways},
 	KindInt:     {"int": formAlways},
 	KindBool:    {"bool": formAlways},
 	KindDate:    {"date": formPerhaps, "string": formPerhaps}, // the zero date and infinity are no days
