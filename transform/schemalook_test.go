@@ -1,12 +1,14 @@
 package transform
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"github.com/shopspring/decimal"
 	"waybill/cdc"
 )
 
@@ -171,10 +173,27 @@ func TestFormsAgree(t *testing.T) {
 func BenchmarkIncomplete(b *testing.B) {
 	d := newDrive(b, northstar(b))
 	doc := d.p.m.documents[0]
-	s := doc.emit[len(doc.emit)-3].shape
+	s := doc.emit[slices.IndexFunc(doc.emit, func(e *emitRule) bool { return e.typ == "invoice.released" })].shape
+	value := func(l shapeLook) ref.Val {
+		switch l.kind {
+		case KindDate:
+			return civil{cdc.KindDate, "2026-10-01"}
+		case KindMoney, KindQty:
+			return number{decimal.RequireFromString("1150.00")}
+		}
+		return types.String("A1")
+	}
 	f := &frame{fields: map[string]ref.Val{}, made: []map[string]ref.Val{{}, {}}}
 	for _, l := range s.look {
-		f.fields[l.name] = types.String("12.50")
+		f.fields[l.name] = value(l)
+	}
+	for _, line := range f.made {
+		for _, l := range s.line {
+			line[l.name] = value(l)
+		}
+	}
+	if all := s.incomplete(f, "invoice/A1", "x:1"); all != nil || len(s.look) < 5 {
+		b.Fatal(all, s.look)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
