@@ -216,3 +216,51 @@ func TestBacklogFollowsPostings(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestReconcileSaysWhy posts a document that the ERP has with another amount, one of which it does not say the amount, and holds a third. The
+// source has none of them.
+func TestReconcileSaysWhy(t *testing.T) {
+	r := newRig(t)
+	r.sink.script(func(in sinks.Intent) *sinks.Outcome {
+		switch {
+		case in.ExternalID == "x:A" && in.Step == "post":
+			return &sinks.Outcome{Class: sinks.Applied, Number: "1", Facts: map[string]string{"total": "10.01", "currency": "USD"}}
+		case in.ExternalID == "x:C":
+			return &sinks.Outcome{Class: sinks.Rejected, Code: "NO", Message: "no"}
+		}
+		return nil
+	})
+	for i, id := range []string{"A", "B", "C"} {
+		e := happenedAt("invoice.released", id, i, "10.00")
+		e.ID = "e-" + id
+		r.told(e)
+		r.post(invoice(id, "invoice/"+id))
+	}
+	r.start()
+	for id, state := range map[string]DeliveryState{"A": StateDone, "B": StateDone, "C": StateParked} {
+		r.state(id, state)
+	}
+	p := &Pipeline{store: r.store}
+	report, err := p.Reconcile(context.Background(), ReportQuery{Since: reportDay, Until: reportDay.Add(24 * time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ReconcileLine{Day: "2026-10-01", Currency: "USD", Source: ReportSum{0, "0.00"}, Released: ReportSum{3, "30.00"}, Posted: ReportSum{2, "20.00"},
+		Exception: ReportSum{1, "10.00"}, InFlight: ReportSum{0, "0.00"}, ERP: ReportSum{1, "10.01"}, Unread: 1, Difference: ReportSum{-3, "-30.00"}}
+	total := want
+	total.Day = ""
+	if len(report.Lines) != 1 || report.Lines[0] != want || len(report.Totals) != 1 || report.Totals[0] != total {
+		t.Errorf("%+v\n%+v", report.Lines, report.Totals)
+	}
+	var why []string
+	for _, d := range report.Differences {
+		why = append(why, d.Ref+": "+d.Why)
+	}
+	gone := "the source does not have it any more"
+	if got, want := strings.Join(why, "\n"), "invoice/A: the ERP has it with another amount\ninvoice/A: "+gone+"\ninvoice/B: "+gone+"\ninvoice/C: "+gone; got != want {
+		t.Errorf("%s", got)
+	}
+	if other, err := p.Reconcile(context.Background(), ReportQuery{Since: reportDay.Add(24 * time.Hour)}); err != nil || len(other.Lines) != 0 {
+		t.Errorf("%+v, %v", other, err)
+	}
+}

@@ -280,6 +280,8 @@ func (notFound) Error() string { return "not found" }
 //	Read(ctx, ReadRequest) (ReadingStatus, error)                          // PauseReading and ResumeReading likewise
 //	Checkpoint(ctx) (CheckpointView, error)
 //	Audit(ctx, limit int) ([]AuditLine, error)
+//	Reconcile(ctx, ReportQuery) (ReconcileReport, error)
+//	Backlog(ctx, ReportQuery) (BacklogReport, error)
 var _ context.Context
 
 // ReadRequest asks for a reading of a table's rows beside the stream: they are compared with what is known, and only
