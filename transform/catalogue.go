@@ -111,7 +111,7 @@ var events = []EventType{
 	fact("accessorial.disputed", "billing", "The customer disputes the charge.", "charge:code! amount:money! reason:code party:ref"+ofLoad),
 	fact("detention.approved", "dispatch", "Waiting time may be billed.", "amount:money! currency:text stop:ref quantity:qty free_minutes:qty billable_minutes:qty rate:money"+
 		" arrived_at:when departed_at:when approver:ref"+ofLoad),
-	derivedType("billing.ready", LaneTransactional, "Everything that billing needs is there.", "checklist:list! charges:list"),
+	fact("billing.ready", "Waybill", "Everything that billing needs is there: derived, unless a source says it itself.", "checklist:list charges:list"),
 	fact("invoice.drafted", "billing", "An invoice was written.", "number:ref! currency:text! customer:ref bill_to:ref date:date total:money"),
 	fact("invoice.held", "billing", "An invoice may not be released yet.", "number:ref! reason:code"),
 	fact("invoice.released", "billing", "An invoice was released, with all that it says.", ofDocument+" original:ref"),
