@@ -92,13 +92,12 @@ type reportedEvent struct {
 	Historic    bool             `json:"historic"`
 }
 
-// document names the document that the event is about: its name in the mapping and its reference.
-func (e *reportedEvent) document() (name, ref string) {
+// document is the reference of the document that the event is about.
+func (e *reportedEvent) document() string {
 	if len(e.Refs) == 0 {
-		return e.Entity, transform.Ref(e.Company, e.Entity, e.Key)
+		return transform.Ref(e.Company, e.Entity, e.Key)
 	}
-	name, _ = splitRef(e.Refs[0])
-	return name, e.Refs[0]
+	return e.Refs[0]
 }
 
 // news calls fn for each event of the query's time that is no history, oldest first.

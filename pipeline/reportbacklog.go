@@ -112,7 +112,7 @@ func (b *backlog) event(e *reportedEvent) error {
 		b.reach(e, stage)
 		return nil
 	}
-	name, ref := e.document()
+	ref := e.document()
 	switch {
 	case e.Type == "shipment.cancelled":
 		delete(b.shipments, e.shipment())
@@ -125,7 +125,7 @@ func (b *backlog) event(e *reportedEvent) error {
 		delete(b.documents, ref)
 	case e.Type == "erp.posted":
 		return b.posted(e, ref)
-	case e.Amount != nil && e.Rule != deliveryRule && name != "":
+	case e.Amount != nil && e.Rule != deliveryRule:
 		return b.released(e, ref)
 	}
 	return nil
@@ -197,7 +197,7 @@ func (b *backlog) waiting(s *transform.Standing) error {
 		return err
 	}
 	if s.Released && s.Pending && !s.Historic {
-		b.documents[transform.Ref(s.Company, s.Document, s.Key)] = standing{stage: stageReleased, since: s.At, money: s.Amount, told: s.Told}
+		b.documents[s.Ref] = standing{stage: stageReleased, since: s.At, money: s.Amount, told: s.Told}
 	}
 	return nil
 }
@@ -218,12 +218,7 @@ func (b *backlog) settle() error {
 			at.told = became == fateException
 			b.documents[ref] = at
 		case at.stage == stageDrafted:
-			name, k := splitRef(ref)
-			_, plain, company := strings.Cut(k, ":")
-			s, err := b.mapper.Standing(b.s, name, k)
-			if err == nil && s == nil && company {
-				s, err = b.mapper.Standing(b.s, name, plain)
-			}
+			s, err := b.mapper.Standing(b.s, ref)
 			if err != nil {
 				return err
 			}

@@ -114,9 +114,8 @@ func (c *reconciler) document(s *transform.Standing) error {
 	if !s.Released || s.Historic {
 		return nil
 	}
-	ref := transform.Ref(s.Company, s.Document, s.Key)
 	if s.Amount == nil {
-		c.differs(ReconcileDifference{Day: dayOf(s.At), Company: s.Company, Ref: ref, Why: "the source shows it as released, but its amount cannot be had"})
+		c.differs(ReconcileDifference{Day: dayOf(s.At), Company: s.Company, Ref: s.Ref, Why: "the source shows it as released, but its amount cannot be had"})
 		return nil
 	}
 	line, err := c.line(s.At, s.Company, s.Amount.Currency)
@@ -132,7 +131,7 @@ func (c *reconciler) document(s *transform.Standing) error {
 		line.released.add(s.Amount.Amount, 1)
 		line.inFlight.add(s.Amount.Amount, 1)
 	case !s.Made:
-		c.differs(ReconcileDifference{Day: dayOf(s.At), Company: s.Company, Ref: ref, Source: s.Amount, Why: "the source shows it as released, and no event was made of it: its release was given up"})
+		c.differs(ReconcileDifference{Day: dayOf(s.At), Company: s.Company, Ref: s.Ref, Source: s.Amount, Why: "the source shows it as released, and no event was made of it: its release was given up"})
 	}
 	return nil
 }
@@ -150,8 +149,7 @@ func (c *reconciler) event(e *reportedEvent) error {
 	if err != nil {
 		return err
 	}
-	name, ref := e.document()
-	d := ReconcileDifference{Day: dayOf(e.Occurred), Company: e.Company, Ref: ref, Event: e.ID, Released: e.Amount}
+	d := ReconcileDifference{Day: dayOf(e.Occurred), Company: e.Company, Ref: e.document(), Event: e.ID, Released: e.Amount}
 	line.released.add(e.Amount.Amount, 1)
 	switch became {
 	case fatePosted:
@@ -166,7 +164,7 @@ func (c *reconciler) event(e *reportedEvent) error {
 		given.Why = "a person gave up its posting"
 		c.differs(given)
 	}
-	return c.against(d, name, e)
+	return c.against(d, e)
 }
 
 // booked compares what was posted with what the ERP read back of it.
@@ -206,8 +204,8 @@ func sameMoney(a, b *transform.Money) bool {
 }
 
 // against compares a released event with what the source says of its document now.
-func (c *reconciler) against(d ReconcileDifference, name string, e *reportedEvent) error {
-	s, err := c.mapper.Standing(c.s, name, e.Key)
+func (c *reconciler) against(d ReconcileDifference, e *reportedEvent) error {
+	s, err := c.mapper.Standing(c.s, d.Ref)
 	if err != nil {
 		return err
 	}

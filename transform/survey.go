@@ -3,14 +3,14 @@ package transform
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
 // Standing is what the rows that were captured say of one document now, and what has become of it. Reports compare it with the events and
 // with the ERP.
 type Standing struct {
-	Document string // the document's name in the mapping: "invoice"
-	Key      string
+	Ref      string    // as its events' first reference names it: "invoice/A1"
 	Company  string    // legal entity
 	At       time.Time // when it was released, in the source's zone; else when the release was committed; zero when neither is known
 	Amount   *Money    // nil when it cannot be had
@@ -48,9 +48,10 @@ func (p *Mapper) Standings(st State, wanted func(at time.Time) bool, fn func(*St
 	return nil
 }
 
-// Standing returns one document, or nil when the source does not have it any more.
-func (p *Mapper) Standing(st State, document, key string) (*Standing, error) {
+// Standing returns the document that an event's first reference names, or nil when the source does not have it any more.
+func (p *Mapper) Standing(st State, of string) (*Standing, error) {
 	r := p.run(st, nil, Entry{})
+	document, key, _ := strings.Cut(of, "/")
 	for _, d := range p.m.documents {
 		if d.name != document {
 			continue
@@ -69,7 +70,7 @@ func (r *run) standing(d *document, rec *docRecord, wanted func(time.Time) bool)
 	if err != nil || f == nil {
 		return nil, err
 	}
-	s := &Standing{Document: d.name, Key: rec.Key, Pending: rec.Pending != nil, Told: len(rec.Waits) > 0, Made: len(rec.Done) > 0, Sent: rec.Sent}
+	s := &Standing{Ref: d.name + "/" + rec.Key, Pending: rec.Pending != nil, Told: len(rec.Waits) > 0, Made: len(rec.Done) > 0, Sent: rec.Sent}
 	e, err := r.match(d, f, true)
 	if err != nil {
 		return nil, err

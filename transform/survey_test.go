@@ -24,7 +24,7 @@ func (d *drive) standings() string {
 			}
 		}
 		slices.Sort(flags)
-		all = append(all, fmt.Sprintf("%s/%s %s %s", s.Document, s.Key, amount, strings.Join(flags, "+")))
+		all = append(all, fmt.Sprintf("%s %s %s", s.Ref, amount, strings.Join(flags, "+")))
 		return nil
 	})
 	if err != nil {
@@ -40,12 +40,12 @@ func TestStandings(t *testing.T) {
 	d.expect("drafted", d.standings(), "invoice/A1 1150.00 USD ")
 	d.tx(free)
 	d.expect("released", d.standings(), "invoice/A1 1150.00 USD made+released")
-	s, err := d.p.Standing(d.st, "invoice", "A1")
+	s, err := d.p.Standing(d.st, "invoice/A1")
 	if err != nil || s.Sent != SentAs(d.out.events[1].Data) || !s.At.Equal(d.out.events[1].Occurred) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	d.tx("update billing.inv_hdr inv_no=A1 inv_amt=1151.00")
-	if s, err = d.p.Standing(d.st, "invoice", "A1"); err != nil || s.Amount.Amount != "1151.00" || s.Sent != SentAs(d.out.events[1].Data) {
+	if s, err = d.p.Standing(d.st, "invoice/A1"); err != nil || s.Amount.Amount != "1151.00" || s.Sent != SentAs(d.out.events[1].Data) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	d.tx("update billing.inv_hdr inv_no=A1 stat=D | stat=R")
@@ -58,7 +58,7 @@ func TestStandings(t *testing.T) {
 	d.expect("people know", d.standings(), "invoice/B1 100.00 USD pending+released+told")
 	d.tx("insert billing.inv_hdr inv_no=OLD rev_no=0 cust_cd=ACM01 stat=R inv_dt=2026-08-05 line_cnt=0 tax_amt=0.00 rel_ts=2026-08-05_10:00:00 upd_ts=2026-08-05_10:00:00 inv_amt=0.00")
 	d.expect("before the cut-over", d.standings(), "invoice/B1 100.00 USD pending+released+told, invoice/OLD 0.00 USD historic+released")
-	if s, err := d.p.Standing(d.st, "invoice", "none"); s != nil || err != nil {
+	if s, err := d.p.Standing(d.st, "invoice/none"); s != nil || err != nil {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
