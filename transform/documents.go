@@ -80,6 +80,7 @@ func (c *compiler) documentRules(f field) {
 		if !c.joins(d, got, sc) {
 			continue
 		}
+		sc.asOf = c.asOfDocument(got["set"], sc)
 		c.policy(d, got, sc)
 		d.key, d.released, d.amount = c.value(got["key"].value, sc), c.moment(got["released_at"], sc), c.value(got["amount"].value, sc)
 		if f, ok := got["correlate"]; ok {

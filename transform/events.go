@@ -69,6 +69,7 @@ func (c *compiler) eventRule(ef field, got map[string]field, t *table) {
 	sc := &scope{src: t.source, bare: t, bareRow: anyRow, fields: map[string]*cel.Type{}, places: 2,
 		roots: map[string]root{"new": {t, newRow}, "old": {t, oldRow}}}
 	e.scope = sc
+	sc.asOf = c.asOfEvent(got, sc)
 	for _, k := range eventKeys { // in one order, so that rows keep the order of their columns
 		f, ok := got[k]
 		if !ok {

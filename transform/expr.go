@@ -112,6 +112,7 @@ type scope struct {
 	made      map[string]*cel.Type // fields of the lines, for the bodies of postings
 	places    int32                // of money
 	mode      string
+	asOf      *asOf // by which codes are read when no date is named; nil where the date itself is told
 }
 
 // root is a row that a prefix names.

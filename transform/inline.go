@@ -26,6 +26,7 @@ type testStep struct {
 	wait     time.Duration
 	at       time.Time // commit time; zero: a second after the step before
 	changes  []testChange
+	registry []RegistryRow // entered by people
 }
 
 type testChange struct {
@@ -77,7 +78,9 @@ func (c *compiler) inlineTests(f field) {
 func (c *compiler) step(n *yaml.Node) testStep {
 	s := testStep{line: n.Line}
 	all := c.fields(n, "a step")
-	if !slices.ContainsFunc(all, func(f field) bool { return f.key == "tx" || f.key == "snapshot" || f.key == "wait" }) {
+	if !slices.ContainsFunc(all, func(f field) bool {
+		return f.key == "tx" || f.key == "snapshot" || f.key == "wait" || f.key == "registry"
+	}) {
 		s.changes = c.testRows(all)
 		return s
 	}
@@ -89,6 +92,8 @@ func (c *compiler) step(n *yaml.Node) testStep {
 			s.snapshot, s.changes = true, c.testRows(c.fields(f.value, "snapshot"))
 		case "wait":
 			s.wait = c.duration(f.value)
+		case "registry":
+			s.registry = c.registryRows(f.value)
 		case "at":
 			at, err := time.Parse(time.RFC3339, f.value.Value)
 			if err != nil {
@@ -96,7 +101,7 @@ func (c *compiler) step(n *yaml.Node) testStep {
 			}
 			s.at = at
 		default:
-			c.fault(f.at, fmt.Sprintf("%q in a step", f.key), "tx, snapshot, wait or at", "")
+			c.fault(f.at, fmt.Sprintf("%q in a step", f.key), "tx, snapshot, wait, registry or at", "")
 		}
 	}
 	return s

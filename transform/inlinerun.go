@@ -50,6 +50,8 @@ type bench struct {
 	rows   map[*table][]map[string]cdc.Value // as they stand in the imagined source
 	clock  time.Time
 	index  uint64
+	// entered counts the rows of the registry.
+	entered int
 }
 
 // testShapes makes a schema for each table.
@@ -153,6 +155,9 @@ func (b *bench) step(s *testStep) error {
 	b.clock = b.clock.Add(time.Second)
 	if !s.at.IsZero() {
 		b.clock = s.at.UTC()
+	}
+	if s.registry != nil {
+		return b.enter(s.registry)
 	}
 	if s.wait > 0 {
 		b.clock = b.clock.Add(s.wait)

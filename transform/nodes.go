@@ -182,6 +182,7 @@ type becameNode struct {
 	changed changedNode
 	value   node
 	codes   *codeTable
+	asOf    node // of codes that change in time; the old code is read by the same date as the new one
 }
 
 func (n becameNode) eval(f *frame) ref.Val {
@@ -198,10 +199,10 @@ func (n becameNode) eval(f *frame) ref.Val {
 	}
 	before := f.rows[oldRow].value(n.changed.col)
 	if n.codes != nil {
-		if now = n.codes.word(now, f.m.file); types.IsError(now) {
+		if now = n.codes.word(now, n.asOf, f); types.IsError(now) {
 			return now
 		}
-		if before = n.codes.word(before, f.m.file); types.IsError(before) {
+		if before = n.codes.word(before, n.asOf, f); types.IsError(before) {
 			return types.Bool(now.Equal(want) == types.True)
 		}
 	}
@@ -209,13 +210,14 @@ func (n becameNode) eval(f *frame) ref.Val {
 	return types.Bool(now.Equal(want) == types.True && !was)
 }
 
-// codeNode is code.<table>(x).
+// codeNode is code.<table>(x, as_of=date).
 type codeNode struct {
 	codes *codeTable
 	x     node
+	asOf  node // of codes that change in time
 }
 
-func (n codeNode) eval(f *frame) ref.Val { return n.codes.word(n.x.eval(f), f.m.file) }
+func (n codeNode) eval(f *frame) ref.Val { return n.codes.word(n.x.eval(f), n.asOf, f) }
 
 // firstNode is first(a, b, …): the first that is not null.
 type firstNode struct{ of []node }
