@@ -39,6 +39,9 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 	case "read", "pause", "resume":
 		line.Target = d.Read.Source + "/" + d.Read.Table.String()
 		err = p.decideReading(s, d, e.At)
+	case "xref":
+		line.Action, line.Target = "xref "+string(d.Xref.Action), d.Xref.text()
+		err = p.registry(s, d, e)
 	default:
 		err = fmt.Errorf("decision %q is not known", d.Action)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sort"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,6 +52,7 @@ type Pipeline struct {
 	started  time.Time
 	changed  string // mapping active before this start
 	trim     chan struct{}
+	xrefs    sync.Mutex // held while a decision about the registry is previewed and journalled
 }
 
 // Bounds and defaults.

@@ -11,7 +11,7 @@ import (
 	"waybill/transform"
 )
 
-// The buckets of the state. Keys of several parts are joined by sep; numbers are 16 hex digits so that they sort.
+// The buckets of the state, beside those of the mapper (transform/map.go) and of the registry (transform/registry.go). Keys of several parts are joined by sep; numbers are 16 hex digits so that they sort.
 const (
 	bucketSystem    = "sys"   // active mapping, counters
 	bucketSource    = "src"   // source name → sourceState

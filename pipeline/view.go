@@ -278,6 +278,10 @@ func (notFound) Error() string { return "not found" }
 //	Reset(ctx, ResetRequest) (Preview, error)
 //	PreviewRead(ctx, ReadRequest) (ReadPlan, error)
 //	Read(ctx, ReadRequest) (ReadingStatus, error)                          // PauseReading and ResumeReading likewise
+//	Xrefs(ctx, XrefQuery) ([]transform.RegistryRow, error)
+//	Xref(ctx, XrefQuery) (XrefView, error)                                 // a row by its id, or a key
+//	PreviewXref(ctx, XrefRequest) (XrefPreview, error)
+//	ChangeXref(ctx, XrefRequest) (XrefPreview, error)
 //	Checkpoint(ctx) (CheckpointView, error)
 //	Audit(ctx, limit int) ([]AuditLine, error)
 var _ context.Context
