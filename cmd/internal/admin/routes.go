@@ -46,6 +46,10 @@ func (s *Server) routes() []route {
 		{"POST /api/readings", s.read, true},
 		{"POST /api/readings/pause", s.toggle(d.PauseReading), true},
 		{"POST /api/readings/resume", s.toggle(d.ResumeReading), true},
+		{"GET /api/xrefs", s.xrefs, false},
+		{"GET /api/xrefs/key", s.xrefKey, false},
+		{"GET /api/xrefs/{id}", s.xref, false},
+		{"POST /api/xrefs", s.changeXref, true},
 		{"POST /api/replay", s.replay, true},
 		{"GET /api/audit", s.audit, false},
 	}
