@@ -282,7 +282,7 @@ xref import of f.csv is refused, for 8 reasons:
   line 2, column kind: found "custmer", expected one of account, customer, item, location, tax_code
   line 2, column valid_from: found "2026-02-30", expected a day such as 2026-01-31
   line 3, column system: found "", expected a name of at most 60 bytes without blanks at its ends
-  line 3, column key: found "a\nb", expected the key as the source has it, 1 to 120 bytes
+  line 3, column key: found "a\nb", expected the key in 1 to 120 bytes, without blanks at its ends (trim it in the mapping)
   line 3, column valid_to: found 2026-02-01, expected a day that is not before 2026-02-02
   line 5, column canonical: found " C-1", expected a name of at most 60 bytes without blanks at its ends
   line 5, column state: found "open", expected proposed, active, closed or rejected

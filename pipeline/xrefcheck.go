@@ -35,7 +35,7 @@ func (p *xrefPlan) checkRow(r *transform.RegistryRow) {
 	p.token("role", r.Role, false)
 	p.token("canonical", r.Canonical, true)
 	if !legible(r.Key, maxXrefKey) || r.Key == "" {
-		p.fault("key", fmt.Sprintf("%q", clip(r.Key, 80)), fmt.Sprintf("the key as the source has it, 1 to %d bytes", maxXrefKey))
+		p.fault("key", fmt.Sprintf("%q", clip(r.Key, 80)), fmt.Sprintf("the key in 1 to %d bytes, without blanks at its ends (trim it in the mapping)", maxXrefKey))
 	}
 	p.day("valid_from", r.From, false)
 	p.day("valid_to", r.To, false)

@@ -27,12 +27,12 @@ func RegistryKinds() []string { return slices.Sorted(maps.Keys(registryKinds)) }
 type RegistryKey struct {
 	Kind    string `json:"kind"`              // customer, location, item, tax_code or account
 	Company string `json:"company,omitempty"` // legal entity; empty for all
-	System  string `json:"system"`            // whose key it is: "nstar.billing"
+	System  string `json:"system"`            // whose key it is: "acme.billing"
 	Role    string `json:"role,omitempty"`    // in which it is used: "bill_to"; empty for any
 	Key     string `json:"key"`
 }
 
-// String names the key for people: "customer ACM01 of nstar.billing (bill_to)".
+// String names the key for people: "customer ACM01 of acme.billing (bill_to)".
 func (k RegistryKey) String() string {
 	text := k.Kind + " " + k.Key + " of " + k.System
 	if k.Role != "" {

@@ -164,6 +164,29 @@ func TestAnUnknownKeyHasCandidates(t *testing.T) {
 	d.expect("it waits", d.problems(), "UNKNOWN_CUSTOMER invoice/B1")
 }
 
+// A key may describe itself: the broker's customers are known by their tax ids.
+func TestAKeyThatIsATaxID(t *testing.T) {
+	src, err := os.ReadFile(northstarFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, _ := strings.Cut(string(src), "\ntests:")
+	own := "    registry: customer\n    system: bulk.jobs\n    key: cust_cd\n    describe: { tax_id: cust_cd }\n    value: { account: erp_account }\n"
+	m, err := Parse("mapping.yaml", []byte(strings.Replace(text, storedCustomer, own, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDrive(t, m)
+	known := acmeRow("R-000001", "", "", "118200")
+	known.Attributes["tax_id"] = "ACM-01"
+	d.enter(known)
+	d.tx(invoice("insert", "B1", "", "100.00")...)
+	for _, p := range d.out.open {
+		d.expect("title", p.Title, `The customer "ACM01" of bulk.jobs is not in the registry on 2026-10-05. It may be C-00018: same tax id ACM01, same key ACM01.`)
+	}
+	d.expect("problems", d.problems(), "UNKNOWN_CUSTOMER invoice/B1")
+}
+
 func TestCandidatesAreNormalised(t *testing.T) {
 	for _, c := range []struct{ fn, in, want string }{
 		{"name", "The Lone-Star Foods Co., Inc.", "LONE STAR FOODS"}, {"name", "A & B L.L.C.", "A AND B"}, {"name", "Inc.", "INC"}, {"name", " ", ""},

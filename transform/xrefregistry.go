@@ -14,9 +14,9 @@ import (
 //
 //	customer:
 //	  registry: customer            the kind; it says the code of the exception, too
-//	  system: nstar.billing         whose keys these are, the same name for everyone
+//	  system: acme.billing         whose keys these are, the same name for everyone
 //	  role: bill_to                 optional
-//	  company: NSTAR                optional: the legal entity
+//	  company: ACME                optional: the legal entity
 //	  key: cust_cd
 //	  value: { account: erp_account }    members and the attributes that a row must have; .id is the canonical id
 //	  from: billing.bill_cust       optional: where the source describes its keys, for candidates

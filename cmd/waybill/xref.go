@@ -29,7 +29,8 @@ ever overwritten: what ends is closed on a day, and what follows is a row of its
 // xrefFilter adds the flags that select rows.
 func xrefFilter(c *cobra.Command, q *pipeline.XrefQuery) {
 	c.Flags().StringVar(&q.Kind, "kind", "", strings.Join(transform.RegistryKinds(), ", "))
-	c.Flags().StringVar(&q.System, "system", "", "only keys of this system, such as nstar.billing")
+	c.Flags().StringVar(&q.System, "system", "", "only keys of this system, such as acme.billing")
+	c.Flags().StringVar(&q.Role, "role", "", "only keys of this role, such as bill_to")
 	c.Flags().StringVar(&q.Key, "key", "", "only this key")
 	c.Flags().StringVar(&q.Canonical, "canonical", "", "only what means this, such as C-00018")
 	c.Flags().StringVar(&q.Company, "company", "", "only of this legal entity")
@@ -115,7 +116,7 @@ func xrefShowCommand(a *app) *cobra.Command {
 		Use:   "show ID | KIND SYSTEM KEY",
 		Short: "Show a row, or a key that may have none: what waits for it and what it may mean",
 		Example: `  waybill xref show R-000012
-  waybill xref show customer nstar.billing ACM9 --role bill_to`,
+  waybill xref show customer acme.billing ACM9 --role bill_to`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			switch len(args) {
@@ -209,7 +210,7 @@ func xrefExportCommand(a *app) *cobra.Command {
 		Use:   "export",
 		Short: "Write rows as CSV, which import reads again",
 		Example: `  waybill xref export > registry.csv
-  waybill xref export --kind customer --system nstar.billing`,
+  waybill xref export --kind customer --system acme.billing`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := checkXrefFilter(&q); err != nil {

@@ -130,8 +130,8 @@ func xrefProposeCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "propose KIND SYSTEM KEY",
 		Short: "Propose what a key means; it answers nothing until it is approved",
-		Example: `  waybill xref propose customer nstar.billing ACM9 --role bill_to --as C-00018 --set erp_account=118200 --why "new customer"
-  waybill xref propose customer gcbk.jobs 36-1234567 --role bill_to --like R-000003 --from 2026-07-01 --why "same tax id"`,
+		Example: `  waybill xref propose customer acme.billing ACM9 --role bill_to --as C-00018 --set erp_account=118200 --why "new customer"
+  waybill xref propose customer bulk.jobs 36-1234567 --role bill_to --like R-000003 --from 2026-07-01 --why "same tax id"`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) != 3 {
