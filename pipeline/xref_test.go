@@ -320,6 +320,26 @@ xref import of f.csv is refused, for 3 reasons:
 	}
 }
 
+// A store without a daemon takes a decision, and applies it before what comes after.
+func TestADecisionWithoutADaemon(t *testing.T) {
+	r := newRig(t)
+	q := XrefRequest{Action: XrefImport, File: "customers.csv", Text: "nonsense", By: "ann", Why: "test"}
+	var refused *XrefError
+	if _, err := OfflineXref(context.Background(), r.store, q); !errors.As(err, &refused) || r.store.Last() != 0 {
+		t.Errorf("%v, and %d entries", err, r.store.Last())
+	}
+	q.Text = customersCSV
+	if v, err := OfflineXref(context.Background(), r.store, q); err != nil || v.Rows != 4 {
+		t.Fatalf("%+v %v", v, err)
+	}
+	if err := r.project.catchUp(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := export(t, &Pipeline{store: r.store}); got != customersCSV {
+		t.Errorf("rows:\n%s", got)
+	}
+}
+
 // An import that was interrupted goes on with the rows that are not there.
 func TestImportGoesOn(t *testing.T) {
 	r := newRig(t)

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -32,8 +33,29 @@ func (p *Pipeline) ChangeXref(ctx context.Context, r XrefRequest) (XrefPreview, 
 
 // PreviewXref says what a decision about the registry would do, and refuses what ChangeXref would refuse.
 func (p *Pipeline) PreviewXref(_ context.Context, r XrefRequest) (XrefPreview, error) {
+	return previewXref(p.store, r)
+}
+
+// OfflineXref takes a decision about the registry in a store that no daemon has open. It is applied when the journal is projected, before
+// any row that comes after it.
+func OfflineXref(ctx context.Context, store *checkpoint.Store, r XrefRequest) (XrefPreview, error) {
+	v, err := previewXref(store, r)
+	if err != nil {
+		return v, err
+	}
+	payload, err := json.Marshal(decisionEntry{Action: "xref", Xref: &r, By: r.By, Why: r.Why})
+	if err != nil {
+		return v, err
+	}
+	if _, err := store.Append(ctx, checkpoint.Entry{Kind: checkpoint.Decision, Payload: payload}); err != nil {
+		return v, fmt.Errorf("journalling the decision: %w", err)
+	}
+	return v, nil
+}
+
+func previewXref(store *checkpoint.Store, r XrefRequest) (XrefPreview, error) {
 	v := XrefPreview{Action: string(r.Action), Steps: []XrefStep{}, Releases: []XrefWaiting{}}
-	err := p.store.View(func(tx *checkpoint.Txn) error {
+	err := store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
 		plan, err := planXref(s, &r)
 		if err != nil {

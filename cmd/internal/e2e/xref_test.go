@@ -77,6 +77,10 @@ func TestOneUnknownCustomerWithManyInvoices(t *testing.T) {
 	if len(open) != 1 || open[0].Waiting != unknown || open[0].Code != "UNKNOWN_CUSTOMER" || open[0].Money["USD"] != "20100.00" {
 		t.Fatalf("exceptions: %+v", open)
 	}
+	var plan pipeline.PlanView
+	if e.json(&plan, "plan", "--registry", "erp.csv", "--lookups", "0"); plan.Events["invoice.released"] != 5 {
+		t.Errorf("a plan with the rows of the file: %+v", plan)
+	}
 	shown := e.must("xref", "show", "customer", "stress.db", "NEW01", "--role", "bill_to")
 	if !strings.Contains(shown, "same tax id 361234567, same name LONE STAR FOODS") || !strings.Contains(shown, "200 subjects (20,100.00 USD)") {
 		t.Errorf("what it may be:\n%s", shown)
