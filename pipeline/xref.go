@@ -53,9 +53,9 @@ const (
 	xrefRows     = 200     // rows of one decision but an import
 	xrefImport   = 5_000   // rows of an import
 	XrefMaxBytes = 768 << 10
-	xrefPiece    = 200 // rows of an import that are written at once
-	xrefDoubts   = 20  // notes of a preview
-	xrefShown    = 100 // rows, keys and faults that a preview lists
+	xrefWeight   = 512 << 10 // bytes of the state that one decision but an import writes, of the 600 KiB that a unit may
+	xrefDoubts   = 20        // notes of a preview
+	xrefShown    = 100       // rows, keys and faults that a preview lists
 )
 
 // text names the decision in the audit.

@@ -189,7 +189,7 @@ func TestARowWakesWhatWaits(t *testing.T) {
 				return err
 			}
 		}
-		return s.enter([]XrefStep{{"propose", row}}, decisionEntry{By: "ann"}, checkpoint.Entry{})
+		return enter(s, []XrefStep{{"propose", row}})
 	})
 	waking := func() (kinds []string) {
 		r.do(func(s *state, _ *output) error {
@@ -214,7 +214,7 @@ func TestARowWakesWhatWaits(t *testing.T) {
 	if err != nil || view.Waiting == nil || view.Waiting.Waiting != 2 || view.Facts["name"] != "ACME" {
 		t.Errorf("the key: %+v %v", view, err)
 	}
-	r.do(func(s *state, _ *output) error { return s.enter(v.Steps, decisionEntry{By: "ann"}, checkpoint.Entry{}) })
+	r.do(func(s *state, _ *output) error { return enter(s, v.Steps) })
 	if got := waking(); !slices.Equal(got, []string{"retry " + row.Fingerprint(), "timers "}) {
 		t.Errorf("an approval left %v", got)
 	}
@@ -345,7 +345,7 @@ func TestImportGoesOn(t *testing.T) {
 	r := newRig(t)
 	var b strings.Builder
 	b.WriteString("kind,system,key,canonical\n")
-	const n = 2*xrefPiece + 50
+	const n, piece = 450, 200
 	for i := range n {
 		fmt.Fprintf(&b, "customer,s,K%d,C-%d\n", i, i)
 	}
@@ -355,11 +355,11 @@ func TestImportGoesOn(t *testing.T) {
 		if err != nil || len(plan.faults) > 0 || len(plan.steps) != n {
 			t.Fatalf("%d steps, %v %v", len(plan.steps), plan.faults, err)
 		}
-		return s.enter(plan.steps[:xrefPiece], decisionEntry{By: "ann"}, checkpoint.Entry{})
+		return enter(s, plan.steps[:piece])
 	})
 	r.do(func(s *state, _ *output) error {
 		plan, err := planXref(s, q)
-		if err != nil || len(plan.faults) > 0 || len(plan.steps) != n-xrefPiece || plan.same != xrefPiece {
+		if err != nil || len(plan.faults) > 0 || len(plan.steps) != n-piece || plan.same != piece {
 			t.Errorf("%d steps, %d there, %v %v", len(plan.steps), plan.same, plan.faults, err)
 		}
 		return nil
@@ -369,5 +369,42 @@ func TestImportGoesOn(t *testing.T) {
 	decided(t, p, *q)
 	if got := strings.Count(rowsOf(t, p), "\n"); got != n {
 		t.Errorf("%d rows, want %d", got, n)
+	}
+}
+
+func enter(s *state, steps []XrefStep) error {
+	_, err := s.enter(steps, decisionEntry{By: "ann"}, checkpoint.Entry{})
+	return err
+}
+
+// The heaviest rows that are taken fit the transactions of the state, in an import and in a decision about many.
+func TestHeavyRowsFit(t *testing.T) {
+	_, p := registryOf(t)
+	head, cells := "kind,system,key,canonical", ""
+	for i := range maxXrefSet {
+		head += fmt.Sprintf(",attr.attribute_with_a_long_name_%d", i)
+		cells += "," + strings.Repeat("x", maxXrefAttribute)
+	}
+	for i, name := range []string{"name", "tax_id", "street", "city", "postal_code"} {
+		head = strings.Replace(head, fmt.Sprintf("attribute_with_a_long_name_%d", i), name, 1)
+	}
+	var b strings.Builder
+	b.WriteString(head + "\n")
+	const n = 180
+	for i := range n {
+		fmt.Fprintf(&b, "customer,s,%0120d,C-1%s\n", i, cells)
+	}
+	decided(t, p, XrefRequest{Action: XrefImport, Text: b.String()})
+	if got := strings.Count(rowsOf(t, p), "\n"); got != n {
+		t.Fatalf("%d rows", got)
+	}
+	refuse(t, p, XrefRequest{Action: XrefMerge, Kind: "customer", Canonical: "C-1", Into: "C-2", On: "2026-01-01"}, "decide about fewer rows at once")
+	var some []string
+	for i := range 20 {
+		some = append(some, xrefID(uint64(i+1)))
+	}
+	decided(t, p, XrefRequest{Action: XrefSplit, IDs: some, Into: "C-2", On: "2026-01-01"})
+	if got := strings.Count(rowsOf(t, p), "\n"); got != n+20 {
+		t.Errorf("%d rows", got)
 	}
 }

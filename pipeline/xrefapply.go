@@ -17,10 +17,11 @@ func (p *projector) registry(s *state, d decisionEntry, e checkpoint.Entry) erro
 	if err != nil || len(plan.faults) > 0 {
 		return err
 	}
-	return s.enter(plan.steps, d, e)
+	_, err = s.enter(plan.steps, d, e)
+	return err
 }
 
-// importXref writes some rows of an import. What was written before is there already when the plan is made again.
+// importXref writes some rows of an import: as many as the transaction takes. What was written before is there already when the plan is made again.
 func (p *projector) importXref(s *state, w *work) (done bool, err error) {
 	e, err := p.store.Read(unhex(w.Key))
 	if err != nil {
@@ -34,19 +35,23 @@ func (p *projector) importXref(s *state, w *work) (done bool, err error) {
 	if err != nil || len(plan.faults) > 0 {
 		return true, err
 	}
-	n := min(len(plan.steps), xrefPiece)
-	return n == len(plan.steps), s.enter(plan.steps[:n], d, e)
+	n, err := s.enter(plan.steps, d, e)
+	return n == len(plan.steps), err
 }
 
-// enter writes rows, and looks again at what waits for their keys, each a piece of work of its own.
-func (s *state) enter(steps []XrefStep, d decisionEntry, e checkpoint.Entry) error {
+// enter writes rows, and looks again at what waits for their keys, each a piece of work of its own. It stops when the transaction is full,
+// which a decision with a bound of its own (xrefWeight) never meets, and returns how many it has written.
+func (s *state) enter(steps []XrefStep, d decisionEntry, e checkpoint.Entry) (written int, err error) {
 	woken := map[string]bool{}
-	for _, step := range steps {
+	for i, step := range steps {
+		if d.Xref != nil && d.Xref.Action == XrefImport && i > 0 && s.Full() {
+			return i, nil
+		}
 		row := step.Row
 		if row.ID == "" {
 			n, err := s.next("xref")
 			if err != nil {
-				return err
+				return i, err
 			}
 			row.ID, row.By, row.At = xrefID(n), d.By, e.At
 		} else {
@@ -55,16 +60,16 @@ func (s *state) enter(steps []XrefStep, d decisionEntry, e checkpoint.Entry) err
 		}
 		row.Why = d.Why
 		if err := (transform.Registry{State: s}).Put(row); err != nil {
-			return err
+			return i, err
 		}
 		if fp := row.Fingerprint(); row.Answers() && !woken[fp] {
 			woken[fp] = true
 			if err := s.wakeOpen(fp); err != nil {
-				return err
+				return i, err
 			}
 		}
 	}
-	return nil
+	return len(steps), nil
 }
 
 // xrefID is the id of the row with the number.

@@ -22,6 +22,33 @@ type xrefPlan struct {
 
 // planXref plans a decision. The error is a broken state; what is wrong with the decision are the plan's faults.
 func planXref(s transform.State, r *XrefRequest) (*xrefPlan, error) {
+	p, err := stepsOf(s, r)
+	if err == nil && r.Action != XrefImport {
+		p.weigh()
+	}
+	return p, err
+}
+
+// weigh refuses more than one transaction takes. A new row is found by several ways, each no longer than the row.
+func (p *xrefPlan) weigh() {
+	total := 0
+	for i := range p.steps {
+		row := &p.steps[i].Row
+		size := 400 + len(row.Key) + len(row.Why)
+		for name, v := range row.Attributes {
+			size += len(name) + len(v)
+		}
+		if row.ID == "" {
+			size *= 4
+		}
+		total += size
+	}
+	if total > xrefWeight {
+		p.fault("", fmt.Sprintf("%d rows of about %d bytes in the state", len(p.steps), total), fmt.Sprintf("at most %d bytes in one decision; decide about fewer rows at once", xrefWeight))
+	}
+}
+
+func stepsOf(s transform.State, r *XrefRequest) (*xrefPlan, error) {
 	p := &xrefPlan{reg: transform.Registry{State: s}, rows: map[transform.RegistryKey][]*transform.RegistryRow{}}
 	if strings.TrimSpace(r.Why) == "" {
 		p.fault("", "no reason", "why, for the audit")
