@@ -340,14 +340,14 @@ func TestADecisionWithoutADaemon(t *testing.T) {
 	}
 }
 
-// An import that was interrupted goes on with the rows that are not there.
+// An import that was interrupted goes on with the rows that are not there, in as many transactions as it needs.
 func TestImportGoesOn(t *testing.T) {
 	r := newRig(t)
 	var b strings.Builder
-	b.WriteString("kind,system,key,canonical\n")
-	const n, piece = 450, 200
+	b.WriteString("kind,system,key,canonical,attr.name\n")
+	const n, piece = 1800, 200
 	for i := range n {
-		fmt.Fprintf(&b, "customer,s,K%d,C-%d\n", i, i)
+		fmt.Fprintf(&b, "customer,s,K%d,C-%d,%0150d\n", i, i, i)
 	}
 	q := &XrefRequest{Action: XrefImport, Text: b.String(), Why: "test"}
 	r.do(func(s *state, _ *output) error {
