@@ -36,6 +36,9 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 		if err = s.forget(d.Reset.Source); err == nil {
 			err = p.readAgain(s, d.Reset.Source, d, e.At)
 		}
+	case actionLinkCase:
+		line.Target = d.Case.Ref + " " + d.Case.Case
+		err = s.linkCase(d.Case)
 	case "read", "pause", "resume":
 		line.Target = d.Read.Source + "/" + d.Read.Table.String()
 		err = p.decideReading(s, d, e.At)

@@ -123,11 +123,12 @@ type outcomeEntry struct {
 
 // decisionEntry is the payload of a checkpoint.Decision entry: what a named person decided.
 type decisionEntry struct {
-	Action string         `json:"action"` // retry, discard, replay, reset, read, pause, resume
+	Action string         `json:"action"` // retry, discard, replay, reset, read, pause, resume, link case
 	IDs    []string       `json:"ids,omitempty"`
 	Replay *ReplayRequest `json:"replay,omitempty"`
 	Reset  *ResetRequest  `json:"reset,omitempty"`
 	Read   *ReadRequest   `json:"read,omitempty"`
+	Case   *CaseLink      `json:"case,omitempty"`
 	By     string         `json:"by"`
 	Why    string         `json:"why,omitempty"`
 }

@@ -158,7 +158,11 @@ func (p *projector) posted(s *state, d *delivery, o outcomeEntry, e checkpoint.E
 	if d.Post.Amount == nil {
 		return nil
 	}
-	return out.Event(derived("erp.posted", d, o, e))
+	ev := derived("erp.posted", d, o, e)
+	if err := out.Event(ev); err != nil {
+		return err
+	}
+	return p.inCase(s, out, ev)
 }
 
 // park opens an exception for a delivery that its target refuses. Only its own order key waits.

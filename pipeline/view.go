@@ -278,6 +278,9 @@ func (notFound) Error() string { return "not found" }
 //	Reset(ctx, ResetRequest) (Preview, error)
 //	PreviewRead(ctx, ReadRequest) (ReadPlan, error)
 //	Read(ctx, ReadRequest) (ReadingStatus, error)                          // PauseReading and ResumeReading likewise
+//	Cases(ctx, CaseQuery) ([]transform.Case, error)
+//	Case(ctx, key string) (CaseView, error)
+//	LinkCase(ctx, CaseLink) (CaseView, error)                              // returns when what waited is filed
 //	Checkpoint(ctx) (CheckpointView, error)
 //	Audit(ctx, limit int) ([]AuditLine, error)
 var _ context.Context

@@ -26,6 +26,7 @@ const (
 	workForget   = "forget"   // a reading is over: drop its notes
 	workDrop     = "drop"     // a person gave up the held changes of a table
 	workDiscard  = "discard"  // a person gave up what waits on a problem
+	workLinkCase = "link"     // a person linked a reference to a case: file what waits under it
 	workLetGo    = "let go"   // a held table is read again: what its held changes do not tell is in the rows
 )
 
@@ -131,6 +132,8 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 		return s.drop(w, at.Observed)
 	case workReplay:
 		return p.replay(s, w)
+	case workLinkCase:
+		return p.linked(s, out, w, at)
 	case workLetGo:
 		return p.letGo(s, w, at)
 	}

@@ -93,7 +93,7 @@ func (r *run) seed(e *eventRule, c *rowChange) error {
 		return err
 	}
 	ev.Historic = true
-	return r.out.Event(ev)
+	return r.tell(&ev)
 }
 
 // bug drops trouble about the data and keeps a broken State.
@@ -147,8 +147,16 @@ func (r *run) evaluateEvent(e *eventRule, c *rowChange, held *heldChange) error 
 	return r.send(ev, posts)
 }
 
+// tell gives an event to the output and to its case.
+func (r *run) tell(ev *Event) error {
+	if err := r.out.Event(*ev); err != nil {
+		return err
+	}
+	return r.toCases(ev)
+}
+
 func (r *run) send(ev Event, posts []Post) error {
-	if err := r.out.Event(ev); err != nil {
+	if err := r.tell(&ev); err != nil {
 		return err
 	}
 	for _, p := range posts {

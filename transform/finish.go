@@ -106,5 +106,5 @@ func (r *run) notice(d *document, e *emitRule, rec *docRecord, f *frame, by *cau
 			return err
 		}
 	}
-	return r.out.Event(ev)
+	return r.tell(&ev)
 }

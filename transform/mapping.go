@@ -24,6 +24,7 @@ type Mapping struct {
 	events    []*eventRule
 	documents []*document
 	posts     []*post
+	cases     *cases // nil: none
 	tests     []*inlineTest
 }
 

@@ -107,6 +107,9 @@ func (c *compiler) made() []string {
 			all = append(all, e.typ)
 		}
 	}
+	if c.m.cases != nil {
+		all = append(all, ready)
+	}
 	return all
 }
 

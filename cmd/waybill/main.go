@@ -68,6 +68,7 @@ func (a *app) commands() []*cobra.Command {
 		statusCommand(a),
 		eventsCommand(a),
 		traceCommand(a),
+		caseCommand(a),
 		exceptionsCommand(a),
 		snapshotCommand(a),
 		checkpointCommand(a),

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"waybill/pipeline"
+	"waybill/transform"
 )
 
 // Daemon is what the API needs of the running pipeline. All methods are safe while it runs, from any goroutine.
@@ -26,6 +27,9 @@ type Daemon interface {
 	Read(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error)
 	PauseReading(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error)
 	ResumeReading(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error)
+	Cases(ctx context.Context, q pipeline.CaseQuery) ([]transform.Case, error)
+	Case(ctx context.Context, key string) (pipeline.CaseView, error)
+	LinkCase(ctx context.Context, l pipeline.CaseLink) (pipeline.CaseView, error)
 	Checkpoint(ctx context.Context) (pipeline.CheckpointView, error)
 	Audit(ctx context.Context, limit int) ([]pipeline.AuditLine, error)
 }
