@@ -203,6 +203,7 @@ func TestCaseStories(t *testing.T) {
 		"damage": {tellLeft, tellDelivered, tellPod, "shipment.exception_reported X9 at=3T10:05 refs=shipment/1 kind=damage", "! CARGO_CLAIM shipment/1", "until 4T10:00", "+ ", "give up CARGO_CLAIM", "+ billing.ready 1"},
 		"billing holds": {tellLeft, tellDelivered, tellPod, "invoice.held A1 at=3T12:00 refs=shipment/1 number=A1", "until 4T08:00", "+ ", "= drafted [hold]", "? Billing holds A1",
 			"invoice.released A1 at=4T10:00 refs=shipment/1 total=1150.00", "until 4T11:00", "= released ready"},
+		"delivered before Waybill came, and the paperwork after": {"shipment.delivered 1 at=1T10:00 rec=1T11:00 historic=1 customer=ACME", tellPod, "until 3T13:00", "! ", "+ billing.ready 1"},
 		"history is not news": {"shipment.delivered 1 at=1T10:00 rec=1T11:00 historic=1 customer=ACME", "until 9T10:00", "! ", "+ ", "? history from before", "= delivered"},
 	} {
 		t.Run(name, func(t *testing.T) { play(t, newDrive(t, withCases(t)), story) })
