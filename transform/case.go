@@ -10,12 +10,13 @@ import (
 
 // The buckets of cases.
 const (
-	bucketCase    = "map/case"        // case → caseRecord
-	bucketCaseKey = "map/case/key"    // strong key → case
-	bucketCaseOf  = "map/case/of"     // other key, case: the case has the key
-	bucketLink    = "map/case/link"   // event → link
-	bucketLinkOf  = "map/case/linkof" // reference, event: the event waits for a case, or found it, under the reference
-	bucketByHand  = "map/case/hand"   // reference → strong key of the case that a person linked it to
+	bucketCase     = "map/case"        // case → caseRecord
+	bucketCaseView = "map/case/view"   // case → Case without its reports: what people see, apart so that an event need not read it
+	bucketCaseKey  = "map/case/key"    // strong key → case
+	bucketCaseOf   = "map/case/of"     // other key, case: the case has the key
+	bucketLink     = "map/case/link"   // event → link
+	bucketLinkOf   = "map/case/linkof" // reference, event: the event waits for a case, or found it, under the reference
+	bucketByHand   = "map/case/hand"   // reference → strong key of the case that a person linked it to
 )
 
 // Bounds of a case (Invariant 7).
@@ -25,7 +26,7 @@ const (
 )
 
 // caseRecord is what is remembered of a case. Everything that people see of it is a function of its reports, so that the order
-// in which they came does not matter; Case is that function's value.
+// in which they came does not matter.
 type caseRecord struct {
 	ID      string         `json:"id"` // its first strong key, a reference
 	Company string         `json:"company,omitempty"`
@@ -39,7 +40,6 @@ type caseRecord struct {
 	Waits   []string       `json:"waits,omitempty"`  // fingerprints of its problems
 	Timer   time.Time      `json:"timer,omitzero"`
 	Past    time.Time      `json:"past,omitzero"` // every source was captured past it when a timer last came
-	Case    Case           `json:"case"`
 
 	touched []string // keys under which waiting events have to be looked at again
 }
@@ -129,6 +129,14 @@ func (r *run) saveCase(rec *caseRecord) error {
 		return err
 	}
 	return r.st.Put(bucketCase, rec.ID, raw)
+}
+
+func (r *run) saveView(c *Case) error {
+	raw, err := canonical(c)
+	if err != nil {
+		return err
+	}
+	return r.st.Put(bucketCaseView, c.Ref, raw)
 }
 
 // add keeps a report, once. Of one type the earliest are kept: which they are does not depend on the order in which they came.

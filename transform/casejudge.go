@@ -64,7 +64,10 @@ func (r *run) judgeCase(rec *caseRecord) error {
 	if err := j.setTimer(); err != nil {
 		return err
 	}
-	rec.Case = j.shown()
+	c := j.shown()
+	if err := r.saveView(&c); err != nil {
+		return err
+	}
 	return r.saveCase(rec)
 }
 

@@ -93,8 +93,10 @@ func (r *run) nameCase(rec *caseRecord, fresh []string) error {
 
 // unfile takes away what lies under a case's name: the record, its timer, its problems and its other keys.
 func (r *run) unfile(rec *caseRecord, id string) error {
-	if err := r.st.Delete(bucketCase, id); err != nil {
-		return err
+	for _, bucket := range []string{bucketCase, bucketCaseView} {
+		if err := r.st.Delete(bucket, id); err != nil {
+			return err
+		}
 	}
 	for _, ref := range rec.Others {
 		if err := r.st.Delete(bucketCaseOf, stateKey(ref, id)); err != nil {

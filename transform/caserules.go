@@ -52,7 +52,7 @@ var physical = []string{"at_pickup", "in_transit", "at_delivery", "delivered"}
 func (j *judgement) regression() {
 	for i, first := range physical {
 		for _, then := range physical[i+1:] {
-			a, b := j.t.actual(first), j.t.actual(then)
+			a, b := j.t.facts[first], j.t.facts[then]
 			if a == nil || b == nil || !b.At.Add(j.s.tolerance).Before(a.At) {
 				continue
 			}
@@ -66,7 +66,7 @@ func (j *judgement) regression() {
 // duplicates notes milestones that were reported more than once; the fact is the same.
 func (j *judgement) duplicates() {
 	for _, name := range []string{"in_transit", "delivered", podFact} {
-		f, n, differ := j.t.actual(name), 0, false
+		f, n, differ := j.t.facts[name], 0, false
 		for _, p := range j.t.reports {
 			if factOf(p) == name {
 				n++
@@ -90,7 +90,7 @@ func (j *judgement) backdated() {
 		return
 	}
 	for _, name := range append(slices.Clone(physical), podFact) {
-		f := j.t.actual(name)
+		f := j.t.facts[name]
 		if f == nil {
 			continue
 		}
@@ -105,7 +105,7 @@ func (j *judgement) backdated() {
 
 // reassigned tells of a driver who was changed after the load had left.
 func (j *judgement) reassigned() {
-	left := j.t.actual("in_transit")
+	left := j.t.facts["in_transit"]
 	if left == nil {
 		return
 	}
@@ -155,7 +155,7 @@ func (j *judgement) cancelledLate() {
 
 // partial tells of a shipment of which a part is delivered, where the mapping does not bill that.
 func (j *judgement) partial() {
-	part := j.t.actual("partly_delivered")
+	part := j.t.facts["partly_delivered"]
 	if part == nil || j.t.facts["delivered"] != nil || j.s.bill || j.t.isCancelled() {
 		return
 	}
@@ -169,7 +169,7 @@ func (j *judgement) partial() {
 
 // podMissing tells of paperwork that is late.
 func (j *judgement) podMissing() {
-	done := j.t.actual("delivered")
+	done := j.t.facts["delivered"]
 	if !j.pod || done == nil || j.t.facts[podFact] != nil || j.s.pod.within == 0 || j.t.isCancelled() {
 		return
 	}

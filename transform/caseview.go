@@ -106,10 +106,8 @@ type CaseProblem struct {
 	Title string `json:"title"`
 }
 
-// attach adds the reports to the facts of a stored case.
-func (rec *caseRecord) attach() Case {
-	c := rec.Case
-	c.Facts = slices.Clone(c.Facts)
+// attach adds the reports to the facts of a case as it is stored.
+func (rec *caseRecord) attach(c *Case) {
 	reports := slices.Clone(rec.Reports)
 	slices.SortFunc(reports, func(a, b report) int { return a.earlier(&b) })
 	for i := range c.Facts {
@@ -120,7 +118,6 @@ func (rec *caseRecord) attach() Case {
 			}
 		}
 	}
-	return c
 }
 
 // FindCase returns the case to which a reference leads, by a strong key or by any other that only one case has; nil when there is
@@ -142,42 +139,27 @@ func FindCase(st State, ref string) (found *Case, more []string, err error) {
 	if err != nil || rec == nil {
 		return nil, nil, err
 	}
-	c := rec.attach()
-	return &c, nil, nil
-}
-
-// StrongKey returns a strong key of the case to which the reference leads, "" when it leads to none or to several.
-func StrongKey(st State, ref string) (string, error) {
-	c, _, err := FindCase(st, ref)
-	if err != nil || c == nil {
-		return "", err
+	raw, err := st.Get(bucketCaseView, rec.ID)
+	if err != nil {
+		return nil, nil, err
 	}
-	return c.Ref, nil
+	var c Case
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return nil, nil, fmt.Errorf("reading case %s: %w", rec.ID, err)
+	}
+	rec.attach(&c)
+	return &c, nil, nil
 }
 
 // Cases calls fn for each case from the reference on, in order, without the reports, until it returns false.
 func Cases(st State, from string, fn func(Case) (bool, error)) error {
-	return st.Scan(bucketCase, "", from, func(k string, raw []byte) (bool, error) {
-		var rec struct {
-			Case Case `json:"case"`
-		}
-		if err := json.Unmarshal(raw, &rec); err != nil {
+	return st.Scan(bucketCaseView, "", from, func(k string, raw []byte) (bool, error) {
+		var c Case
+		if err := json.Unmarshal(raw, &c); err != nil {
 			return false, fmt.Errorf("reading case %s: %w", k, err)
 		}
-		return fn(rec.Case)
+		return fn(c)
 	})
-}
-
-// CaseKinds lists the kinds of references that lead to cases, for people who type only the number; at most as many as a mapping has.
-func (m *Mapping) CaseKinds() []string {
-	if m == nil || m.cases == nil {
-		return nil
-	}
-	var kinds []string
-	for _, k := range m.cases.keys {
-		kinds = append(kinds, k.kind)
-	}
-	return kinds
 }
 
 // WaitingEvents counts the events that are filed under the reference without a case, up to most.

@@ -57,6 +57,9 @@ func TestCorrelation(t *testing.T) {
 			problems: "UNMATCHED pod/P1", cases: "shipment/S1 (shipment/S1 bol/B9): in_transit: shipment.departed S1\nshipment/S2 (shipment/S2 pro/NSTR:77): in_transit: shipment.departed S2"},
 		"two shipments with the same two": {lines: []string{"shipment.departed S1 at=2T12:00 " + bothMedium, "pod.received P1 at=3T12:00 " + bothMedium, "shipment.departed S2 at=2T12:00 rec=3T12:02 " + bothMedium, "until 3T13:00"},
 			problems: "UNMATCHED pod/P1", cases: "shipment/S1 (shipment/S1 bol/B9 pro/NSTR:77): in_transit: shipment.departed S1\nshipment/S2 (shipment/S2 bol/B9 pro/NSTR:77): in_transit: shipment.departed S2"},
+		"two cases with the same two that become one": {lines: []string{"load.assigned L1 at=1T12:00 driver=7 " + bothMedium, "load.assigned L2 at=1T13:00 driver=7 " + bothMedium, "pod.received P1 at=3T12:00 " + bothMedium,
+			"until 3T13:00", "! UNMATCHED pod/P1", "load.dispatched L1 at=3T13:02 refs=shipment/S1", "load.dispatched L2 at=3T13:03 refs=shipment/S1"},
+			cases: "shipment/S1 (shipment/S1 load/L1 load/L2 bol/B9 pro/NSTR:77): dispatched: load.assigned L1, load.assigned L2, load.dispatched L1, load.dispatched L2, pod.received P1"},
 		"a PRO without its SCAC is weak": {lines: []string{"shipment.departed S1 at=2T12:00 refs=pro/77,bol/B9", "pod.received P1 at=3T12:00 refs=pro/77,bol/B9", "until 3T13:00"},
 			problems: "UNMATCHED pod/P1", cases: "shipment/S1 (shipment/S1 bol/B9 pro/77): in_transit: shipment.departed S1"},
 		"a weak key is a candidate": {lines: []string{"shipment.departed S1 at=2T12:00 refs=po/5", "pod.received P1 at=3T12:00 refs=po/5", "until 3T13:00"},
@@ -190,7 +193,7 @@ func (d *drive) settledCases() string {
 		if err != nil {
 			d.t.Fatal(err)
 		}
-		fmt.Fprintf(&b, "%s %s\n", k, raw)
+		fmt.Fprintf(&b, "%s %s\n%s\n", k, raw, d.st.buckets[bucketCaseView][k])
 	}
 	return b.String() + d.problems()
 }

@@ -89,9 +89,6 @@ func (t *caseStory) report(event string) *report {
 	return nil
 }
 
-// actual is a fact that somebody reported.
-func (t *caseStory) actual(name string) *Fact { return t.facts[name] }
-
 // road is the rank of the furthest milestone up to delivered that was reported.
 func (t *caseStory) road() int {
 	for i := atDelivered; i > 0; i-- {
