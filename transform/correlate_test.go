@@ -228,3 +228,33 @@ func TestAnyOrderGivesTheSameCases(t *testing.T) {
 		}
 	}
 }
+
+// Two companies with the same numbers have cases of their own, and their PROs keep their issuer.
+func TestCompaniesHaveCasesOfTheirOwn(t *testing.T) {
+	d := newDrive(t, withCases(t))
+	for _, company := range []string{"EAST", "WEST"} {
+		for _, line := range []string{"shipment.departed 1 at=2T08:00 customer=NOPOD refs=pro/SCAC:7,bol/9", "shipment.delivered 1 at=3T10:00"} {
+			ev := d.told(line)
+			ev.Company = company
+			for i, ref := range ev.Refs {
+				entity, key, _ := strings.Cut(ref, "/")
+				ev.Refs[i] = Ref(company, entity, key)
+			}
+			d.give(ev)
+		}
+	}
+	d.out.events = nil
+	d.until("3T11:00")
+	d.expect("cases", d.caseList(), "shipment/EAST:1 (shipment/EAST:1 bol/EAST:9 pro/EAST:SCAC:7): billable: shipment.delivered 1, shipment.departed 1\n"+
+		"shipment/WEST:1 (shipment/WEST:1 bol/WEST:9 pro/WEST:SCAC:7): billable: shipment.delivered 1, shipment.departed 1")
+	for i, ev := range d.out.events {
+		if want := []string{"EAST", "WEST"}[i]; ev.Company != want || ev.Key != "1" || ev.OrderKey != "shipment/"+want+":1" {
+			t.Errorf("%+v", ev)
+		}
+	}
+	bare := d.told("pod.received P1 at=3T12:00 refs=pro/EAST:7")
+	bare.Company = "EAST"
+	if keys := d.p.m.cases.keysOf(&bare); len(keys) != 1 || keys[0].Strength != keyWeak {
+		t.Errorf("%+v", keys)
+	}
+}
