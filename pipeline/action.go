@@ -124,7 +124,7 @@ func (p *Pipeline) PreviewReplay(_ context.Context, r ReplayRequest) (Preview, e
 				return true, nil
 			}
 			v.Events++
-			refs[e.Entity+"/"+e.Key] = true
+			refs[transform.Ref(e.Company, e.Entity, e.Key)] = true
 			return true, s.previewEvent(&v, e.ID, money)
 		})
 	})

@@ -260,13 +260,13 @@ func checkpointView(store *checkpoint.Store, sources []string) (CheckpointView, 
 	}
 	err = store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
-		var m mappingEntry
-		if _, err := s.load(bucketSystem, "mapping", &m); err != nil {
+		known, err := s.activations()
+		if err != nil {
 			return err
 		}
-		v.Mapping = m.Version
+		v.Mapping = versions(known)
 		v.Backups = backups
-		err := s.Scan(bucketSource, "", "", func(k string, raw []byte) (bool, error) {
+		err = s.Scan(bucketSource, "", "", func(k string, raw []byte) (bool, error) {
 			var src sourceState
 			if err := json.Unmarshal(raw, &src); err != nil {
 				return false, err

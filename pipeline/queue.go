@@ -162,7 +162,7 @@ func (s *state) met(g transform.Gate) (bool, error) {
 		return v != nil, err
 	case transform.GateLedger:
 		sink, entity, _ := strings.Cut(g.Name, ".")
-		v, err := s.Get(bucketApplied, key(sink, entity, g.Key))
+		v, err := s.Get(bucketApplied, key(sink, entity, g.Key)) // with its company
 		return v != nil, err
 	}
 	return false, fmt.Errorf("gate kind %q is not known", g.Kind)

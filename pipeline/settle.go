@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"waybill/checkpoint"
@@ -134,8 +135,8 @@ func (p *projector) delivered(s *state, d *delivery, o outcomeEntry, e checkpoin
 	if err := p.posted(s, d, o, e); err != nil {
 		return err
 	}
-	gate := transform.Gate{Kind: transform.GateLedger, Name: d.Post.Sink + "." + d.Post.Entity, Key: d.Post.ExternalID}
-	if err := s.Put(bucketApplied, key(d.Post.Sink, d.Post.Entity, d.Post.ExternalID), []byte(d.Post.ID)); err != nil {
+	gate := transform.Gate{Kind: transform.GateLedger, Name: d.Post.Sink + "." + d.Post.Entity, Key: transform.CompanyKey(d.Post.Company, d.Post.ExternalID)}
+	if err := s.Put(bucketApplied, key(d.Post.Sink, d.Post.Entity, gate.Key), []byte(d.Post.ID)); err != nil {
 		return err
 	}
 	if err := s.open(gateKey(gate)); err != nil {
@@ -233,6 +234,7 @@ func derived(typ string, d *delivery, o outcomeEntry, e checkpoint.Entry) transf
 	entity, k := "posting", d.Post.ExternalID
 	if len(d.Post.Refs) > 0 {
 		entity, k = splitRef(d.Post.Refs[0])
+		k = strings.TrimPrefix(k, transform.CompanyKey(d.Post.Company, ""))
 	}
 	return transform.Event{ID: hashID(typ, d.Post.ID, fmt.Sprint(d.Replays)), Type: typ, Rule: deliveryRule, Source: "/waybill/" + d.Post.Sink,
 		Entity: entity, Key: k, Company: d.Post.Company, Lane: d.Post.Lane, OrderKey: d.Post.OrderKey,

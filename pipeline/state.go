@@ -3,8 +3,8 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"slices"
+	"strconv"
 	"strings"
 
 	"waybill/checkpoint"
@@ -50,6 +50,9 @@ const (
 	bucketCount     = "cnt"   // lane, sink, state → number
 	bucketMoney     = "mon"   // currency, state → count and sum
 	bucketBind      = "bind"  // sink → identity of its target
+	bucketCompany   = "co"    // company: events or mappings are of it
+	bucketIgnored   = "ign"   // ref, rule → ignored
+	bucketClaim     = "clm"   // sink, entity, external id → company whose document has it
 )
 
 const sep = "\x00"
@@ -84,6 +87,8 @@ type floors struct {
 	work  string
 	timer string
 	kinds map[string]bool // of bucketKind; a mapping has few
+	// companies of bucketCompany.
+	companies map[string]bool
 }
 
 func newState(tx *checkpoint.Txn) *state {

@@ -82,7 +82,7 @@ func (p *projector) doWork(s *state) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	at := transform.Entry{Index: item.Entry.Index, Observed: item.Entry.At, Now: now}
+	at := transform.Entry{Index: item.Entry.Index, Observed: item.Entry.At, Now: now, Marks: marks}
 	done, err := p.piece(s, &item.work, at, marks)
 	if err != nil {
 		return false, fmt.Errorf("doing %s work %s: %w", item.Kind, item.Key, err)
@@ -115,7 +115,7 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 	case workForget:
 		return p.forgetReading(s, w)
 	case workActivate:
-		if err := p.mapper.Activate(s, out, at); err != nil {
+		if err := p.mapper.Activate(s, out, at, w.Key); err != nil {
 			return false, err
 		}
 		return true, p.unholdAll(s)

@@ -18,18 +18,22 @@ func (r *run) header(d *document, c *rowChange) error {
 	if c.now == nil {
 		f.rows[newRow] = c.before
 	}
-	key := quietText(d.key, f)
+	key, company := r.keyOf(d, f)
 	if key == "" {
-		return nil // a header without a key can be no document; the key column is NULL
+		return r.homeless(d, f, c) // a header without a key can be no document; the key column is NULL
 	}
 	f.rows[newRow] = c.now
+	f, err := r.rehomed(d, key, f, c)
+	if err != nil {
+		return err
+	}
 	rec, err := r.record(d, key)
 	if err != nil {
 		return err
 	}
 	fresh := rec == nil
 	if fresh {
-		rec = &docRecord{Key: key}
+		rec = &docRecord{Key: key, Company: company}
 	}
 	if c.now == nil {
 		return r.withdrawn(d, rec, f, c)
@@ -39,7 +43,7 @@ func (r *run) header(d *document, c *rowChange) error {
 	if d.original {
 		was := rec.Original
 		if rec.Original = ""; c.now.vals[d.origFrom].State == cdc.Present {
-			rec.Original = c.now.vals[d.origFrom].Text
+			rec.Original = CompanyKey(company, c.now.vals[d.origFrom].Text)
 		}
 		moved = moved || was != rec.Original
 	}
@@ -52,6 +56,11 @@ func (r *run) header(d *document, c *rowChange) error {
 	}
 	if moved || matched != nil {
 		if err := r.saveRecord(d, rec); err != nil {
+			return err
+		}
+	}
+	if matched != nil && matched.others != "" {
+		if left, err := r.foreignDocument(d, matched, rec, c); err != nil || left {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ type cloudEvent struct {
 // an extension holds one text.
 func (e *Event) CloudEvent() ([]byte, error) {
 	c := cloudEvent{SpecVersion: "1.0", ID: e.ID, Source: e.Source, Type: "io.waybill.freight." + e.Type + ".v1",
-		Subject: e.Entity + "/" + e.Key, Time: wire(e.Occurred), DataContentType: "application/json", Lane: e.Lane, MapVer: e.MapVersion,
+		Subject: Ref(e.Company, e.Entity, e.Key), Time: wire(e.Occurred), DataContentType: "application/json", Lane: e.Lane, MapVer: e.MapVersion,
 		CorrelationID: e.Correlation, RecordedAt: wire(e.Recorded), ObservedAt: wire(e.Observed), Pos: e.Position, Historic: e.Historic, Data: e.Data}
 	if len(e.Causation) > 0 {
 		c.CausationID = e.Causation[0]

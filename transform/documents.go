@@ -25,6 +25,7 @@ type document struct {
 	original  bool   // originalOf is declared
 	origFrom  int    // column of the header that names the original's key
 	key       *expr
+	company   *expr // nil: the mapping's
 	released  *expr
 	amount    *expr
 	correlate []correlation
@@ -46,6 +47,7 @@ type emitRule struct {
 	notice bool      // about the header alone: waits for nothing
 	set    []setting // of a notice
 	posts  []*post
+	others string // what becomes of it when its source does not own the entity: ignore or exception
 }
 
 // check is an equation that a whole document satisfies.
@@ -60,7 +62,7 @@ var (
 	checkForm = regexp.MustCompile(`^(.+[^=!<>])==([^=].*)$`)
 )
 
-var documentKeys = []string{"root", "lines", "original", "key", "released_at", "amount", "total", "tolerance", "rounding", "correlate",
+var documentKeys = []string{"root", "lines", "original", "key", "company", "released_at", "amount", "total", "tolerance", "rounding", "correlate",
 	"emit", "assemble", "complete", "set"}
 
 func (c *compiler) documentRules(f field) {
@@ -82,6 +84,9 @@ func (c *compiler) documentRules(f field) {
 		}
 		c.policy(d, got, sc)
 		d.key, d.released, d.amount = c.value(got["key"].value, sc), c.moment(got["released_at"], sc), c.value(got["amount"].value, sc)
+		if f, ok := got["company"]; ok {
+			d.company = c.value(f.value, sc)
+		}
 		if f, ok := got["correlate"]; ok {
 			d.correlate = c.correlations(f, sc)
 		}
@@ -260,6 +265,7 @@ func (c *compiler) emits(d *document, f field, sc *scope) {
 			}
 		}
 		c.required(ef, set)
+		e.others = c.documentOwnership(ef.at, e.typ, d.root.source)
 		d.emit = append(d.emit, e)
 	}
 	for _, e := range d.emit {

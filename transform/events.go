@@ -11,12 +11,16 @@ import (
 
 // eventRule makes an event of one row change.
 type eventRule struct {
-	typ       string // short event type, and the rule's declared id
+	typ       string // short event type
 	entity    string
 	at        string // file:line
 	table     *table
 	lane      Lane
+	id        string // the rule's declared id: its type, or type@name of a rule of a source that does not own the entity
+	others    string // what becomes of it when its source does not own the entity: ignore, exception or propose
+	proposed  bool   // other sources may propose changes of what it tells
 	key       *expr
+	company   *expr // nil: the mapping's
 	when      *expr // nil: always, for master data
 	time      *expr // when it happened; nil: at commit
 	zone      *expr // of the time; nil: the source's
@@ -34,10 +38,12 @@ type correlation struct {
 	e      *expr
 }
 
-var eventKeys = []string{"from", "when", "key", "at", "zone", "lane", "order", "correlate", "seed", "set"}
+var eventKeys = []string{"from", "when", "key", "company", "at", "zone", "lane", "order", "correlate", "seed", "set"}
 
 func (c *compiler) eventRules(f field) {
 	for _, ef := range c.fields(f.value, "events") {
+		id := ef.key
+		ef.key, _, _ = strings.Cut(id, "@")
 		if !c.inCatalogue(ef) {
 			continue
 		}
@@ -50,8 +56,9 @@ func (c *compiler) eventRules(f field) {
 		if t == nil {
 			continue
 		}
-		c.eventRule(ef, got, t)
+		c.eventRule(ef, got, t, id)
 	}
+	c.proposals()
 }
 
 func (c *compiler) inCatalogue(f field) bool {
@@ -63,9 +70,9 @@ func (c *compiler) inCatalogue(f field) bool {
 	return false
 }
 
-func (c *compiler) eventRule(ef field, got map[string]field, t *table) {
+func (c *compiler) eventRule(ef field, got map[string]field, t *table, id string) {
 	entity, _, _ := strings.Cut(ef.key, ".")
-	e := &eventRule{typ: ef.key, entity: entity, at: c.where(ef.at), table: t, lane: LaneTransactional}
+	e := &eventRule{typ: ef.key, id: id, entity: entity, at: c.where(ef.at), table: t, lane: LaneTransactional}
 	sc := &scope{src: t.source, bare: t, bareRow: anyRow, fields: map[string]*cel.Type{}, places: 2,
 		roots: map[string]root{"new": {t, newRow}, "old": {t, oldRow}}}
 	e.scope = sc
@@ -81,6 +88,8 @@ func (c *compiler) eventRule(ef field, got map[string]field, t *table) {
 			}
 		case "key":
 			e.key = c.value(f.value, sc)
+		case "company":
+			e.company = c.value(f.value, sc)
 		case "when":
 			e.when = c.condition(f.value, sc)
 		case "at":
@@ -102,6 +111,7 @@ func (c *compiler) eventRule(ef field, got map[string]field, t *table) {
 		e.set = c.settings(f, sc)
 	}
 	c.required(ef, e.set)
+	e.others = c.ownership(ef.at, id, e.typ, t.source)
 	t.events = append(t.events, e)
 	c.m.events = append(c.m.events, e)
 }

@@ -90,7 +90,7 @@ func (r *run) notice(d *document, e *emitRule, rec *docRecord, f *frame, by *cau
 		}
 	}
 	ev := r.newEvent(e.typ, e.entity, e.at, LaneTransactional, by)
-	ev.Key, ev.OrderKey = rec.Key, d.name+"/"+rootKey
+	ev.Key, ev.Company, ev.OrderKey = rec.plain(), rec.Company, d.name+"/"+rootKey
 	ev.Refs, ev.Correlation = d.refs(e.entity, rec, f), correlationOf(d, rec, f)
 	if ev.Data, err = canonical(set.data); err != nil {
 		return err

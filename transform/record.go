@@ -8,7 +8,8 @@ import (
 
 // docRecord is what is remembered of a document beside its rows.
 type docRecord struct {
-	Key      string   `json:"key"`
+	Key      string   `json:"key"` // with its company: see keyOf
+	Company  string   `json:"company,omitempty"`
 	Row      string   `json:"row"`                // key of the header's row
 	Original string   `json:"original,omitempty"` // key of the document that it corrects
 	Pending  *pending `json:"pending,omitempty"`  // the release that waits to become an event

@@ -37,7 +37,7 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 	if past {
 		return r.finish(d, rec, rootKey, e, false)
 	}
-	troubles := union(nil, compact(tr, tooMany))
+	troubles := union(nil, compact(tr, tooMany, r.notOwner(e.others, e.typ, d.root)))
 	if _, err := e.when.holds(f.asInserted()); err != nil {
 		var t *trouble
 		if !errors.As(err, &t) {
@@ -212,7 +212,7 @@ func (r *run) deadline(d *document, key string) error {
 // documentEvent makes the event of a whole document.
 func (r *run) documentEvent(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string, data map[string]any, amount *Money) (Event, error) {
 	ev := r.newEvent(e.typ, e.entity, e.at, LaneTransactional, &rec.Pending.Cause)
-	ev.Key, ev.OrderKey, ev.Amount = rec.Key, d.name+"/"+rootKey, amount
+	ev.Key, ev.Company, ev.OrderKey, ev.Amount = rec.plain(), rec.Company, d.name+"/"+rootKey, amount
 	if !f.at.IsZero() {
 		ev.Occurred = f.at
 	}
@@ -237,7 +237,7 @@ func (d *document) refs(entity string, rec *docRecord, f *frame) []string {
 	}
 	for _, x := range d.correlate {
 		if k := quietText(x.e, f); k != "" {
-			add(x.entity + "/" + k)
+			add(Ref(rec.Company, x.entity, k))
 		}
 	}
 	return all
@@ -246,7 +246,7 @@ func (d *document) refs(entity string, rec *docRecord, f *frame) []string {
 func correlationOf(d *document, rec *docRecord, f *frame) string {
 	for _, x := range d.correlate {
 		if k := quietText(x.e, f); k != "" {
-			return x.entity + "/" + k
+			return Ref(rec.Company, x.entity, k)
 		}
 	}
 	return d.name + "/" + rec.Key

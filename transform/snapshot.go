@@ -79,9 +79,15 @@ func (r *run) closeAll(ended *Ended) error {
 		if err != nil {
 			return err
 		}
+		first := !g.done
 		g.open, g.done = false, true
 		if err := r.p.keep(r.st, t.key(), g); err != nil {
 			return err
+		}
+		if first {
+			if err := r.firstRead(t); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -151,10 +157,11 @@ func (r *run) seedDocument(d *document, h *row, by cause) error {
 	f := &frame{m: r.m, st: r.st, op: cdc.Insert}
 	f.rows[newRow] = h
 	e, err := r.match(d, f, true)
-	if err != nil || e == nil {
+	if err != nil || e == nil || e.others != "" {
 		return err
 	}
-	rec, err := r.record(d, quietText(d.key, f))
+	key, _ := r.keyOf(d, f)
+	rec, err := r.record(d, key)
 	if err != nil || rec == nil || rec.Pending != nil || len(rec.Done) > 0 {
 		return err
 	}

@@ -13,6 +13,7 @@ type transcript struct {
 	posts  []Post
 	open   map[[2]string]Problem // fingerprint, subject
 	timers map[string]Timer
+	notes  []Note
 	rows   [][]string
 }
 
@@ -37,6 +38,9 @@ func (t *transcript) Resolve(fingerprint, subject string) error {
 	delete(t.open, [2]string{fingerprint, subject})
 	return nil
 }
+
+// Note implements Output.
+func (t *transcript) Note(n Note) error { t.notes = append(t.notes, n); return nil }
 
 // SetTimer implements Output.
 func (t *transcript) SetTimer(x Timer) error { t.timers[x.ID] = x; return nil }

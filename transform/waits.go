@@ -157,6 +157,9 @@ func (p *Mapper) Fire(st State, out Output, at Entry, t Timer) error {
 		}
 		return r.wakeFrom(parts[0], parts[1])
 	}
+	if strings.HasPrefix(t.ID, proposalTimer) {
+		return r.proposalsDue(t)
+	}
 	if strings.HasPrefix(t.ID, "discard/") {
 		return r.discard(t.Payload)
 	}

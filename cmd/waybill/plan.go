@@ -54,15 +54,15 @@ func (a *app) plan(ctx context.Context, lookups int) (v pipeline.PlanView, err e
 	if err != nil {
 		return v, err
 	}
-	mapping, text, err := readMapping(cfg.Mapping)
+	carriers, err := readCarriers(cfg.Mapping)
 	if err != nil {
 		return v, err
 	}
 	log := slog.New(slog.DiscardHandler)
-	o := pipeline.PlanOptions{Mapping: mapping, File: cfg.Mapping, Text: text, Codecs: codecs(), Lookups: lookups, Log: log,
+	o := pipeline.PlanOptions{Carriers: carriers, Codecs: codecs(), Lookups: lookups, Log: log,
 		Sources: map[string]cdc.Inspector{}, Sinks: map[string]sinks.Sink{}, Progress: a.progress()}
 	for _, name := range cfg.SourceNames() {
-		if o.Sources[name], err = newSource(name, cfg.Sources[name], mapping, "", log); err != nil {
+		if o.Sources[name], err = newSource(name, cfg.Sources[name], carriers, "", log); err != nil {
 			return v, err
 		}
 	}
