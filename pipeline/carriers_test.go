@@ -273,3 +273,33 @@ func TestAnExternalIDOfTwoCompaniesIsNotSent(t *testing.T) {
 		t.Errorf("%v %+v", err, list)
 	}
 }
+
+func TestAGateIsMetInItsCompanyAlone(t *testing.T) {
+	r := newRig(t)
+	r.do(func(s *state, out *output) error {
+		s.awaited = map[string]bool{"pod.received": true}
+		if err := out.Event(transform.Event{ID: "1", Type: "pod.received", Entity: "pod", Key: "7", Company: "SOUTH", Refs: []string{"pod/SOUTH:7", "shipment/SOUTH:8"}}); err != nil {
+			return err
+		}
+		for k, want := range map[string]bool{"7": false, "8": false, "SOUTH:7": true, "SOUTH:8": true} {
+			if met, err := s.met(transform.Gate{Kind: transform.GateEvent, Name: "pod.received", Key: k}); err != nil || met != want {
+				t.Errorf("pod.received %s is met: %t, %v", k, met, err)
+			}
+		}
+		return nil
+	})
+	p := invoice("i1", "invoice/SOUTH:1")
+	p.Company = "SOUTH"
+	r.post(p)
+	r.start()
+	r.state("i1", StateDone)
+	r.stop()
+	r.do(func(s *state, _ *output) error {
+		for k, want := range map[string]bool{"x:i1": false, "SOUTH:x:i1": true} {
+			if met, err := s.met(transform.Gate{Kind: transform.GateLedger, Name: "erp.sales_invoice", Key: k}); err != nil || met != want {
+				t.Errorf("erp.sales_invoice %s is met: %t, %v", k, met, err)
+			}
+		}
+		return nil
+	})
+}

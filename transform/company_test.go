@@ -84,3 +84,22 @@ func TestOrderKeysOfRulesAreApartByCompany(t *testing.T) {
 		}
 	}
 }
+
+// A version of an entity is one company's: the same words of another company are news.
+func TestVersionsOfTwoCompanies(t *testing.T) {
+	m, err := Parse("small.yaml", []byte("mapping: small\nversion: 1\nsources: { dispatch: { zone: America/Chicago } }\nevents:\n"+
+		"  customer.changed: { from: dispatch.customers, lane: master, key: tax_id, company: email, set: { code: tax_id, name: name } }\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDrive(t, m)
+	row := func(code, company string) change {
+		return change("insert dispatch.customers cust_cd=" + code + " email=" + company + " tax_id=T1 name=One terms_cd=N30 active_flg=Y upd_ts=2026-10-01_08:00:00")
+	}
+	d.tx(row("1", "EAST"), row("2", "WEST"), row("3", "EAST"))
+	var got []string
+	for _, e := range d.out.events {
+		got = append(got, Ref(e.Company, e.Entity, e.Key))
+	}
+	d.expect("versions", strings.Join(got, " "), "customer/EAST:T1 customer/WEST:T1")
+}
