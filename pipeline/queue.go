@@ -62,7 +62,7 @@ func (s *state) enqueue(d *delivery) error {
 			return err
 		}
 		if !g.Deadline.IsZero() {
-			t := transform.Timer{ID: "gate/" + d.Post.ID, At: g.Deadline, Payload: d.Post.ID}
+			t := transform.Timer{ID: "gate/" + d.Post.ID, At: g.Deadline, Sources: d.Post.Sources, Payload: d.Post.ID}
 			if err := s.setTimer(t); err != nil {
 				return err
 			}

@@ -267,6 +267,12 @@ func TestTimersAreOfTheirCarriersSources(t *testing.T) {
 	if now := d.c.entry(o, Entry{Now: time.Unix(1, 0), Marks: marks}).Now; !now.Equal(time.Unix(8, 0)) {
 		t.Errorf("its time is %s", now)
 	}
+	for _, ch := range [][]change{{acme}, {draft, line1, line2}, {free}} {
+		d.tx(ch...)
+	}
+	if posts := d.out.posts; len(posts) != 1 || !slices.Equal(posts[0].Sources, []string{"billing", "dispatch"}) {
+		t.Errorf("postings: %+v", posts)
+	}
 	out := d.c.output(o, d.out)
 	if err := out.SetTimer(Timer{ID: "wake/1"}); err != nil || !slices.Equal(d.out.timers["maps/southern/wake/1"].Sources, []string{"s_billing", "s_dispatch"}) {
 		t.Errorf("%v %v", d.out.timers, err)

@@ -59,7 +59,8 @@ type Post struct {
 	OrderKey   string          `json:"order_key"`
 	Sort       string          `json:"sort,omitempty"` // order among different keys where the target wants one (document date)
 	Gates      []Gate          `json:"gates,omitempty"`
-	Body       json.RawMessage `json:"body"` // JSON object as the mapping built it
+	Sources    []string        `json:"sources,omitempty"` // whose watermarks the deadlines of its gates go by; empty means all
+	Body       json.RawMessage `json:"body"`              // JSON object as the mapping built it
 	Amount     *Money          `json:"amount,omitempty"`
 	Refs       []string        `json:"refs,omitempty"`
 	Adopt      bool            `json:"adopt,omitempty"` // may already be in the target: look before creating

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -49,8 +50,8 @@ func (s scopedState) Scan(bucket, prefix, from string, fn func(key string, value
 	return s.State.Scan(s.bucket(bucket), prefix, from, fn)
 }
 
-// output is the Output in which the carrier is alone. A timer without sources concerns those of its own mapping: a carrier whose
-// databases are away does not keep the timers of the others.
+// output is the Output in which the carrier is alone. A timer without sources concerns those of its own mapping, and so does the deadline
+// of a gate: a carrier whose databases are away does not keep the timers of the others.
 func (c *Carriers) output(o *carrier, out Output) Output {
 	if o.scope == "" && len(c.all) == 1 {
 		return out
@@ -78,6 +79,13 @@ func (s scopedOutput) SetTimer(t Timer) error {
 	}
 	t.ID = s.of.timer(t.ID)
 	return s.Output.SetTimer(t)
+}
+
+func (s scopedOutput) Post(p Post) error {
+	if slices.ContainsFunc(p.Gates, func(g Gate) bool { return !g.Deadline.IsZero() }) {
+		p.Sources = s.of.m.Sources()
+	}
+	return s.Output.Post(p)
 }
 
 func (s scopedOutput) ClearTimer(id string) error { return s.Output.ClearTimer(s.of.timer(id)) }

@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -94,6 +97,15 @@ func TestTwoCarriersInOneDaemon(t *testing.T) {
 		if !strings.Contains(story, part) {
 			t.Errorf("trace A1 has no %q:\n%s", part, story)
 		}
+	}
+	answer, err := http.Get(erp.URL + "/binding")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	mark, err := io.ReadAll(answer.Body)
+	if err := errors.Join(err, answer.Body.Close()); err != nil || !strings.Contains(string(mark), `"s_billing":`) || !strings.Contains(string(mark), `"dispatch":`) {
+		t.Errorf("the mark in the ERP: %s, %v", mark, err)
 	}
 	if st := s.status(); st.Mapping != "northstar/1, southern/1" || len(st.Exceptions) != 0 {
 		t.Errorf("mapping %q, exceptions %v", st.Mapping, st.Exceptions)
