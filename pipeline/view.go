@@ -16,7 +16,7 @@ type Status struct {
 	Version    string          `json:"version"`
 	Store      string          `json:"store"` // identity of the store
 	Epoch      uint64          `json:"epoch"`
-	Mapping    string          `json:"mapping"` // active mapping version: northstar/7
+	Mapping    string          `json:"mapping"` // active mappings and their versions: northstar/7, southern/2
 	StartedAt  time.Time       `json:"started_at"`
 	Ready      bool            `json:"ready"`
 	Problems   []string        `json:"problems,omitempty"` // why it is not ready, or what needs a person, one sentence each
@@ -151,7 +151,7 @@ type DeliveryView struct {
 // TraceItem is one line of the story of a shipment, an invoice or a customer.
 type TraceItem struct {
 	At     time.Time       `json:"at"`
-	Kind   string          `json:"kind"`  // row, event, intent, outcome, exception, decision
+	Kind   string          `json:"kind"`  // row, note, event, intent, outcome, exception, decision
 	Where  string          `json:"where"` // dispatch.loads, northstar/7, erp
 	Text   string          `json:"text"`  // one line for people
 	ID     string          `json:"id,omitempty"`

@@ -236,6 +236,13 @@ func TestOneCarriersProblemIsItsOwn(t *testing.T) {
 	d.tx(south(acme)...)
 	d.tx(south(odd...)...)
 	d.expect("problems", d.problems(), "UNMAPPED_CODE invoice/A3, UNMAPPED_CODE invoice/SOUTH:A3")
+	// One that is retired reads nothing, and what it holds can be given up.
+	if err := d.c.Add(southern(t, "company: SOUTH\n"), "southern", true); err != nil {
+		t.Fatal(err)
+	}
+	d.events()
+	d.tx(south(invoice("insert", "A4", "", "60.00")...)...)
+	d.expect("events of a retired carrier", d.events()+d.c.Version(), "northstar/1")
 	if err := d.c.Discard(d.st, d.out, d.entry(), "southern:MAPPING/UNMAPPED_CODE/charge/ZZ"); err != nil {
 		t.Fatal(err)
 	}
