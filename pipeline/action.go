@@ -115,7 +115,7 @@ func (p *Pipeline) PreviewReplay(_ context.Context, r ReplayRequest) (Preview, e
 	money, refs := sums{}, map[string]bool{}
 	err := p.store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
-		return s.Scan(bucketEvent, "", "", func(_ string, raw []byte) (bool, error) {
+		return s.eachEvent(0, func(_ uint64, raw []byte) (bool, error) {
 			var e transform.Event
 			if err := json.Unmarshal(raw, &e); err != nil {
 				return false, err
@@ -124,7 +124,7 @@ func (p *Pipeline) PreviewReplay(_ context.Context, r ReplayRequest) (Preview, e
 				return true, nil
 			}
 			v.Events++
-			refs[e.Entity+"/"+e.Key] = true
+			refs[transform.Ref(e.Company, e.Entity, e.Key)] = true
 			return true, s.previewEvent(&v, e.ID, money)
 		})
 	})

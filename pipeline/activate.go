@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"waybill/cdc"
@@ -10,77 +9,73 @@ import (
 	"waybill/transform"
 )
 
-// prepare projects what the last run left, and activates the mapping.
+// prepare projects what the last run left, and activates the mappings.
 func (p *Pipeline) prepare(ctx context.Context) error {
-	active, err := p.project.load()
-	if err != nil {
+	if _, err := p.project.load(); err != nil {
 		return err
 	}
 	if err := p.project.catchUp(ctx); err != nil {
 		return err
 	}
-	if p.project.mapping != nil { // catchUp may have activated a newer one
-		if active, err = p.project.load(); err != nil {
-			return err
-		}
+	known, err := p.project.load() // catchUp may have activated newer ones
+	if err != nil {
+		return err
 	}
-	if err := p.activate(ctx, active); err != nil {
+	if err := p.activate(ctx, known); err != nil {
+		return err
+	}
+	if err := p.doubt(ctx, noteDoubt); err != nil {
 		return err
 	}
 	return p.positions()
 }
 
-func (p *Pipeline) activate(ctx context.Context, active *mappingEntry) error {
-	if active != nil && active.Text == string(p.o.Text) {
-		return nil
-	}
-	if active != nil {
-		if err := p.extends(p.project.mapping); err != nil {
-			return err
-		}
-		p.changed = active.Version
-	}
-	payload, err := json.Marshal(mappingEntry{p.o.Mapping.Version(), p.o.File, string(p.o.Text)})
-	if err != nil {
-		return err
-	}
-	if _, err := p.store.Append(ctx, checkpoint.Entry{Kind: checkpoint.Mapping, Payload: payload}); err != nil {
-		return fmt.Errorf("journalling the activation of %s: %w", p.o.Mapping.Version(), err)
-	}
-	p.log.Info("mapping activated", "mapping", p.o.Mapping.Version(), "before", p.changed)
-	return p.project.catchUp(ctx)
-}
-
 // extends refuses a mapping that reads columns which were not captured so far of a table that was: their history is not here, so
-// that source must be read again. A table that was not captured at all is read beside the stream.
-func (p *Pipeline) extends(old *transform.Mapping) error {
-	if old == nil {
-		return nil
-	}
-	for _, name := range p.o.Mapping.Sources() {
-		captured, tables := map[string]bool{}, map[cdc.Table]bool{}
-		for _, sel := range old.Selections(name) {
-			tables[sel.Table] = true
-			for _, col := range sel.Columns {
-				captured[sel.Table.String()+" "+col] = true
-			}
-		}
+// that source must be read again. A table that was not captured at all is read beside the stream. What is known of a source that
+// another mapping read, and of documents under another company, would not be found again: both are refused.
+func (p *Pipeline) extends(old *transform.Carriers, known map[string]activation) error {
+	fresh := p.o.Carriers
+	inPlace := len(fresh.Mappings()) == 1 && len(known) == 1 // one mapping, whatever it is called
+	for _, name := range fresh.Sources() {
 		src, err := p.sourceState(name)
 		if err != nil {
 			return err
 		}
-		if src.Position == "" {
+		was, is := old.Reader(name), fresh.Reader(name)
+		if src.Position == "" || was == nil {
 			continue // it will be read from the beginning anyway
 		}
-		for _, sel := range p.o.Mapping.Selections(name) {
-			if !tables[sel.Table] {
-				continue
-			}
-			for _, col := range sel.Columns {
-				if !captured[sel.Table.String()+" "+col] {
-					return fmt.Errorf("mapping %s reads %s.%s of source %s, which %s did not capture; run `waybill checkpoint reset %s --to snapshot`, then start again",
-						p.o.Mapping.Version(), sel.Table, col, name, old.Version(), name)
-				}
+		if !inPlace && was.Name() != is.Name() {
+			return fmt.Errorf("mapping %s reads source %s, which %s read so far; run `waybill checkpoint reset %s --to snapshot`, then start again",
+				is.Version(), name, was.Version(), name)
+		}
+		if was.Company() != is.Company() {
+			return fmt.Errorf("mapping %s is of the company %q, what was captured of source %s is of %q: its documents would not be found again; "+
+				"keep the company, or give the daemon a new data folder", is.Version(), is.Company(), name, was.Company())
+		}
+		if err := extendsSource(was, is, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func extendsSource(was, is *transform.Mapping, name string) error {
+	captured, tables := map[string]bool{}, map[cdc.Table]bool{}
+	for _, sel := range was.Selections(name) {
+		tables[sel.Table] = true
+		for _, col := range sel.Columns {
+			captured[sel.Table.String()+" "+col] = true
+		}
+	}
+	for _, sel := range is.Selections(name) {
+		if !tables[sel.Table] {
+			continue
+		}
+		for _, col := range sel.Columns {
+			if !captured[sel.Table.String()+" "+col] {
+				return fmt.Errorf("mapping %s reads %s.%s of source %s, which %s did not capture; run `waybill checkpoint reset %s --to snapshot`, then start again",
+					is.Version(), sel.Table, col, name, was.Version(), name)
 			}
 		}
 	}

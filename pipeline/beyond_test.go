@@ -13,7 +13,6 @@ import (
 	"waybill/cdc"
 	"waybill/checkpoint"
 	"waybill/sinks"
-	"waybill/transform"
 )
 
 // flood is a source with one transaction that is larger than the journal may be. Its first session ends in the middle.
@@ -137,11 +136,7 @@ func inSmallJournal(t *testing.T, src cdc.Source, mapping string, to map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := transform.Parse("small.yaml", []byte(mapping))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := New(Options{Store: store, Mapping: m, File: "small.yaml", Text: []byte(mapping), Sources: map[string]cdc.Source{"dispatch": src},
+	p, err := New(Options{Store: store, Carriers: carriers(t, mapping), Sources: map[string]cdc.Source{"dispatch": src},
 		Codecs: cdc.Codecs{"plain/1": modelCodec{}}, Sinks: to, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +201,10 @@ func TestAFirstReadingBeyondTheJournalGoesOn(t *testing.T) {
 	})
 	close(s.slow)
 	poll(t, "the tables are read", func() bool { return seen(t, p.Pipeline, "customers") >= 40 && seen(t, p.Pipeline, "bills") == 10 })
-	s.Nudge() // the next watermark asks for room
+	poll(t, "a watermark has asked for room", func() bool {
+		s.Nudge() // as a source's heartbeat would, until what is applied suffices
+		return p.problems() == ""
+	})
 	p.within()
 }
 

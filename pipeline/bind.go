@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -116,6 +117,20 @@ func (p *Pipeline) tieTarget(ctx context.Context, name string, b sinks.Binder, s
 			return &BindingError{name, fmt.Sprintf("it is bound to source %s = %s, but our source %s is %s", source, other, source, server),
 				"This looks like a test copy that points at the production target. If the source was really replaced, remove the mark in the target (see the README, Binding) and start again"}
 		}
+	}
+	return p.widen(ctx, name, b, mark, sources)
+}
+
+// widen adds to our own mark the sources of a carrier that joined since it was written.
+func (p *Pipeline) widen(ctx context.Context, name string, b sinks.Binder, mark *sinks.Binding, sources map[string]string) error {
+	all := map[string]string{}
+	maps.Copy(all, mark.Sources)
+	maps.Copy(all, sources)
+	if mark.Store != p.store.Identity().ID || len(all) == len(mark.Sources) {
+		return nil
+	}
+	if err := b.Bind(ctx, sinks.Binding{Store: mark.Store, Sources: all, At: time.Now().UTC()}); err != nil {
+		return fmt.Errorf("writing the binding of %s: %w", name, err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waybill/checkpoint"
+	"waybill/transform"
 )
 
 // decision applies what a named person decided. A retry is a new entry, evaluated at its own place.
@@ -36,9 +37,15 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 		if err = s.forget(d.Reset.Source); err == nil {
 			err = p.readAgain(s, d.Reset.Source, d, e.At)
 		}
+	case actionLinkCase:
+		line.Target = d.Case.Ref + " " + d.Case.Case
+		err = s.linkCase(d.Case)
 	case "read", "pause", "resume":
 		line.Target = d.Read.Source + "/" + d.Read.Table.String()
 		err = p.decideReading(s, d, e.At)
+	case "xref":
+		line.Action, line.Target = "xref "+string(d.Xref.Action), d.Xref.text()
+		err = p.registry(s, d, e)
 	default:
 		err = fmt.Errorf("decision %q is not known", d.Action)
 	}
@@ -176,28 +183,27 @@ func (p *projector) replay(s *state, w *work) (done bool, err error) {
 	if err := json.Unmarshal(w.Detail, &r); err != nil {
 		return false, err
 	}
-	last := ""
-	err = s.Scan(bucketEvent, "", w.Cursor, func(k string, v []byte) (bool, error) {
-		last = k
-		return false, nil
-	})
-	for err == nil && last != "" && !s.Full() {
-		if err = s.replayEvent(last, r); err != nil {
-			break
+	for seq := unhex(w.Cursor); !s.Full(); seq++ {
+		raw, err := s.rawEvent(seq)
+		if err != nil {
+			return false, err
 		}
-		w.Cursor = hexKey(unhex(last) + 1)
-		last = ""
-		err = s.Scan(bucketEvent, "", w.Cursor, func(k string, v []byte) (bool, error) {
-			last = k
-			return false, nil
-		})
+		if raw == nil && seq > 0 { // numbers begin with 1, and have no gap
+			return true, nil
+		}
+		if raw != nil {
+			if err := s.replayEvent(raw, r); err != nil {
+				return false, err
+			}
+		}
+		w.Cursor = hexKey(seq + 1)
 	}
-	return last == "" && err == nil, err
+	return false, nil
 }
 
-func (s *state) replayEvent(seq string, r ReplayRequest) error {
-	e, err := s.event(seq)
-	if err != nil || e == nil || !r.selects(e) {
+func (s *state) replayEvent(raw []byte, r ReplayRequest) error {
+	var e transform.Event
+	if err := json.Unmarshal(raw, &e); err != nil || !r.selects(&e) {
 		return err
 	}
 	ids, err := s.deliveriesOf(e.ID)
@@ -209,8 +215,8 @@ func (s *state) replayEvent(seq string, r ReplayRequest) error {
 		if err != nil {
 			return err
 		}
-		if d == nil || (d.State != StateDone && d.State != StateDiscarded) {
-			continue // still on its way: it will be delivered once
+		if d == nil || d.Withdrawn != "" || (d.State != StateDone && d.State != StateDiscarded) {
+			continue // taken back, or still on its way: it will be delivered once
 		}
 		if d.Seq, err = s.next("delivery"); err != nil {
 			return err

@@ -137,11 +137,7 @@ func (p *projector) pass(s *state, d *letGoWork, r *reading, k string, h heldCha
 
 // heldTable returns the name of a held table as its exceptions have it; "" when the table of the request is not held.
 func (p *Pipeline) heldTable(q ReadRequest) (name string, err error) {
-	mapper, err := transform.NewMapper(p.o.Mapping)
-	if err != nil {
-		return "", err
-	}
-	want := mapper.TableKey(q.Source, q.Table)
+	want := p.o.Carriers.TableKey(q.Source, q.Table)
 	err = p.store.View(func(tx *checkpoint.Txn) error {
 		return newState(tx).Scan(bucketHeld, q.Source+sep, "", func(k string, _ []byte) (bool, error) {
 			text := strings.TrimPrefix(k, q.Source+sep)
@@ -149,7 +145,7 @@ func (p *Pipeline) heldTable(q ReadRequest) (name string, err error) {
 			if !ok {
 				schema, table = "", text
 			}
-			if mapper.TableKey(q.Source, cdc.Table{Schema: schema, Name: table}) == want {
+			if p.o.Carriers.TableKey(q.Source, cdc.Table{Schema: schema, Name: table}) == want {
 				name = text
 			}
 			return name == "", nil

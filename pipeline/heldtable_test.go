@@ -62,7 +62,7 @@ func (m *model) whole(n int) {
 func (m *model) names(key string) (list []string) {
 	m.t.Helper()
 	err := m.store.View(func(tx *checkpoint.Txn) error {
-		return newState(tx).Scan(bucketEvent, "", "", func(_ string, raw []byte) (bool, error) {
+		return newState(tx).eachEvent(0, func(_ uint64, raw []byte) (bool, error) {
 			var e transform.Event
 			if err := json.Unmarshal(raw, &e); err != nil {
 				return false, err

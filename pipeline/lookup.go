@@ -11,10 +11,13 @@ import (
 
 // event returns a stored event by its sequence key, or nil.
 func (s *state) event(seq string) (*transform.Event, error) {
-	var e transform.Event
-	ok, err := s.load(bucketEvent, seq, &e)
-	if err != nil || !ok {
+	raw, err := s.rawEvent(unhex(seq))
+	if err != nil || raw == nil {
 		return nil, err
+	}
+	var e transform.Event
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return nil, fmt.Errorf("reading event %d from the state: %w", unhex(seq), err)
 	}
 	return &e, nil
 }
@@ -52,11 +55,21 @@ func (s *state) refs(typed string) ([]string, error) {
 	return unique(found), err
 }
 
-// named returns the references with the key of which something is known, of whatever entity.
+// named returns the references with the key of which something is known, of whatever entity and company.
 func (s *state) named(typed string) ([]string, error) {
+	keys := []string{typed}
+	err := s.Scan(bucketCompany, "", "", func(company string, _ []byte) (bool, error) {
+		keys = append(keys, transform.CompanyKey(company, typed))
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	var all []string
-	err := s.Scan(bucketKind, "", "", func(kind string, _ []byte) (bool, error) {
-		all = append(all, kind+"/"+typed)
+	err = s.Scan(bucketKind, "", "", func(kind string, _ []byte) (bool, error) {
+		for _, k := range keys {
+			all = append(all, kind+"/"+k)
+		}
 		return true, nil
 	})
 	if err != nil {
@@ -87,7 +100,7 @@ func (r *ReplayRequest) selects(e *transform.Event) bool {
 		return e.ID == r.Event
 	case r.Key != "":
 		for _, ref := range eventRefs(*e) {
-			if _, k := splitRef(ref); ref == r.Key || k == r.Key {
+			if _, k := splitRef(ref); ref == r.Key || k == r.Key || k == transform.CompanyKey(e.Company, r.Key) {
 				return true
 			}
 		}

@@ -33,7 +33,7 @@ func (o *output) Event(e transform.Event) error {
 	if err != nil {
 		return err
 	}
-	if err := o.s.save(bucketEvent, hexKey(seq), e); err != nil {
+	if err := o.s.tell(seq, &e); err != nil {
 		return err
 	}
 	if err := o.s.Put(bucketEventID, e.ID, []byte(hexKey(seq))); err != nil {
@@ -43,12 +43,15 @@ func (o *output) Event(e transform.Event) error {
 	if err := o.s.mentionable(refs); err != nil {
 		return err
 	}
+	if err := o.s.company(e.Company); err != nil {
+		return err
+	}
 	o.s.said.event(seq, refs)
 	return o.s.happened(&e, seq)
 }
 
 func eventRefs(e transform.Event) []string {
-	own := e.Entity + "/" + e.Key
+	own := transform.Ref(e.Company, e.Entity, e.Key)
 	refs := []string{own}
 	for _, r := range e.Refs {
 		if r != own {
@@ -84,9 +87,10 @@ func (s *state) happened(e *transform.Event, seq uint64) error {
 	if !s.awaited[e.Type] {
 		return nil
 	}
-	keys := []string{e.Key}
+	own := transform.CompanyKey(e.Company, e.Key)
+	keys := []string{own}
 	for _, r := range e.Refs {
-		if _, k, ok := strings.Cut(r, "/"); ok && k != e.Key {
+		if _, k, ok := strings.Cut(r, "/"); ok && k != own {
 			keys = append(keys, k)
 		}
 	}
@@ -123,13 +127,20 @@ func (o *output) Post(p transform.Post) error {
 	case !o.recorded.IsZero():
 		d.Recorded = o.recorded
 	}
+	by, clash, err := o.s.claimed(p)
+	if err != nil {
+		return err
+	}
 	if err := o.s.mark(bucketEventPost, key(p.Event, p.ID)); err != nil {
 		return err
 	}
 	if err := o.s.mark(bucketAlias, key(p.ExternalID, "post/"+p.ID)); err != nil {
 		return err
 	}
-	return o.s.enqueue(d)
+	if err := o.s.enqueue(d); err != nil || !clash {
+		return err
+	}
+	return o.parkClaimed(d, by)
 }
 
 // Problem opens an exception, or adds a subject to the one that is open.

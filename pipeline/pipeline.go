@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sort"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,9 +21,7 @@ import (
 // Options are what a pipeline works with. The caller opens and closes the store; the pipeline closes sources and sinks.
 type Options struct {
 	Store    *checkpoint.Store
-	Mapping  *transform.Mapping // the mapping to run; activated when it is not the active one
-	File     string             // its file name and text: activation journals them
-	Text     []byte
+	Carriers *transform.Carriers // the mappings to run; activated when they are not the active ones
 	Sources  map[string]cdc.Source
 	Places   map[string]string // source name → its database on the server: part of the binding
 	Codecs   cdc.Codecs
@@ -51,6 +50,7 @@ type Pipeline struct {
 	started  time.Time
 	changed  string // mapping active before this start
 	trim     chan struct{}
+	xrefs    sync.Mutex // held while a decision about the registry is previewed and journalled
 }
 
 // Bounds and defaults.
@@ -101,12 +101,12 @@ func New(o Options) (*Pipeline, error) {
 // covered refuses a mapping that names sources or sinks which are not configured.
 func (p *Pipeline) covered() error {
 	var errs []error
-	for _, name := range p.o.Mapping.Sources() {
+	for _, name := range p.o.Carriers.Sources() {
 		if p.o.Sources[name] == nil {
 			errs = append(errs, fmt.Errorf("the mapping reads source %q, which the configuration does not have", name))
 		}
 	}
-	for _, t := range p.o.Mapping.Targets() {
+	for _, t := range p.o.Carriers.Targets() {
 		sink, entity := splitTarget(t)
 		s := p.o.Sinks[sink]
 		if s == nil {
@@ -259,7 +259,11 @@ func (p *Pipeline) tend(ctx context.Context) error {
 			p.log.Warn("trimming the journal", "error", err)
 		}
 		if settled && p.store.Identity().VerifyFirst {
-			if err := p.store.ClearVerifyFirst(); err != nil {
+			err := p.doubt(ctx, noteSure)
+			if err == nil {
+				err = p.store.ClearVerifyFirst()
+			}
+			if err != nil {
 				p.log.Warn("ending verify-first", "error", err)
 			}
 		}

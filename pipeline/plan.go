@@ -16,9 +16,7 @@ import (
 // PlanOptions are what a plan needs. Store is a fresh store in a temporary directory, which the caller removes.
 type PlanOptions struct {
 	Store    *checkpoint.Store
-	Mapping  *transform.Mapping
-	File     string
-	Text     []byte
+	Carriers *transform.Carriers
 	Sources  map[string]cdc.Inspector
 	Codecs   cdc.Codecs
 	Sinks    map[string]sinks.Sink
@@ -53,7 +51,7 @@ type PlanPost struct {
 // Plan reads a snapshot of every source, runs the mapping over it in a side store and looks up in the targets what they
 // already hold. It writes nothing to sources or targets.
 func Plan(ctx context.Context, o PlanOptions) (PlanView, error) {
-	v := PlanView{Mapping: o.Mapping.Version(), Events: map[string]int{}, Historic: map[string]int{}}
+	v := PlanView{Mapping: o.Carriers.Version(), Events: map[string]int{}, Historic: map[string]int{}}
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
 	}
@@ -61,14 +59,16 @@ func Plan(ctx context.Context, o PlanOptions) (PlanView, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	p := newProjector(o.Store, o.Codecs, o.Log, func() {})
-	payload, err := json.Marshal(mappingEntry{o.Mapping.Version(), o.File, string(o.Text)})
-	if err != nil {
-		return v, err
+	for _, a := range wanted(nil, o.Carriers) {
+		payload, err := json.Marshal(a)
+		if err != nil {
+			return v, err
+		}
+		if _, err := o.Store.Append(ctx, checkpoint.Entry{Kind: checkpoint.Mapping, Payload: payload}); err != nil {
+			return v, err
+		}
 	}
-	if _, err := o.Store.Append(ctx, checkpoint.Entry{Kind: checkpoint.Mapping, Payload: payload}); err != nil {
-		return v, err
-	}
-	for _, name := range o.Mapping.Sources() {
+	for _, name := range o.Carriers.Sources() {
 		src := o.Sources[name]
 		if src == nil {
 			return v, fmt.Errorf("the mapping reads source %q, which the configuration does not have", name)
@@ -98,7 +98,7 @@ func (o *PlanOptions) sum(ctx context.Context, v *PlanView) error {
 	var posts []*delivery
 	err := o.Store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
-		err := s.Scan(bucketEvent, "", "", func(_ string, raw []byte) (bool, error) {
+		err := s.eachEvent(0, func(_ uint64, raw []byte) (bool, error) {
 			var e transform.Event
 			if err := json.Unmarshal(raw, &e); err != nil {
 				return false, err

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +27,7 @@ type projector struct {
 	log    *slog.Logger
 	notify func() // called after each commit: queues may have moved
 
-	mapping  *transform.Mapping
-	mapper   *transform.Mapper
+	mapper   *transform.Carriers // nil until a mapping is active
 	schemas  map[uint64]*cdc.Schema
 	readings readings                 // nil until read
 	holding  map[*cdc.Schema]*reading // which first reading holds a table's changes; nil for none
@@ -258,13 +255,13 @@ func (p *projector) learn(s *state, b *cdc.Batch) error {
 	return nil
 }
 
-// now returns the watermark of each source that the mapping names, and the time up to which all of them are captured.
+// now returns the watermark of each source that the mappings name, and the time up to which all of them are captured.
 func (p *projector) now(s *state) (marks map[string]time.Time, now time.Time, err error) {
 	marks = map[string]time.Time{}
-	if p.mapping == nil {
+	if p.mapper == nil {
 		return marks, now, nil
 	}
-	for i, name := range p.mapping.Sources() {
+	for i, name := range p.mapper.Sources() {
 		src, err := s.source(name)
 		if err != nil {
 			return nil, now, err
@@ -275,39 +272,6 @@ func (p *projector) now(s *state) (marks map[string]time.Time, now time.Time, er
 		}
 	}
 	return marks, now, nil
-}
-
-// activate applies a Mapping entry: from here on its rules hold.
-func (p *projector) activate(s *state, e checkpoint.Entry) error {
-	var m mappingEntry
-	if err := json.Unmarshal(e.Payload, &m); err != nil {
-		return fmt.Errorf("reading mapping entry: %w", err)
-	}
-	if err := p.use(m); err != nil {
-		return err
-	}
-	if err := s.save(bucketSystem, "mapping", m); err != nil {
-		return err
-	}
-	for _, typ := range slices.Sorted(maps.Keys(p.mapping.GateEvents())) {
-		if p.awaited[typ] {
-			continue
-		}
-		if err := s.mark(bucketAwaited, typ); err != nil {
-			return err
-		}
-		p.awaited[typ] = true
-		if err := s.addWork(work{Kind: workAwaited, Key: typ}); err != nil {
-			return err
-		}
-	}
-	if err := p.planReadings(s, e.At); err != nil {
-		return err
-	}
-	if err := s.addWork(work{Kind: workActivate}); err != nil {
-		return err
-	}
-	return s.audit(AuditLine{At: e.At, By: "waybill", Action: "activate mapping", Target: m.Version, Index: e.Index})
 }
 
 // remember reads once what the projector keeps in memory.
@@ -331,34 +295,6 @@ func (p *projector) remember(s *state) error {
 	return nil
 }
 
-// use compiles a mapping and projects by it.
-func (p *projector) use(m mappingEntry) error {
-	mapping, err := transform.Parse(m.File, []byte(m.Text))
-	if err != nil {
-		return fmt.Errorf("compiling the active mapping %s: %w", m.Version, err)
-	}
-	mapper, err := transform.NewMapper(mapping)
-	if err != nil {
-		return fmt.Errorf("compiling the active mapping %s: %w", m.Version, err)
-	}
-	p.mapping, p.mapper = mapping, mapper
-	return nil
-}
-
-// load takes up the mapping that the state says is active.
-func (p *projector) load() (*mappingEntry, error) {
-	var m mappingEntry
-	var ok bool
-	err := p.store.View(func(tx *checkpoint.Txn) (err error) {
-		ok, err = newState(tx).load(bucketSystem, "mapping", &m)
-		return err
-	})
-	if err != nil || !ok {
-		return nil, err
-	}
-	return &m, p.use(m)
-}
-
 func (p *projector) note(s *state, e checkpoint.Entry) error {
 	var n noteEntry
 	if err := json.Unmarshal(e.Payload, &n); err != nil {
@@ -367,6 +303,10 @@ func (p *projector) note(s *state, e checkpoint.Entry) error {
 	switch n.Action {
 	case "bind":
 		if err := s.Put(bucketBind, n.Target, []byte(n.Identity)); err != nil {
+			return err
+		}
+	case noteDoubt, noteSure:
+		if err := s.doubted(n.Action); err != nil {
 			return err
 		}
 	case noteReadingFailed:

@@ -30,21 +30,21 @@ func (p *Pipeline) Events(_ context.Context, q EventQuery) ([]StoredEvent, error
 	limit := bounded(q.Limit)
 	err := p.store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
-		take := func(seq string) (bool, error) {
-			e, err := s.event(seq)
-			if err != nil || e == nil || !q.selects(e) {
+		take := func(seq uint64, raw []byte) (bool, error) {
+			var e transform.Event
+			if err := json.Unmarshal(raw, &e); err != nil || !q.selects(&e) {
 				return err == nil, err
 			}
-			list = append(list, StoredEvent{Seq: unhex(seq), Event: *e})
+			list = append(list, StoredEvent{Seq: seq, Event: e})
 			return len(list) < limit, nil
 		}
 		if q.Key != "" {
 			return s.eventsOf(q, take)
 		}
 		if q.Newest {
-			return s.ScanBack(bucketEvent, "", "", func(k string, _ []byte) (bool, error) { return take(k) })
+			return s.eachEventBack(take)
 		}
-		return s.Scan(bucketEvent, "", hexKey(q.After+1), func(k string, _ []byte) (bool, error) { return take(k) })
+		return s.eachEvent(q.After+1, take)
 	})
 	if q.Newest {
 		for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
@@ -54,7 +54,7 @@ func (p *Pipeline) Events(_ context.Context, q EventQuery) ([]StoredEvent, error
 	return list, err
 }
 
-func (s *state) eventsOf(q EventQuery, take func(seq string) (bool, error)) error {
+func (s *state) eventsOf(q EventQuery, take func(seq uint64, raw []byte) (bool, error)) error {
 	refs, err := s.refs(q.Key)
 	if err != nil {
 		return err
@@ -68,7 +68,14 @@ func (s *state) eventsOf(q EventQuery, take func(seq string) (bool, error)) erro
 			return fmt.Errorf("%s has more than %d events: list them by time, without the key", ref, searchMost)
 		}
 		for _, seq := range known.events[ref] {
-			if more, err := take(hexKey(seq)); err != nil || !more {
+			raw, err := s.rawEvent(seq)
+			if err != nil {
+				return err
+			}
+			if raw == nil {
+				continue
+			}
+			if more, err := take(seq, raw); err != nil || !more {
 				return err
 			}
 		}
@@ -260,13 +267,13 @@ func checkpointView(store *checkpoint.Store, sources []string) (CheckpointView, 
 	}
 	err = store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
-		var m mappingEntry
-		if _, err := s.load(bucketSystem, "mapping", &m); err != nil {
+		known, err := s.activations()
+		if err != nil {
 			return err
 		}
-		v.Mapping = m.Version
+		v.Mapping = versions(known)
 		v.Backups = backups
-		err := s.Scan(bucketSource, "", "", func(k string, raw []byte) (bool, error) {
+		err = s.Scan(bucketSource, "", "", func(k string, raw []byte) (bool, error) {
 			var src sourceState
 			if err := json.Unmarshal(raw, &src); err != nil {
 				return false, err

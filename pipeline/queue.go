@@ -62,7 +62,7 @@ func (s *state) enqueue(d *delivery) error {
 			return err
 		}
 		if !g.Deadline.IsZero() {
-			t := transform.Timer{ID: "gate/" + d.Post.ID, At: g.Deadline, Payload: d.Post.ID}
+			t := transform.Timer{ID: "gate/" + d.Post.ID, At: g.Deadline, Sources: d.Post.Sources, Payload: d.Post.ID}
 			if err := s.setTimer(t); err != nil {
 				return err
 			}
@@ -90,6 +90,9 @@ func (s *state) advance(p transform.Post) error {
 	}
 	if d == nil {
 		return fmt.Errorf("queue of %s names delivery %s, which the state does not have", p.OrderKey, id)
+	}
+	if d.Withdrawn != "" {
+		return s.leave(d)
 	}
 	if len(d.Unmet) > 0 || d.State == StateParked {
 		return nil
@@ -162,7 +165,7 @@ func (s *state) met(g transform.Gate) (bool, error) {
 		return v != nil, err
 	case transform.GateLedger:
 		sink, entity, _ := strings.Cut(g.Name, ".")
-		v, err := s.Get(bucketApplied, key(sink, entity, g.Key))
+		v, err := s.Get(bucketApplied, key(sink, entity, g.Key)) // with its company
 		return v != nil, err
 	}
 	return false, fmt.Errorf("gate kind %q is not known", g.Kind)

@@ -10,7 +10,6 @@ import (
 
 	"waybill/cdc"
 	"waybill/checkpoint"
-	"waybill/transform"
 )
 
 // maxWhere bounds a filter in bytes: it is kept in the journal and sent with every chunk.
@@ -191,7 +190,7 @@ func (p *Pipeline) readable(q *ReadRequest) (*capture, error) {
 func (p *Pipeline) selected(q ReadRequest) (cdc.Table, error) {
 	var fits []cdc.Table
 	var known []string
-	for _, sel := range p.o.Mapping.Selections(q.Source) {
+	for _, sel := range p.o.Carriers.Selections(q.Source) {
 		full := sel.Table.String()
 		if q.Table.String() == full {
 			return sel.Table, nil
@@ -244,13 +243,9 @@ func (p *Pipeline) decideReading(ctx context.Context, c *capture, action string,
 
 // failedHint names the exception of a failed reading.
 func (p *Pipeline) failedHint(q ReadRequest) (string, error) {
-	mapper, err := transform.NewMapper(p.o.Mapping)
-	if err != nil {
-		return "", err
-	}
 	var id []byte
-	err = p.store.View(func(tx *checkpoint.Txn) (err error) {
-		id, err = newState(tx).Get(bucketOpen, readingFingerprint(mapper.TableKey(q.Source, q.Table)))
+	err := p.store.View(func(tx *checkpoint.Txn) (err error) {
+		id, err = newState(tx).Get(bucketOpen, readingFingerprint(p.o.Carriers.TableKey(q.Source, q.Table)))
 		return err
 	})
 	if err != nil || id == nil {

@@ -15,7 +15,6 @@ import (
 
 	"waybill/cdc"
 	"waybill/checkpoint"
-	"waybill/transform"
 )
 
 // quietTables is a source that nobody opens.
@@ -30,17 +29,13 @@ func operated(t *testing.T) (*rig, *Pipeline) {
 	t.Helper()
 	r := newRig(t)
 	r.project.codecs["plain/1"] = plainCodec{}
-	m, err := transform.Parse("parts.yaml", []byte(partsMapping))
-	if err != nil {
-		t.Fatal(err)
-	}
 	payload, err := json.Marshal(mappingEntry{"parts/1", "parts.yaml", partsMapping})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.journal(checkpoint.Mapping, payload)
 	r.start()
-	p := &Pipeline{o: Options{Mapping: m, Sources: map[string]cdc.Source{"billing": nil, "dispatch": quietTables{}}}, store: r.store, project: r.project, started: time.Now()}
+	p := &Pipeline{o: Options{Carriers: carriers(t, partsMapping), Sources: map[string]cdc.Source{"billing": nil, "dispatch": quietTables{}}}, store: r.store, project: r.project, started: time.Now()}
 	for _, name := range []string{"billing", "dispatch"} {
 		c := newCapture(name, quietTables{}, r.store, newMetrics(nil), slog.New(slog.DiscardHandler))
 		c.tables = newReader(c, ReadingOptions{RowsPerSecond: 500}, func() []reading { return r.project.current(name) })

@@ -185,7 +185,7 @@ func newShelfPipeline(t *testing.T, s cdc.Source, dir string, o ReadingOptions) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err = New(Options{Store: store, Mapping: parsed(t), File: "shelf.yaml", Text: []byte(shelfMapping), Sources: map[string]cdc.Source{"dispatch": s},
+	p, err = New(Options{Store: store, Carriers: parsed(t), Sources: map[string]cdc.Source{"dispatch": s},
 		Codecs: cdc.Codecs{"plain/1": modelCodec{}}, Sinks: map[string]sinks.Sink{}, Readings: map[string]ReadingOptions{"dispatch": o},
 		Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -198,13 +198,24 @@ func newShelfPipeline(t *testing.T, s cdc.Source, dir string, o ReadingOptions) 
 	}
 }
 
-func parsed(t *testing.T) *transform.Mapping {
+func parsed(t *testing.T) *transform.Carriers { return carriers(t, shelfMapping) }
+
+// carriers are the mappings of the texts.
+func carriers(t *testing.T, texts ...string) *transform.Carriers {
 	t.Helper()
-	m, err := transform.Parse("shelf.yaml", []byte(shelfMapping))
+	var all []*transform.Mapping
+	for i, text := range texts {
+		m, err := transform.Parse(fmt.Sprintf("%d.yaml", i+1), []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, m)
+	}
+	c, err := transform.NewCarriers(all...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	return c
 }
 
 func poll(t *testing.T, what string, cond func() bool) {

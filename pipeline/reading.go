@@ -107,10 +107,10 @@ func (p *projector) saveReading(s *state, table string, r *reading) error {
 	return s.save(bucketReading, table, r)
 }
 
-// planReadings makes a reading of every table of the mapping that was never read and is not being read.
+// planReadings makes a reading of every table of the mappings that was never read and is not being read.
 func (p *projector) planReadings(s *state, at time.Time) error {
-	for _, source := range p.mapping.Sources() {
-		for _, sel := range p.mapping.Selections(source) {
+	for _, source := range p.mapper.Sources() {
+		for _, sel := range p.mapper.Selections(source) {
 			table := p.mapper.TableKey(source, sel.Table)
 			seen, err := p.mapper.Seen(s, table)
 			if err != nil {
@@ -154,13 +154,13 @@ func (p *projector) beginReading(s *state, source string, t cdc.Table, r reading
 // readAgain begins a reading of every table of a source: a reset lost what happened meanwhile. What first readings held
 // happened before the new ones begin, so their rows include it.
 func (p *projector) readAgain(s *state, source string, d decisionEntry, at time.Time) error {
-	if p.mapping == nil {
+	if p.mapper == nil {
 		return nil
 	}
 	if err := s.addWork(work{Kind: workDrop, Key: key(source, ""), Detail: by(d)}); err != nil {
 		return err
 	}
-	for _, sel := range p.mapping.Selections(source) {
+	for _, sel := range p.mapper.Selections(source) {
 		if err := s.addWork(work{Kind: workForget, Key: p.mapper.TableKey(source, sel.Table)}); err != nil {
 			return err
 		}

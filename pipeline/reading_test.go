@@ -219,7 +219,7 @@ func (m *model) check(when string) {
 				m.t.Errorf("%s: %s has %q left", when, bucket, k)
 			}
 		}
-		return s.Scan(bucketEvent, "", "", func(_ string, raw []byte) (bool, error) {
+		return s.eachEvent(0, func(_ uint64, raw []byte) (bool, error) {
 			var e transform.Event
 			if err := json.Unmarshal(raw, &e); err != nil {
 				return false, err

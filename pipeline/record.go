@@ -46,6 +46,7 @@ type delivery struct {
 	Queued     time.Time                `json:"queued"`           // journal time at which it was queued
 	FirstRetry time.Time                `json:"first_retry,omitempty"`
 	Replays    int                      `json:"replays,omitempty"`
+	Withdrawn  string                   `json:"withdrawn,omitempty"` // why it was taken back before it was ever sent
 }
 
 // ledgerRow is what we know to be in a target. Its key is (sink, company, entity, external id, step) (Invariant 6).
@@ -123,11 +124,13 @@ type outcomeEntry struct {
 
 // decisionEntry is the payload of a checkpoint.Decision entry: what a named person decided.
 type decisionEntry struct {
-	Action string         `json:"action"` // retry, discard, replay, reset, read, pause, resume
+	Action string         `json:"action"` // retry, discard, replay, reset, read, pause, resume, xref, link case
 	IDs    []string       `json:"ids,omitempty"`
 	Replay *ReplayRequest `json:"replay,omitempty"`
 	Reset  *ResetRequest  `json:"reset,omitempty"`
 	Read   *ReadRequest   `json:"read,omitempty"`
+	Xref   *XrefRequest   `json:"xref,omitempty"`
+	Case   *CaseLink      `json:"case,omitempty"`
 	By     string         `json:"by"`
 	Why    string         `json:"why,omitempty"`
 }

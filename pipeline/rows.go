@@ -172,7 +172,7 @@ const commitLimit = 100
 
 // walk maps at most limit changes, and ends each transaction before the next one begins.
 func (p *projector) walk(s *state, at transform.Entry, limit int) (n int, finished bool, err error) {
-	if _, at.Now, err = p.now(s); err != nil {
+	if at.Marks, at.Now, err = p.now(s); err != nil {
 		return 0, false, err
 	}
 	s.at = workAt{at.Index, at.Observed}

@@ -50,7 +50,7 @@ func TestRunwayIsTold(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	r := newRig(t)
 	p := &Pipeline{store: r.store, project: r.project, log: slog.New(slog.DiscardHandler)}
-	p.o.Mapping = parsed(t)
+	p.o.Carriers = parsed(t)
 	c := newCapture("dispatch", newShelf(0, 0), r.store, newMetrics(nil), p.log)
 	c.tables = newReader(c, ReadingOptions{}, func() []reading { return nil })
 	c.set("streaming", nil)

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"waybill/checkpoint"
@@ -134,8 +135,8 @@ func (p *projector) delivered(s *state, d *delivery, o outcomeEntry, e checkpoin
 	if err := p.posted(s, d, o, e); err != nil {
 		return err
 	}
-	gate := transform.Gate{Kind: transform.GateLedger, Name: d.Post.Sink + "." + d.Post.Entity, Key: d.Post.ExternalID}
-	if err := s.Put(bucketApplied, key(d.Post.Sink, d.Post.Entity, d.Post.ExternalID), []byte(d.Post.ID)); err != nil {
+	gate := transform.Gate{Kind: transform.GateLedger, Name: d.Post.Sink + "." + d.Post.Entity, Key: transform.CompanyKey(d.Post.Company, d.Post.ExternalID)}
+	if err := s.Put(bucketApplied, key(d.Post.Sink, d.Post.Entity, gate.Key), []byte(d.Post.ID)); err != nil {
 		return err
 	}
 	if err := s.open(gateKey(gate)); err != nil {
@@ -158,16 +159,17 @@ func (p *projector) posted(s *state, d *delivery, o outcomeEntry, e checkpoint.E
 	if d.Post.Amount == nil {
 		return nil
 	}
-	return out.Event(derived("erp.posted", d, o, e))
+	ev := derived("erp.posted", d, o, e)
+	if err := out.Event(ev); err != nil {
+		return err
+	}
+	return p.inCase(s, out, ev)
 }
 
 // park opens an exception for a delivery that its target refuses. Only its own order key waits.
 func (s *state) park(d *delivery, o outcomeEntry, e checkpoint.Entry) error {
 	class := "DATA"
-	code := o.Outcome.Code
-	if code == "" {
-		code = map[sinks.Class]string{sinks.Rejected: "REJECTED", sinks.Conflict: "POST_CONFLICT"}[o.Outcome.Class]
-	}
+	code := refusal(o.Outcome)
 	title := fmt.Sprintf("%s refused %s: %s", d.Post.Sink, subjectOf(d.Post), o.Outcome.Message)
 	if o.Outcome.Class == sinks.Conflict {
 		title = fmt.Sprintf("%s holds something else as %s: %s", d.Post.Sink, subjectOf(d.Post), o.Outcome.Message)
@@ -185,6 +187,9 @@ func (s *state) park(d *delivery, o outcomeEntry, e checkpoint.Entry) error {
 	}
 	d.State, d.Exception, d.Intent = StateParked, id, nil
 	if err := s.behead(d); err != nil {
+		return err
+	}
+	if err := s.rejected(d, o, e); err != nil {
 		return err
 	}
 	return s.putDelivery(d)
@@ -228,11 +233,11 @@ const deliveryRule = "delivery"
 
 // derived makes an event that follows from an outcome. Its id hashes its causes, so the same history gives the same id.
 func derived(typ string, d *delivery, o outcomeEntry, e checkpoint.Entry) transform.Event {
-	data, _ := json.Marshal(map[string]any{"sink": d.Post.Sink, "entity": d.Post.Entity, "external_id": d.Post.ExternalID,
-		"number": o.Outcome.Number, "facts": o.Outcome.Facts})
+	data := outcomeData(typ, d, o)
 	entity, k := "posting", d.Post.ExternalID
 	if len(d.Post.Refs) > 0 {
 		entity, k = splitRef(d.Post.Refs[0])
+		k = strings.TrimPrefix(k, transform.CompanyKey(d.Post.Company, ""))
 	}
 	return transform.Event{ID: hashID(typ, d.Post.ID, fmt.Sprint(d.Replays)), Type: typ, Rule: deliveryRule, Source: "/waybill/" + d.Post.Sink,
 		Entity: entity, Key: k, Company: d.Post.Company, Lane: d.Post.Lane, OrderKey: d.Post.OrderKey,

@@ -3,20 +3,20 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"slices"
+	"strconv"
 	"strings"
 
 	"waybill/checkpoint"
 	"waybill/transform"
 )
 
-// The buckets of the state. Keys of several parts are joined by sep; numbers are 16 hex digits so that they sort.
+// The buckets of the state, beside those of the mapper (transform/map.go) and of the registry (transform/registry.go). Keys of several parts are joined by sep; numbers are 16 hex digits so that they sort.
 const (
 	bucketSystem    = "sys"   // active mapping, counters
 	bucketSource    = "src"   // source name → sourceState
 	bucketSchema    = "sch"   // schema id → cdc.Schema
-	bucketEvent     = "ev"    // seq → transform.Event
+	bucketEvent     = "ev"    // seq of the last → a block of transform.Event: see eventblock.go
 	bucketEventID   = "evi"   // event id → seq
 	bucketEventRef  = "evr"   // ref, seq
 	bucketHappened  = "evh"   // event type, key → seq of the first; of the types that a mapping's postings ever waited for
@@ -50,6 +50,9 @@ const (
 	bucketCount     = "cnt"   // lane, sink, state → number
 	bucketMoney     = "mon"   // currency, state → count and sum
 	bucketBind      = "bind"  // sink → identity of its target
+	bucketCompany   = "co"    // company: events or mappings are of it
+	bucketIgnored   = "ign"   // ref, rule → ignored
+	bucketClaim     = "clm"   // sink, entity, external id → company whose document has it
 )
 
 const sep = "\x00"
@@ -75,6 +78,8 @@ type state struct {
 	// awaited are the event types of bucketAwaited.
 	awaited map[string]bool
 	said    mentions
+	telling telling
+	block   *eventBlock // the one read last
 }
 
 // floors remember between transactions before which keys nothing live lies, so that no scan walks over what was deleted,
@@ -84,6 +89,8 @@ type floors struct {
 	work  string
 	timer string
 	kinds map[string]bool // of bucketKind; a mapping has few
+	// companies of bucketCompany.
+	companies map[string]bool
 }
 
 func newState(tx *checkpoint.Txn) *state {
@@ -242,6 +249,9 @@ func (s *state) firstFrom(bucket, from string) (k string, v []byte, err error) {
 
 // flush writes the counters that the transaction changed, and what it mentions. It is called once, before the commit.
 func (s *state) flush() error {
+	if err := s.told(); err != nil {
+		return err
+	}
 	if err := s.said.write(s); err != nil {
 		return err
 	}

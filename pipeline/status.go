@@ -22,7 +22,7 @@ func (p *Pipeline) Status(context.Context) (Status, error) { return p.status(tru
 // status reads the state once; money asks for the sums too.
 func (p *Pipeline) status(money bool) (Status, error) {
 	id, stats, now := p.store.Identity(), p.store.Stats(), time.Now()
-	st := Status{Version: p.o.Version, Store: id.ID, Epoch: id.Epoch, StartedAt: p.started, Ready: true, Mapping: p.o.Mapping.Version(),
+	st := Status{Version: p.o.Version, Store: id.ID, Epoch: id.Epoch, StartedAt: p.started, Ready: true, Mapping: p.o.Carriers.Version(),
 		Journal: JournalStatus{First: stats.First, Last: stats.Last, Applied: p.project.place().Index, Bytes: stats.JournalBytes,
 			DiskFree: stats.DiskFree, DiskFloor: stats.DiskFloor}}
 	for _, c := range p.captures {
@@ -103,7 +103,7 @@ func (p *Pipeline) laneStatus(s *state, st *Status, now time.Time) error {
 
 // posts reports whether the mapping sends anything to the lane's sink.
 func (p *Pipeline) posts(l *lane) bool {
-	for _, t := range p.o.Mapping.Targets() {
+	for _, t := range p.o.Carriers.Targets() {
 		if sink, _ := splitTarget(t); sink == l.target.name {
 			return true
 		}

@@ -11,6 +11,7 @@ import (
 
 	"waybill/checkpoint"
 	"waybill/sinks"
+	"waybill/transform"
 )
 
 // traceMost bounds the lines of a story.
@@ -76,7 +77,7 @@ func (i TraceItem) rank() int {
 	if i.Kind == "event" && i.Where == deliveryRule {
 		return 6 // made of an outcome
 	}
-	return map[string]int{"row": 0, "event": 1, "intent": 2, "outcome": 3, "verify": 3, "exception": 4, "decision": 5}[i.Kind]
+	return map[string]int{"row": 0, "note": 1, "event": 1, "intent": 2, "outcome": 3, "verify": 3, "exception": 4, "decision": 5}[i.Kind]
 }
 
 // tracer collects the lines of one story.
@@ -110,6 +111,9 @@ func (t *tracer) follow(ref string) error {
 	if err := t.exceptions(ref); err != nil {
 		return err
 	}
+	if err := t.ignored(ref); err != nil {
+		return err
+	}
 	for _, seq := range t.known.events[ref] {
 		if err := t.event(hexKey(seq)); err != nil {
 			return err
@@ -132,7 +136,7 @@ func (t *tracer) event(seq string) error {
 	if err != nil || e == nil {
 		return err
 	}
-	text := fmt.Sprintf("%s %s/%s, occurred %s", e.Type, e.Entity, e.Key, e.Occurred.Format(time.RFC3339))
+	text := fmt.Sprintf("%s %s, occurred %s", e.Type, transform.Ref(e.Company, e.Entity, e.Key), e.Occurred.Format(time.RFC3339))
 	if e.Amount != nil {
 		text += fmt.Sprintf(", %s %s", e.Amount.Amount, e.Amount.Currency)
 	}

@@ -16,7 +16,7 @@ type Status struct {
 	Version    string          `json:"version"`
 	Store      string          `json:"store"` // identity of the store
 	Epoch      uint64          `json:"epoch"`
-	Mapping    string          `json:"mapping"` // active mapping version: northstar/7
+	Mapping    string          `json:"mapping"` // active mappings and their versions: northstar/7, southern/2
 	StartedAt  time.Time       `json:"started_at"`
 	Ready      bool            `json:"ready"`
 	Problems   []string        `json:"problems,omitempty"` // why it is not ready, or what needs a person, one sentence each
@@ -151,7 +151,7 @@ type DeliveryView struct {
 // TraceItem is one line of the story of a shipment, an invoice or a customer.
 type TraceItem struct {
 	At     time.Time       `json:"at"`
-	Kind   string          `json:"kind"`  // row, event, intent, outcome, exception, decision
+	Kind   string          `json:"kind"`  // row, note, event, intent, outcome, exception, decision
 	Where  string          `json:"where"` // dispatch.loads, northstar/7, erp
 	Text   string          `json:"text"`  // one line for people
 	ID     string          `json:"id,omitempty"`
@@ -278,8 +278,17 @@ func (notFound) Error() string { return "not found" }
 //	Reset(ctx, ResetRequest) (Preview, error)
 //	PreviewRead(ctx, ReadRequest) (ReadPlan, error)
 //	Read(ctx, ReadRequest) (ReadingStatus, error)                          // PauseReading and ResumeReading likewise
+//	Xrefs(ctx, XrefQuery) ([]transform.RegistryRow, error)
+//	Xref(ctx, XrefQuery) (XrefView, error)                                 // a row by its id, or a key
+//	PreviewXref(ctx, XrefRequest) (XrefPreview, error)
+//	ChangeXref(ctx, XrefRequest) (XrefPreview, error)
+//	Cases(ctx, CaseQuery) ([]transform.Case, error)
+//	Case(ctx, key string) (CaseView, error)
+//	LinkCase(ctx, CaseLink) (CaseView, error)                              // returns when what waited is filed
 //	Checkpoint(ctx) (CheckpointView, error)
 //	Audit(ctx, limit int) ([]AuditLine, error)
+//	Reconcile(ctx, ReportQuery) (ReconcileReport, error)
+//	Backlog(ctx, ReportQuery) (BacklogReport, error)
 var _ context.Context
 
 // ReadRequest asks for a reading of a table's rows beside the stream: they are compared with what is known, and only

@@ -26,6 +26,8 @@ const (
 	workForget   = "forget"   // a reading is over: drop its notes
 	workDrop     = "drop"     // a person gave up the held changes of a table
 	workDiscard  = "discard"  // a person gave up what waits on a problem
+	workXref     = "xref"     // rows of a CSV file enter the registry
+	workLinkCase = "link"     // a person linked a reference to a case: file what waits under it
 	workLetGo    = "let go"   // a held table is read again: what its held changes do not tell is in the rows
 )
 
@@ -82,7 +84,7 @@ func (p *projector) doWork(s *state) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	at := transform.Entry{Index: item.Entry.Index, Observed: item.Entry.At, Now: now}
+	at := transform.Entry{Index: item.Entry.Index, Observed: item.Entry.At, Now: now, Marks: marks}
 	done, err := p.piece(s, &item.work, at, marks)
 	if err != nil {
 		return false, fmt.Errorf("doing %s work %s: %w", item.Kind, item.Key, err)
@@ -115,7 +117,7 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 	case workForget:
 		return p.forgetReading(s, w)
 	case workActivate:
-		if err := p.mapper.Activate(s, out, at); err != nil {
+		if err := p.mapper.Activate(s, out, at, w.Key); err != nil {
 			return false, err
 		}
 		return true, p.unholdAll(s)
@@ -131,6 +133,10 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 		return s.drop(w, at.Observed)
 	case workReplay:
 		return p.replay(s, w)
+	case workXref:
+		return p.importXref(s, w)
+	case workLinkCase:
+		return p.linked(s, out, w, at)
 	case workLetGo:
 		return p.letGo(s, w, at)
 	}
@@ -143,9 +149,9 @@ func (s *state) recall(w *work) (done bool, err error) {
 	var found []*transform.Event
 	var seqs []uint64
 	looked := 0
-	err = s.Scan(bucketEvent, "", w.Cursor, func(k string, raw []byte) (bool, error) {
+	err = s.eachEvent(unhex(w.Cursor), func(seq uint64, raw []byte) (bool, error) {
 		if looked == snapshotLimit {
-			w.Cursor, done = k, false
+			w.Cursor, done = hexKey(seq), false
 			return false, nil
 		}
 		looked++
@@ -154,7 +160,7 @@ func (s *state) recall(w *work) (done bool, err error) {
 			return false, err
 		}
 		if e.Type == w.Key {
-			found, seqs = append(found, &e), append(seqs, unhex(k))
+			found, seqs = append(found, &e), append(seqs, seq)
 		}
 		return true, nil
 	})

@@ -14,22 +14,32 @@ func (d *document) linesBucket() string { return "map/lines/" + d.name }
 
 // header runs a document's rules over a change of its header.
 func (r *run) header(d *document, c *rowChange) error {
+	if err := r.rooted(d, c); err != nil {
+		return err
+	}
 	f := r.frame(c)
 	if c.now == nil {
 		f.rows[newRow] = c.before
 	}
-	key := quietText(d.key, f)
+	var err error
+	if f.beside, err = r.besides(d, f.rows[newRow], c.op == cdc.Insert); err != nil {
+		return err
+	}
+	key, company := r.keyOf(d, f)
 	if key == "" {
-		return nil // a header without a key can be no document; the key column is NULL
+		return r.homeless(d, f, c) // a header without a key can be no document; the key column is NULL
 	}
 	f.rows[newRow] = c.now
+	if f, err = r.rehomed(d, key, f, c); err != nil {
+		return err
+	}
 	rec, err := r.record(d, key)
 	if err != nil {
 		return err
 	}
 	fresh := rec == nil
 	if fresh {
-		rec = &docRecord{Key: key}
+		rec = &docRecord{Key: key, Company: company}
 	}
 	if c.now == nil {
 		return r.withdrawn(d, rec, f, c)
@@ -38,20 +48,37 @@ func (r *run) header(d *document, c *rowChange) error {
 	rec.Row = c.key
 	if d.original {
 		was := rec.Original
-		if rec.Original = ""; c.now.vals[d.origFrom].State == cdc.Present {
-			rec.Original = c.now.vals[d.origFrom].Text
+		if rec.Original = d.originalOf(f); rec.Original != "" {
+			rec.Original = CompanyKey(company, rec.Original)
 		}
 		moved = moved || was != rec.Original
 	}
 	if c.first {
 		return r.saveRecord(d, rec) // evaluated when the snapshot is complete
 	}
+	return r.headed(d, rec, f, moved, c)
+}
+
+// headed runs a document's rules over a change of its header, or of what stands beside it. moved says that its record changed.
+func (r *run) headed(d *document, rec *docRecord, f *frame, moved bool, c *rowChange) error {
 	matched, err := r.match(d, f, false)
 	if err != nil {
 		return err
 	}
-	if moved || matched != nil {
+	back, err := r.cameBack(d, rec)
+	if err != nil {
+		return err
+	}
+	if moved || back || matched != nil {
 		if err := r.saveRecord(d, rec); err != nil {
+			return err
+		}
+	}
+	if err := r.lookAtParts(d, rec); err != nil {
+		return err
+	}
+	if matched != nil && matched.others != "" {
+		if left, err := r.foreignDocument(d, matched, rec, c); err != nil || left {
 			return err
 		}
 	}
@@ -60,7 +87,7 @@ func (r *run) header(d *document, c *rowChange) error {
 		if err := r.notice(d, matched, rec, f, &c.cause); err != nil {
 			return err
 		}
-	case matched != nil:
+	case matched != nil && !back:
 		return r.release(d, rec, c.cause, f)
 	}
 	if rec.Pending != nil || rec.Sent != "" {
@@ -73,9 +100,7 @@ func (r *run) header(d *document, c *rowChange) error {
 // document then waits with the problem. asInserted asks which release the header itself shows.
 func (r *run) match(d *document, f *frame, asInserted bool) (*emitRule, error) {
 	if asInserted {
-		g := *f
-		g.op, g.rows[oldRow] = cdc.Insert, nil
-		f = &g
+		f = f.asInserted()
 	}
 	for _, e := range d.emit {
 		if asInserted && e.notice {
@@ -103,6 +128,9 @@ func (r *run) release(d *document, rec *docRecord, by cause, f *frame) error {
 		join = f.rows[newRow].vals[d.joinRoot].Text
 	}
 	rec.Pending = &pending{Cause: by, Join: join}
+	if err := r.rejoin(d, rec); err != nil {
+		return err
+	}
 	rootKey, err := r.rootOf(d, rec)
 	if err != nil {
 		return err
@@ -140,6 +168,12 @@ func (r *run) withdrawn(d *document, rec *docRecord, f *frame, c *rowChange) err
 		if err := r.cancel(d, rec); err != nil {
 			return err
 		}
+	}
+	if err := r.lookAtParts(d, rec); err != nil {
+		return err
+	}
+	if kept, err := r.alarm(d, rec, f, c); err != nil || kept {
+		return err
 	}
 	return r.st.Delete(d.bucket(), rec.Key)
 }
@@ -212,6 +246,9 @@ func (r *run) assemble(d *document, rec *docRecord) (*frame, *trouble, error) {
 		return nil, nil, err
 	}
 	f.rows[newRow], f.rows[oldRow] = header, header
+	if f.beside, err = r.besides(d, header, false); err != nil {
+		return nil, nil, err
+	}
 	if rec.Original != "" {
 		up, err := r.record(d, rec.Original)
 		if err != nil {
@@ -222,6 +259,11 @@ func (r *run) assemble(d *document, rec *docRecord) (*frame, *trouble, error) {
 				return nil, nil, err
 			}
 		}
+	}
+	if d.embedded != nil {
+		var t *trouble
+		f.lines, t = d.embeddedLines(header, d.name+"/"+rec.Key)
+		return f, t, nil
 	}
 	if d.lines == nil {
 		return f, nil, nil

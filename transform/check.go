@@ -34,7 +34,7 @@ func (c *compiler) keys(t *table) {
 			return
 		}
 	}
-	if len(t.root)+len(t.lines)+len(t.xrefs) > 0 {
+	if len(t.root)+len(t.lines)+len(t.xrefs)+len(t.beside) > 0 {
 		c.faults = append(c.faults, Fault{File: c.file, Line: t.line, Found: fmt.Sprintf("the table %s, which has no primary key", t.key()),
 			Expected: "a primary key on the table of a document or cross-reference",
 			Fix:      fmt.Sprintf("ALTER TABLE %s ADD PRIMARY KEY (…) in the source", t.name)})

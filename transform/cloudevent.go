@@ -30,8 +30,8 @@ type cloudEvent struct {
 // recordedat when the source committed it, observedat when Waybill took it. A second cause and further ones are left out:
 // an extension holds one text.
 func (e *Event) CloudEvent() ([]byte, error) {
-	c := cloudEvent{SpecVersion: "1.0", ID: e.ID, Source: e.Source, Type: "io.waybill.freight." + e.Type + ".v1",
-		Subject: e.Entity + "/" + e.Key, Time: wire(e.Occurred), DataContentType: "application/json", Lane: e.Lane, MapVer: e.MapVersion,
+	c := cloudEvent{SpecVersion: "1.0", ID: e.ID, Source: e.Source, Type: e.cloudType(),
+		Subject: Ref(e.Company, e.Entity, e.Key), Time: wire(e.Occurred), DataContentType: "application/json", Lane: e.Lane, MapVer: e.MapVersion,
 		CorrelationID: e.Correlation, RecordedAt: wire(e.Recorded), ObservedAt: wire(e.Observed), Pos: e.Position, Historic: e.Historic, Data: e.Data}
 	if len(e.Causation) > 0 {
 		c.CausationID = e.Causation[0]
@@ -41,6 +41,15 @@ func (e *Event) CloudEvent() ([]byte, error) {
 		return nil, fmt.Errorf("writing event %s as CloudEvent: %w", e.ID, err)
 	}
 	return raw, nil
+}
+
+// cloudType is the event's type for the world: its domain, its name and its version in the catalogue.
+func (e *Event) cloudType() string {
+	version := 1
+	if t := catalogue[e.Type]; t != nil {
+		version = t.Version
+	}
+	return fmt.Sprintf("io.waybill.freight.%s.v%d", e.Type, version)
 }
 
 func wire(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

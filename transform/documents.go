@@ -18,13 +18,17 @@ type document struct {
 	name      string
 	at        string
 	root      *table
-	lines     *table // nil when the document has none
-	joinRoot  int    // column of the header, equal to
-	joinLine  int    // the column of the lines
-	orderBy   int    // column of the lines; -1: by key
-	original  bool   // originalOf is declared
-	origFrom  int    // column of the header that names the original's key
+	lines     *table    // nil when the document has none
+	joinRoot  int       // column of the header, equal to
+	joinLine  int       // the column of the lines
+	orderBy   int       // column of the lines; -1: by key
+	embedded  *embedded // lines that the header carries as JSON; nil when it does not
+	beside    []*beside // rows that stand beside the header
+	original  bool      // originalOf is declared
+	origFrom  int       // column of the header that names the original's key
+	origKey   *expr     // the original's key, where no column is it
 	key       *expr
+	company   *expr // nil: the mapping's
 	released  *expr
 	amount    *expr
 	correlate []correlation
@@ -34,6 +38,10 @@ type document struct {
 	wait      time.Duration
 	set       []setting
 	scope     *scope
+	purge     time.Duration // a document released so long ago may be deleted without a word; 0: none may
+	corrects  bool          // an event credits originals: what is sent and credited is remembered
+	members   *members      // its lines belong to members, one of which may be bad; nil: they do not
+	agree     []*expr       // currencies that must be the document's own
 }
 
 // emitRule makes an event when the header changes. The first rule that matches counts.
@@ -44,8 +52,12 @@ type emitRule struct {
 	when   *expr
 	after  string    // waits for an event of this type of the same correction group
 	notice bool      // about the header alone: waits for nothing
+	credit bool      // takes away from its original, which must be released, at most what is left of it
+	take   bool      // takes back the original that was certainly never sent
 	set    []setting // of a notice
 	posts  []*post
+	shape  *shape
+	others string // what becomes of it when its source does not own the entity: ignore or exception
 }
 
 // check is an equation that a whole document satisfies.
@@ -60,8 +72,8 @@ var (
 	checkForm = regexp.MustCompile(`^(.+[^=!<>])==([^=].*)$`)
 )
 
-var documentKeys = []string{"root", "lines", "original", "key", "released_at", "amount", "total", "tolerance", "rounding", "correlate",
-	"emit", "assemble", "complete", "set"}
+var documentKeys = []string{"root", "with", "lines", "members", "original", "key", "company", "released_at", "amount", "total", "tolerance", "rounding",
+	"currencies", "correlate", "emit", "assemble", "complete", "purge", "set"}
 
 func (c *compiler) documentRules(f field) {
 	for _, df := range c.fields(f.value, "documents") {
@@ -80,8 +92,15 @@ func (c *compiler) documentRules(f field) {
 		if !c.joins(d, got, sc) {
 			continue
 		}
+		sc.asOf = c.asOfDocument(got["set"], sc)
 		c.policy(d, got, sc)
+		if f, ok := got["members"]; ok {
+			c.members(d, f, sc)
+		}
 		d.key, d.released, d.amount = c.value(got["key"].value, sc), c.moment(got["released_at"], sc), c.value(got["amount"].value, sc)
+		if f, ok := got["company"]; ok {
+			d.company = c.value(f.value, sc)
+		}
 		if f, ok := got["correlate"]; ok {
 			d.correlate = c.correlations(f, sc)
 		}
@@ -91,10 +110,14 @@ func (c *compiler) documentRules(f field) {
 		before := *sc
 		before.fields = map[string]*cel.Type{}
 		d.set = c.settings(got["set"], sc)
+		if f, ok := got["currencies"]; ok {
+			c.currencies(d, f, sc)
+		}
 		if _, ok := sc.fields["currency"]; !ok {
 			c.fault(got["set"].at, "document "+d.name+" without the field currency", "the currency of its money",
 				"currency: source.currency")
 		}
+		c.numbered(d, got["set"])
 		c.emits(d, got["emit"], &before)
 		c.m.documents = append(c.m.documents, d)
 	}
@@ -115,8 +138,14 @@ func (c *compiler) joins(d *document, got map[string]field, sc *scope) bool {
 	header := m[2]
 	sc.roots[header], sc.roots["old"] = root{d.root, newRow}, root{d.root, oldRow}
 	d.root.root = append(d.root.root, d)
+	if f, ok := got["with"]; ok && !c.standing(d, f, header, sc) {
+		return false
+	}
 	if f, ok := got["lines"]; ok && !c.lines(d, f.value, header, sc) {
 		return false
+	}
+	if f, ok := got["purge"]; ok {
+		d.purge = c.duration(f.value)
 	}
 	if f, ok := got["original"]; ok {
 		return c.originals(d, f.value, header, sc)
@@ -125,6 +154,9 @@ func (c *compiler) joins(d *document, got map[string]field, sc *scope) bool {
 }
 
 func (c *compiler) lines(d *document, n *yaml.Node, header string, sc *scope) bool {
+	if is, ok := c.embed(d, n, header, sc); is {
+		return ok
+	}
 	m := joinForm.FindStringSubmatch(c.text(n, "a joined table"))
 	if m == nil || m[3] != m[2] || m[5] != header || m[7] != "" && m[7] != m[2] {
 		c.fault(n, describe(n), "<source>.<table> as l on l.<column> = "+header+".<column> order by l.<column>",
@@ -148,6 +180,9 @@ func (c *compiler) lines(d *document, n *yaml.Node, header string, sc *scope) bo
 }
 
 func (c *compiler) originals(d *document, n *yaml.Node, header string, sc *scope) bool {
+	if n.Kind == yaml.MappingNode {
+		return c.originalKey(d, n, sc)
+	}
 	m := joinForm.FindStringSubmatch(c.text(n, "a joined table"))
 	if m == nil || m[3] != m[2] || m[5] != header || m[7] != "" {
 		c.fault(n, describe(n), "<source>.<table> as o on o.<key column> = "+header+".<column>", "")
@@ -244,7 +279,7 @@ func (c *compiler) emits(d *document, f field, sc *scope) {
 		if ef.value.Kind != yaml.MappingNode {
 			e.when = c.condition(ef.value, sc)
 		} else {
-			got := c.record(ef.value, "emit "+ef.key, []string{"when", "after", "set"}, nil)
+			got := c.record(ef.value, "emit "+ef.key, []string{"when", "after", "credits", "unsent", "set"}, nil)
 			if !c.need(ef.at, got, "emit "+ef.key, "when") {
 				continue
 			}
@@ -252,6 +287,7 @@ func (c *compiler) emits(d *document, f field, sc *scope) {
 			if a, ok := got["after"]; ok {
 				e.after = c.text(a.value, "an event of the document")
 			}
+			c.corrections(d, e, got)
 			if s, ok := got["set"]; ok {
 				own := *sc
 				own.fields, own.lines, own.lineAlias = map[string]*cel.Type{}, nil, ""
@@ -259,7 +295,8 @@ func (c *compiler) emits(d *document, f field, sc *scope) {
 				set = e.set
 			}
 		}
-		c.required(ef, set)
+		e.shape = c.shaped(ef, set)
+		e.others = c.documentOwnership(ef.at, e.typ, d.root.source)
 		d.emit = append(d.emit, e)
 	}
 	for _, e := range d.emit {

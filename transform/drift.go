@@ -13,6 +13,7 @@ func (r *run) drift(d *document, rec *docRecord) error {
 	if err != nil || e == nil {
 		return err
 	}
+	d.part(f, rec)
 	subject := d.name + "/" + rec.Key
 	set, err := apply(f, d.set, subject)
 	if err != nil {
@@ -47,10 +48,10 @@ func (r *run) drift(d *document, rec *docRecord) error {
 func (r *run) driftOfLine(d *document, c *rowChange, join string) error {
 	keys := map[int]bool{}
 	columnsOf(d.key, keys)
-	if c.now == nil || len(keys) != 1 || !keys[d.joinRoot] {
+	if c.now == nil || len(keys) != 1 || !keys[d.joinRoot] || d.company != nil {
 		return nil // purged lines of old documents are no change of them
 	}
-	rec, err := r.record(d, join)
+	rec, err := r.record(d, CompanyKey(r.m.company, join))
 	if err != nil || rec == nil || rec.Pending != nil || rec.Sent == "" {
 		return err
 	}

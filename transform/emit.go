@@ -26,12 +26,13 @@ func (r *run) refs(c *rowChange) error {
 	}
 	f := r.frame(c)
 	for _, e := range c.table.events {
+		company := r.quietCompany(e.company, f)
 		if key := quietText(e.key, f); key != "" {
-			add(e.entity + "/" + key)
+			add(Ref(company, e.entity, key))
 		}
 		for _, x := range e.correlate {
 			if key := quietText(x.e, f); key != "" {
-				add(x.entity + "/" + key)
+				add(Ref(company, x.entity, key))
 			}
 		}
 	}
@@ -39,18 +40,19 @@ func (r *run) refs(c *rowChange) error {
 		f.rows[newRow] = c.before // a document's names mean its header, the deleted one too
 	}
 	for _, d := range c.table.root {
-		if key := quietText(d.key, f); key != "" {
+		key, company := r.keyOf(d, f)
+		if key != "" {
 			add(d.name + "/" + key)
 		}
 		for _, x := range d.correlate {
 			if key := quietText(x.e, f); key != "" {
-				add(x.entity + "/" + key)
+				add(Ref(company, x.entity, key))
 			}
 		}
 	}
 	for _, d := range c.table.lines {
-		if v := f.row(newRow).vals[d.joinLine]; v.State == cdc.Present {
-			add(d.name + "/" + v.Text)
+		if v := f.row(newRow).vals[d.joinLine]; v.State == cdc.Present && d.company == nil {
+			add(Ref(r.m.company, d.name, v.Text))
 		}
 	}
 	if len(all) == 0 {
@@ -81,7 +83,7 @@ func (r *run) event(e *eventRule, c *rowChange) error {
 
 // seed keeps what has happened before the first snapshot, for gates: it is history, not news.
 func (r *run) seed(e *eventRule, c *rowChange) error {
-	if e.seed == nil {
+	if e.seed == nil || e.others != "" {
 		return nil
 	}
 	f := r.frame(c)
@@ -93,7 +95,7 @@ func (r *run) seed(e *eventRule, c *rowChange) error {
 		return err
 	}
 	ev.Historic = true
-	return r.out.Event(ev)
+	return r.tell(&ev)
 }
 
 // bug drops trouble about the data and keeps a broken State.
@@ -108,8 +110,14 @@ func bug(err error) error {
 // evaluateEvent makes the rule's event, or holds the change. held is the change when it was held before.
 func (r *run) evaluateEvent(e *eventRule, c *rowChange, held *heldChange) error {
 	f := r.frame(c)
-	if e.lane == LaneMaster && c.now == nil && e.when == nil {
+	if e.lane == LaneMaster && c.now == nil && e.when == nil && (e.gone == nil || c.before == nil) {
+		if err := r.unproposed(e, c); err != nil {
+			return err
+		}
 		return r.dropSuperseded(e, c, held)
+	}
+	if e.gone != nil && c.now == nil {
+		f.rows[newRow] = c.before // the entity as it was last known, with what when_deleted says
 	}
 	if e.when != nil {
 		yes, err := e.when.holds(f)
@@ -128,6 +136,9 @@ func (r *run) evaluateEvent(e *eventRule, c *rowChange, held *heldChange) error 
 	if err != nil {
 		return err
 	}
+	if e.others != "" {
+		return r.foreign(e, c, held, &ev, troubles, f)
+	}
 	posts, more, err := r.makePosts(e.posts, f, &ev, &c.cause)
 	if err != nil {
 		return err
@@ -140,15 +151,29 @@ func (r *run) evaluateEvent(e *eventRule, c *rowChange, held *heldChange) error 
 	}
 	if e.lane == LaneMaster {
 		known, err := r.sameVersion(&ev)
-		if err != nil || known {
+		if err != nil {
 			return err
 		}
+		if known {
+			return r.owned(e, &ev)
+		}
 	}
-	return r.send(ev, posts)
+	if err := r.send(ev, posts); err != nil {
+		return err
+	}
+	return r.owned(e, &ev)
+}
+
+// tell gives an event to the output and to its case.
+func (r *run) tell(ev *Event) error {
+	if err := r.out.Event(*ev); err != nil {
+		return err
+	}
+	return r.toCases(ev)
 }
 
 func (r *run) send(ev Event, posts []Post) error {
-	if err := r.out.Event(ev); err != nil {
+	if err := r.tell(&ev); err != nil {
 		return err
 	}
 	for _, p := range posts {
@@ -162,7 +187,7 @@ func (r *run) send(ev Event, posts []Post) error {
 // sameVersion reports whether the entity's mapped fields are what they were at its last event.
 func (r *run) sameVersion(ev *Event) (bool, error) {
 	version := hash(string(ev.Data))[:16]
-	at := stateKey(ev.Type, ev.Key)
+	at := stateKey(ev.Type, CompanyKey(ev.Company, ev.Key))
 	known, err := r.st.Get(bucketMaster, at)
 	if err != nil {
 		return false, err
@@ -182,20 +207,31 @@ func (r *run) makeEvent(e *eventRule, f *frame, by *cause) (Event, []*trouble, e
 		return ev, nil, err
 	}
 	ev.Key = textOfKey(key)
-	subject := e.entity + "/" + ev.Key
-	set, err := apply(f, e.set, subject)
+	fields := e.set
+	if f.op == cdc.Delete && e.gone != nil {
+		fields = e.gone
+	}
+	if ev.Company, err = r.companyOf(e.company, f, &res, e.entity+"/"+ev.Key); err != nil {
+		return ev, nil, err
+	}
+	subject := Ref(ev.Company, e.entity, ev.Key)
+	set, err := apply(f, fields, subject)
 	if err != nil {
 		return ev, nil, err
 	}
-	for _, t := range set.troubles {
+	for _, t := range union(set.troubles, e.shape.incomplete(f, subject, e.at)) {
 		res.add(t)
 	}
 	ev.Refs = []string{subject}
 	for _, x := range e.correlate {
-		if k := quietText(x.e, f); k != "" && !contains(ev.Refs, x.entity+"/"+k) {
-			ev.Refs = append(ev.Refs, x.entity+"/"+k)
+		ref := ""
+		if k := quietText(x.e, f); k != "" {
+			ref = Ref(ev.Company, x.entity, k)
+		}
+		if ref != "" && !contains(ev.Refs, ref) {
+			ev.Refs = append(ev.Refs, ref)
 			if ev.Correlation == "" {
-				ev.Correlation = x.entity + "/" + k
+				ev.Correlation = ref
 			}
 		}
 	}
@@ -211,7 +247,7 @@ func (r *run) makeEvent(e *eventRule, f *frame, by *cause) (Event, []*trouble, e
 		if err != nil {
 			return ev, nil, err
 		}
-		ev.OrderKey = textOfKey(v)
+		ev.OrderKey = orderKey(ev.Company, textOfKey(v))
 	}
 	if err := r.occurred(&ev, e, f, subject, &res); err != nil {
 		return ev, nil, err

@@ -12,8 +12,8 @@ import (
 )
 
 // functions are what an expression may call, as the author writes them; for messages and suggestions.
-var functions = []string{"inserted", "deleted", "changed", "became", "first", "count", "sum", "money", "dec", "round", "abs", "trim",
-	"upper", "lower", "text", "replace", "at", "day", "add_days", "date", "timestamp"}
+var functions = []string{"inserted", "deleted", "changed", "became", "filled", "first", "count", "sum", "money", "dec", "round", "abs", "trim",
+	"upper", "lower", "text", "replace", "extract", "json", "at", "day", "add_days", "date", "epoch", "timestamp"}
 
 // newEnvironment returns the language of expressions: CEL without comprehensions and floats, with exact decimals and
 // civil times.
@@ -21,6 +21,7 @@ func newEnvironment() (*cel.Env, error) {
 	opts := []cel.EnvOption{cel.ClearMacros(), cel.ParserExpressionSizeLimit(4000), cel.ParserRecursionLimit(60)}
 	opts = append(opts, decimalOverloads()...)
 	opts = append(opts, civilOverloads()...)
+	opts = append(opts, epochOverloads()...)
 	text := []*cel.Type{cel.StringType}
 	opts = append(opts,
 		cel.Function("dec",

@@ -59,7 +59,8 @@ type Post struct {
 	OrderKey   string          `json:"order_key"`
 	Sort       string          `json:"sort,omitempty"` // order among different keys where the target wants one (document date)
 	Gates      []Gate          `json:"gates,omitempty"`
-	Body       json.RawMessage `json:"body"` // JSON object as the mapping built it
+	Sources    []string        `json:"sources,omitempty"` // whose watermarks the deadlines of its gates go by; empty means all
+	Body       json.RawMessage `json:"body"`              // JSON object as the mapping built it
 	Amount     *Money          `json:"amount,omitempty"`
 	Refs       []string        `json:"refs,omitempty"`
 	Adopt      bool            `json:"adopt,omitempty"` // may already be in the target: look before creating
@@ -98,6 +99,13 @@ type Problem struct {
 	Evidence    json.RawMessage `json:"evidence,omitempty"` // rows, sums, codes: JSON object
 }
 
+// Note says that a rule would have made an event, and why a named policy ignored it.
+type Note struct {
+	Rule string   `json:"rule"` // with file:line
+	Refs []string `json:"refs"` // what it was about: "customer/104377"
+	Why  string   `json:"why"`  // one clause
+}
+
 // Timer asks to be fired when every source it concerns has been captured past At.
 type Timer struct {
 	ID      string    `json:"id"` // setting the same id again moves it
@@ -108,8 +116,5 @@ type Timer struct {
 
 // Ref is how an entity is named in references, order keys and gates: "invoice/A1"; of a company "invoice/NSTAR:A1".
 func Ref(company, entity, key string) string {
-	if company != "" {
-		key = company + ":" + key
-	}
-	return entity + "/" + key
+	return entity + "/" + CompanyKey(company, key)
 }

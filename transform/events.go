@@ -2,7 +2,6 @@ package transform
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -11,12 +10,16 @@ import (
 
 // eventRule makes an event of one row change.
 type eventRule struct {
-	typ       string // short event type, and the rule's declared id
+	typ       string // short event type
 	entity    string
 	at        string // file:line
 	table     *table
 	lane      Lane
+	id        string // the rule's declared id: its type, or type@name of a rule of a source that does not own the entity
+	others    string // what becomes of it when its source does not own the entity: ignore, exception or propose
+	proposed  bool   // other sources may propose changes of what it tells
 	key       *expr
+	company   *expr // nil: the mapping's
 	when      *expr // nil: always, for master data
 	time      *expr // when it happened; nil: at commit
 	zone      *expr // of the time; nil: the source's
@@ -24,8 +27,10 @@ type eventRule struct {
 	orderKey  *expr
 	correlate []correlation
 	set       []setting
+	gone      []setting // set of a deleted row; nil when a deletion is no event
 	posts     []*post
 	scope     *scope
+	shape     *shape
 }
 
 // correlation names another entity that an event is about.
@@ -34,10 +39,12 @@ type correlation struct {
 	e      *expr
 }
 
-var eventKeys = []string{"from", "when", "key", "at", "zone", "lane", "order", "correlate", "seed", "set"}
+var eventKeys = []string{"from", "when", "key", "company", "at", "zone", "lane", "order", "correlate", "seed", "set", "when_deleted"}
 
 func (c *compiler) eventRules(f field) {
 	for _, ef := range c.fields(f.value, "events") {
+		id := ef.key
+		ef.key, _, _ = strings.Cut(id, "@")
 		if !c.inCatalogue(ef) {
 			continue
 		}
@@ -50,25 +57,32 @@ func (c *compiler) eventRules(f field) {
 		if t == nil {
 			continue
 		}
-		c.eventRule(ef, got, t)
+		c.eventRule(ef, got, t, id)
 	}
+	c.proposals()
 }
 
 func (c *compiler) inCatalogue(f field) bool {
 	c.declared[f.key] = true
-	if _, ok := catalogue[f.key]; ok {
+	t, ok := catalogue[f.key]
+	if ok && !t.Derived {
 		return true
 	}
-	c.fault(f.at, fmt.Sprintf("the event %q", f.key), "an event of the catalogue", suggest(f.key, slices.Sorted(maps.Keys(catalogue))))
+	if ok {
+		c.fault(f.at, fmt.Sprintf("the event %q", f.key), "an event of a source; Waybill makes this one itself", "")
+		return false
+	}
+	c.fault(f.at, fmt.Sprintf("the event %q", f.key), "an event of the catalogue", suggest(f.key, eventNames()))
 	return false
 }
 
-func (c *compiler) eventRule(ef field, got map[string]field, t *table) {
+func (c *compiler) eventRule(ef field, got map[string]field, t *table, id string) {
 	entity, _, _ := strings.Cut(ef.key, ".")
-	e := &eventRule{typ: ef.key, entity: entity, at: c.where(ef.at), table: t, lane: LaneTransactional}
+	e := &eventRule{typ: ef.key, id: id, entity: entity, at: c.where(ef.at), table: t, lane: LaneTransactional}
 	sc := &scope{src: t.source, bare: t, bareRow: anyRow, fields: map[string]*cel.Type{}, places: 2,
 		roots: map[string]root{"new": {t, newRow}, "old": {t, oldRow}}}
 	e.scope = sc
+	sc.asOf = c.asOfEvent(got, sc)
 	for _, k := range eventKeys { // in one order, so that rows keep the order of their columns
 		f, ok := got[k]
 		if !ok {
@@ -81,6 +95,8 @@ func (c *compiler) eventRule(ef field, got map[string]field, t *table) {
 			}
 		case "key":
 			e.key = c.value(f.value, sc)
+		case "company":
+			e.company = c.value(f.value, sc)
 		case "when":
 			e.when = c.condition(f.value, sc)
 		case "at":
@@ -101,7 +117,11 @@ func (c *compiler) eventRule(ef field, got map[string]field, t *table) {
 	if f, ok := got["set"]; ok {
 		e.set = c.settings(f, sc)
 	}
-	c.required(ef, e.set)
+	if f, ok := got["when_deleted"]; ok {
+		c.whenDeleted(f, e, sc)
+	}
+	e.shape = c.shaped(ef, e.set)
+	e.others = c.ownership(ef.at, id, e.typ, t.source)
 	t.events = append(t.events, e)
 	c.m.events = append(c.m.events, e)
 }
@@ -123,14 +143,4 @@ func (c *compiler) correlations(f field, sc *scope) []correlation {
 		all = append(all, correlation{x.key, e})
 	}
 	return all
-}
-
-// required reports fields that the catalogue wants of the event.
-func (c *compiler) required(f field, set []setting) {
-	for _, need := range catalogue[f.key] {
-		if !slices.ContainsFunc(set, func(s setting) bool { return s.name == need || strings.HasPrefix(s.name, need+".") }) {
-			c.fault(f.at, "event "+f.key+" without the field "+need, "every field that the catalogue requires: "+
-				strings.Join(catalogue[f.key], ", "), need+": <expression> in its set")
-		}
-	}
 }

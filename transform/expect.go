@@ -68,6 +68,10 @@ func (b *bench) fact(ev *Event, name string) string {
 		return ev.Correlation
 	case "historic":
 		return fmt.Sprint(ev.Historic)
+	case "company":
+		if ev.Company != "" {
+			return ev.Company
+		}
 	case "posts":
 		return b.out.postsText(ev.ID)
 	case "gates":

@@ -37,12 +37,16 @@ const (
 	anyRow // the new row, or the old one where there is none after the change
 )
 
+// besideRow is the first of the rows that stand beside a document's header, in the order of its with.
+const besideRow = 8
+
 // frame is what one evaluation knows.
 type frame struct {
 	m          *Mapping
 	st         State
 	op         cdc.Op
 	rows       [4]*row
+	beside     []besideRows
 	lines      []*row
 	fields     map[string]ref.Val
 	lineFields map[string]ref.Val
@@ -51,13 +55,31 @@ type frame struct {
 }
 
 func (f *frame) row(which int) *row {
-	if which == anyRow {
-		if f.rows[newRow] != nil {
-			return f.rows[newRow]
-		}
+	switch {
+	case which == anyRow && f.rows[newRow] != nil:
+		return f.rows[newRow]
+	case which == anyRow:
 		return f.rows[oldRow]
+	case which >= besideRow:
+		return f.besides(which).now
 	}
 	return f.rows[which]
+}
+
+// change is a row after and before the change: the header's or the event's own, or one that stands beside it.
+func (f *frame) change(which int) (now, before *row) {
+	if which >= besideRow {
+		b := f.besides(which)
+		return b.now, b.before
+	}
+	return f.rows[newRow], f.rows[oldRow]
+}
+
+func (f *frame) besides(which int) besideRows {
+	if i := which - besideRow; i < len(f.beside) {
+		return f.beside[i]
+	}
+	return besideRows{}
 }
 
 // eval returns the value, null when there is none, or why it cannot be had.
@@ -112,6 +134,7 @@ type scope struct {
 	made      map[string]*cel.Type // fields of the lines, for the bodies of postings
 	places    int32                // of money
 	mode      string
+	asOf      *asOf // by which codes are read when no date is named; nil where the date itself is told
 }
 
 // root is a row that a prefix names.

@@ -70,7 +70,8 @@ func (r *run) finish(d *document, rec *docRecord, rootKey string, e *emitRule, m
 	return nil
 }
 
-// notice makes an event of the header alone. It waits for nothing: a field that cannot be had is left out and told.
+// notice makes an event of the header alone. It waits for nothing: a field that cannot be had is left out and told. Without one that it must
+// have it does not leave.
 func (r *run) notice(d *document, e *emitRule, rec *docRecord, f *frame, by *cause) error {
 	subject := d.name + "/" + rec.Key
 	if f.rows[newRow] == nil {
@@ -84,13 +85,11 @@ func (r *run) notice(d *document, e *emitRule, rec *docRecord, f *frame, by *cau
 	if err != nil {
 		return err
 	}
-	for _, t := range set.troubles {
-		if err := r.out.Problem(t.problem(subject, "", e.typ+" ("+e.at+")", nil)); err != nil {
-			return err
-		}
+	if whole, err := r.wholeNotice(d, e, f, by, union(set.troubles, e.shape.incomplete(f, subject, e.at)), nil); err != nil || !whole {
+		return err
 	}
 	ev := r.newEvent(e.typ, e.entity, e.at, LaneTransactional, by)
-	ev.Key, ev.OrderKey = rec.Key, d.name+"/"+rootKey
+	ev.Key, ev.Company, ev.OrderKey = rec.plain(), rec.Company, d.name+"/"+rootKey
 	ev.Refs, ev.Correlation = d.refs(e.entity, rec, f), correlationOf(d, rec, f)
 	if ev.Data, err = canonical(set.data); err != nil {
 		return err
@@ -98,7 +97,18 @@ func (r *run) notice(d *document, e *emitRule, rec *docRecord, f *frame, by *cau
 	if ev.Amount, err = r.amountOf(d, f, set.data); err != nil {
 		return err
 	}
-	if strings.HasSuffix(e.typ, ".voided") && len(rec.Done) > 0 {
+	back := false
+	if e.take && len(rec.Done) > 0 && len(rec.Carved) == 0 {
+		if back, err = r.take(d, rec, "voided before it was sent"); err != nil {
+			return err
+		}
+	}
+	if back {
+		if err := r.unsend(d, rec); err != nil {
+			return err
+		}
+	}
+	if strings.HasSuffix(e.typ, ".voided") && len(rec.Done) > 0 && !back {
 		t := trouble{class: "POLICY", code: "VOID_AFTER_POSTING", cause: d.root.source.name + "/" + subject,
 			title: fmt.Sprintf("%s was voided after its release was sent to the ERP.", subject),
 			hint:  "Release a credit memo for it in billing, then discard this; Waybill never credits on its own."}
@@ -106,5 +116,5 @@ func (r *run) notice(d *document, e *emitRule, rec *docRecord, f *frame, by *cau
 			return err
 		}
 	}
-	return r.out.Event(ev)
+	return r.tell(&ev)
 }

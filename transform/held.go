@@ -49,7 +49,7 @@ func (r *run) hold(e *eventRule, c *rowChange, held *heldChange, troubles []*tro
 			return err
 		}
 	}
-	subject := e.entity + "/" + quietText(e.key, f)
+	subject := Ref(r.quietCompany(e.company, f), e.entity, quietText(e.key, f))
 	var waits []string
 	if held != nil {
 		waits, subject = held.Waits, held.Subject
@@ -65,7 +65,7 @@ func (r *run) hold(e *eventRule, c *rowChange, held *heldChange, troubles []*tro
 		return err
 	}
 	slices.Sort(now)
-	h := heldChange{Rule: e.typ, Op: string(rune(c.op)), Key: c.key, Cause: c.cause, Subject: subject, Waits: now}
+	h := heldChange{Rule: e.id, Op: string(rune(c.op)), Key: c.key, Cause: c.cause, Subject: subject, Waits: now}
 	if c.before != nil {
 		h.Before = appendColumns(nil, c.before)
 	}
@@ -124,7 +124,7 @@ func (r *run) heldAgain(w waiter) error {
 	if err != nil || h == nil {
 		return err
 	}
-	i := slices.IndexFunc(r.m.events, func(e *eventRule) bool { return e.typ == h.Rule })
+	i := slices.IndexFunc(r.m.events, func(e *eventRule) bool { return e.id == h.Rule })
 	if i < 0 {
 		return r.dropHeld(w, h) // its rule is gone, and so is what it waited for
 	}

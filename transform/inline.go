@@ -15,6 +15,7 @@ import (
 type inlineTest struct {
 	name   string
 	line   int
+	unsent bool // the targets take nothing: no posting is ever sent
 	steps  []testStep
 	expect []expectation
 }
@@ -26,6 +27,7 @@ type testStep struct {
 	wait     time.Duration
 	at       time.Time // commit time; zero: a second after the step before
 	changes  []testChange
+	registry []RegistryRow // entered by people
 }
 
 type testChange struct {
@@ -56,11 +58,14 @@ func (c *compiler) inlineTests(f field) {
 		return
 	}
 	for _, n := range f.value.Content {
-		got := c.record(n, "a test", []string{"name", "given", "expect"}, nil)
+		got := c.record(n, "a test", []string{"name", "unsent", "given", "expect"}, nil)
 		if !c.need(n, got, "a test", "name", "given", "expect") {
 			continue
 		}
 		t := &inlineTest{name: c.text(got["name"].value, "a name"), line: n.Line}
+		if u, ok := got["unsent"]; ok {
+			t.unsent = c.choice(u.value, "whether the targets take nothing", "true", "false") == "true"
+		}
 		given := []*yaml.Node{got["given"].value}
 		if given[0].Kind == yaml.SequenceNode {
 			given = given[0].Content
@@ -77,7 +82,9 @@ func (c *compiler) inlineTests(f field) {
 func (c *compiler) step(n *yaml.Node) testStep {
 	s := testStep{line: n.Line}
 	all := c.fields(n, "a step")
-	if !slices.ContainsFunc(all, func(f field) bool { return f.key == "tx" || f.key == "snapshot" || f.key == "wait" }) {
+	if !slices.ContainsFunc(all, func(f field) bool {
+		return f.key == "tx" || f.key == "snapshot" || f.key == "wait" || f.key == "registry"
+	}) {
 		s.changes = c.testRows(all)
 		return s
 	}
@@ -89,6 +96,8 @@ func (c *compiler) step(n *yaml.Node) testStep {
 			s.snapshot, s.changes = true, c.testRows(c.fields(f.value, "snapshot"))
 		case "wait":
 			s.wait = c.duration(f.value)
+		case "registry":
+			s.registry = c.registryRows(f.value)
 		case "at":
 			at, err := time.Parse(time.RFC3339, f.value.Value)
 			if err != nil {
@@ -96,7 +105,7 @@ func (c *compiler) step(n *yaml.Node) testStep {
 			}
 			s.at = at
 		default:
-			c.fault(f.at, fmt.Sprintf("%q in a step", f.key), "tx, snapshot, wait or at", "")
+			c.fault(f.at, fmt.Sprintf("%q in a step", f.key), "tx, snapshot, wait, registry or at", "")
 		}
 	}
 	return s

@@ -24,6 +24,7 @@ func (m *Mapping) Test() []TestResult {
 		}
 		b := &bench{p: p, m: m, shapes: shapes, st: NewMemoryState(), out: newTranscript(), rows: map[*table][]map[string]cdc.Value{},
 			clock: m.cutover.Add(24 * time.Hour).UTC()}
+		b.out.unsent = t.unsent
 		res := TestResult{Name: t.name, Line: t.line}
 		for i := range t.steps {
 			if err := b.step(&t.steps[i]); err != nil {
@@ -50,6 +51,8 @@ type bench struct {
 	rows   map[*table][]map[string]cdc.Value // as they stand in the imagined source
 	clock  time.Time
 	index  uint64
+	// entered counts the rows of the registry.
+	entered int
 }
 
 // testShapes makes a schema for each table.
@@ -117,6 +120,12 @@ func (t *table) likelyKeys() map[int]bool {
 			keys[d.orderBy] = true
 		}
 	}
+	for _, b := range t.beside {
+		keys[b.join] = true
+		if b.orderBy >= 0 {
+			keys[b.orderBy] = true
+		}
+	}
 	for _, x := range t.xrefs {
 		for _, c := range x.keyCols {
 			keys[c] = true
@@ -153,6 +162,9 @@ func (b *bench) step(s *testStep) error {
 	b.clock = b.clock.Add(time.Second)
 	if !s.at.IsZero() {
 		b.clock = s.at.UTC()
+	}
+	if s.registry != nil {
+		return b.enter(s.registry)
 	}
 	if s.wait > 0 {
 		b.clock = b.clock.Add(s.wait)

@@ -29,7 +29,7 @@ func (r *run) makePosts(all []*post, f *frame, ev *Event, by *cause) ([]Post, []
 				out.Sort = s
 			}
 		}
-		if out.Gates, err = r.makeGates(p, f, &res, where, by); err != nil {
+		if out.Gates, err = r.makeGates(p, f, &res, where, ev.Company, by); err != nil {
 			return nil, nil, err
 		}
 		posts = append(posts, out)
@@ -37,7 +37,7 @@ func (r *run) makePosts(all []*post, f *frame, ev *Event, by *cause) ([]Post, []
 	return posts, res.troubles, nil
 }
 
-func (r *run) makeGates(p *post, f *frame, res *result, where string, by *cause) ([]Gate, error) {
+func (r *run) makeGates(p *post, f *frame, res *result, where, company string, by *cause) ([]Gate, error) {
 	var gates []Gate
 	for _, g := range p.gates {
 		if g.when != nil {
@@ -54,15 +54,27 @@ func (r *run) makeGates(p *post, f *frame, res *result, where string, by *cause)
 				continue
 			}
 		}
-		key, err := res.one(f, &setting{name: "require " + g.name, e: g.key}, where)
+		keys, err := r.gateKeys(&g, f, res, where)
 		if err != nil {
 			return nil, err
 		}
-		gate := Gate{Kind: g.kind, Name: g.name, Key: textOfKey(key)}
-		if g.wait > 0 {
-			gate.Deadline = by.At.Add(g.wait)
+		in := company
+		if g.company != nil {
+			if in, err = r.companyOf(g.company, f, res, where); err != nil {
+				return nil, err
+			}
 		}
-		gates = append(gates, gate)
+		for _, key := range keys {
+			gate := Gate{Kind: g.kind, Name: g.name, Key: CompanyKey(in, key)}
+			if g.wait > 0 {
+				gate.Deadline = by.At.Add(g.wait)
+			}
+			if taken, err := r.taken(gate); err != nil {
+				return nil, err
+			} else if !taken {
+				gates = append(gates, gate)
+			}
+		}
 	}
 	return gates, nil
 }

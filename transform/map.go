@@ -140,6 +140,7 @@ func (r *run) store(c *rowChange) error {
 	}
 	var known *row
 	var generation uint64
+	read := c.op == cdc.Snapshot
 	if raw != nil {
 		if generation, known, err = decodeRow(c.table, raw); err != nil {
 			return fmt.Errorf("reading row state of %s: %w", c.table.key(), err)
@@ -186,6 +187,11 @@ func (r *run) store(c *rowChange) error {
 	}
 	c.before.name(c.key)
 	c.now.name(c.key)
+	if c.table.deleted != nil {
+		if is, err := r.flagged(c); err != nil || !is {
+			return err
+		}
+	}
 	if c.op == cdc.Delete {
 		if err := r.st.Delete(c.table.bucket(), c.key); err != nil {
 			return err
@@ -200,6 +206,9 @@ func (r *run) store(c *rowChange) error {
 		return err
 	}
 	if c.op == cdc.Update && equalRows(c.before, c.now) {
+		if read {
+			return r.indexAgain(c)
+		}
 		return nil
 	}
 	return r.rules(c)
@@ -251,6 +260,11 @@ func (r *run) rules(c *rowChange) error {
 	}
 	for _, d := range c.table.lines {
 		if err := r.line(d, c); err != nil {
+			return err
+		}
+	}
+	for _, b := range c.table.beside {
+		if err := r.beside(b, c); err != nil {
 			return err
 		}
 	}

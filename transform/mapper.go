@@ -23,6 +23,11 @@ type Output interface {
 	Resolve(fingerprint, subject string) error
 	SetTimer(Timer) error
 	ClearTimer(id string) error
+	// Withdraw takes back what an event asked of its targets, all of it or nothing, and reports whether it did: only what was certainly
+	// never sent is taken back.
+	Withdraw(event, why string) (bool, error)
+	// Note keeps that an event was ignored by a named rule, counted, for trace.
+	Note(Note) error
 	// Row notes that the change being mapped is about these references ("invoice/A1"), for trace.
 	Row(refs []string) error
 }
@@ -34,4 +39,6 @@ type Entry struct {
 	Reading  *Reading  // set for the rows of a chunk that was read beside the stream
 	Included bool      // the table's open reading includes the change, which was held since before it began
 	Now      time.Time // the watermark: everything committed up to then, in every source, is captured; zero when unknown
+	// Marks are the watermarks of all sources, of which Now is the earliest; nil when unknown.
+	Marks map[string]time.Time
 }

@@ -14,9 +14,12 @@ type Mapping struct {
 	text    []byte
 	name    string
 	version string
+	company string    // legal entity of all its rules that do not tell their own; empty for none
+	line    int       // of its name
 	cutover time.Time // documents released before it are history
 
 	sources   map[string]*source
+	owners    map[string]*owner // by entity
 	codes     map[string]*codeTable
 	xrefs     map[string]*xref
 	tables    map[string]*table // by source.schema.name
@@ -24,11 +27,25 @@ type Mapping struct {
 	events    []*eventRule
 	documents []*document
 	posts     []*post
+	cases     *cases // nil: none
 	tests     []*inlineTest
+	takes     bool // an event takes back what was never sent
 }
 
 // Version names the mapping and its version: "northstar/7". It is stamped on every event.
 func (m *Mapping) Version() string { return m.name + "/" + m.version }
+
+// Name is the name of the carrier: "northstar".
+func (m *Mapping) Name() string { return m.name }
+
+// Company is the legal entity that the mapping declares; empty for none.
+func (m *Mapping) Company() string { return m.company }
+
+// File is the name of the file that the mapping was read from.
+func (m *Mapping) File() string { return m.file }
+
+// Text is what the file said. The bytes must not be changed.
+func (m *Mapping) Text() []byte { return m.text }
 
 // Selections says which tables and columns of the source the rules read, in the order of the file.
 func (m *Mapping) Selections(source string) []cdc.Selection {

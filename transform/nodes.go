@@ -157,10 +157,10 @@ func (n opNode) eval(f *frame) ref.Val { return types.Bool(f.op == n.op) }
 
 // changedNode is changed(col): there is a row now, and its value differs from the one before. Before an insert
 // everything was null.
-type changedNode struct{ col int }
+type changedNode struct{ row, col int }
 
 func (n changedNode) eval(f *frame) ref.Val {
-	now, before := f.rows[newRow], f.rows[oldRow]
+	now, before := f.change(n.row)
 	if now == nil {
 		return types.False
 	}
@@ -182,6 +182,7 @@ type becameNode struct {
 	changed changedNode
 	value   node
 	codes   *codeTable
+	asOf    node // of codes that change in time; the old code is read by the same date as the new one
 }
 
 func (n becameNode) eval(f *frame) ref.Val {
@@ -192,30 +193,43 @@ func (n becameNode) eval(f *frame) ref.Val {
 	if types.IsError(want) {
 		return want
 	}
-	now := f.rows[newRow].value(n.changed.col)
+	is, was := f.change(n.changed.row)
+	now := is.value(n.changed.col)
 	if err := mismatch(now, want); err != nil {
 		return err
 	}
-	before := f.rows[oldRow].value(n.changed.col)
+	before := was.value(n.changed.col)
 	if n.codes != nil {
-		if now = n.codes.word(now, f.m.file); types.IsError(now) {
+		if now = n.codes.word(now, n.asOf, f); types.IsError(now) {
 			return now
 		}
-		if before = n.codes.word(before, f.m.file); types.IsError(before) {
+		if before = n.codes.word(before, n.asOf, f); types.IsError(before) {
 			return types.Bool(now.Equal(want) == types.True)
 		}
 	}
-	was := !types.IsError(before) && before.Equal(want) == types.True
-	return types.Bool(now.Equal(want) == types.True && !was)
+	already := !types.IsError(before) && before.Equal(want) == types.True
+	return types.Bool(now.Equal(want) == types.True && !already)
 }
 
-// codeNode is code.<table>(x).
+// filledNode is filled(col): there was no value before, and there is one now.
+type filledNode struct{ changed changedNode }
+
+func (n filledNode) eval(f *frame) ref.Val {
+	if v := n.changed.eval(f); v != types.True {
+		return v
+	}
+	now, before := f.change(n.changed.row)
+	return types.Bool(now.vals[n.changed.col].State != cdc.Null && (before == nil || before.vals[n.changed.col].State == cdc.Null))
+}
+
+// codeNode is code.<table>(x, as_of=date).
 type codeNode struct {
 	codes *codeTable
 	x     node
+	asOf  node // of codes that change in time
 }
 
-func (n codeNode) eval(f *frame) ref.Val { return n.codes.word(n.x.eval(f), f.m.file) }
+func (n codeNode) eval(f *frame) ref.Val { return n.codes.word(n.x.eval(f), n.asOf, f) }
 
 // firstNode is first(a, b, …): the first that is not null.
 type firstNode struct{ of []node }

@@ -30,7 +30,7 @@ func Parse(file string, src []byte) (*Mapping, error) {
 // parse compiles the file, with the kinds of the catalog's columns if there is one.
 func parse(file string, src []byte, catalog map[string][]*cdc.Schema) (*Mapping, Faults) {
 	c := &compiler{reader: reader{file: file}, catalog: catalog, declared: map[string]bool{}, m: &Mapping{file: file, text: src,
-		sources: map[string]*source{}, codes: map[string]*codeTable{}, xrefs: map[string]*xref{}, tables: map[string]*table{}}}
+		sources: map[string]*source{}, owners: map[string]*owner{}, codes: map[string]*codeTable{}, xrefs: map[string]*xref{}, tables: map[string]*table{}}}
 	doc, err := readDocument(src)
 	if err != nil {
 		c.fault(&yaml.Node{Line: yamlLine(err)}, err.Error(), "one YAML document", "")
@@ -81,7 +81,7 @@ func (c *compiler) tidy() Faults {
 	})
 }
 
-var sections = []string{"mapping", "version", "cutover", "sources", "codes", "xref", "events", "documents", "posts", "tests"}
+var sections = []string{"mapping", "version", "company", "cutover", "sources", "owners", "tables", "codes", "xref", "events", "documents", "cases", "posts", "tests"}
 
 func (c *compiler) mapping(n *yaml.Node) {
 	got := c.record(n, "the mapping", sections, map[string]string{
@@ -93,20 +93,27 @@ func (c *compiler) mapping(n *yaml.Node) {
 		return
 	}
 	c.m.name = c.text(got["mapping"].value, "the name of the carrier")
+	c.m.line = got["mapping"].at.Line
 	c.m.version = c.text(got["version"].value, "a version number")
+	if f, ok := got["company"]; ok {
+		c.company(f)
+	}
 	if f, ok := got["cutover"]; ok {
 		c.cutover(f)
 	} else if _, ok := got["documents"]; ok {
 		c.fault(n, "documents without a cutover", "the instant from which documents are posted", `cutover: "2026-01-01T00:00:00-06:00"`)
 	}
 	c.sources(got["sources"])
+	if f, ok := got["owners"]; ok {
+		c.owners(f)
+	}
 	if f, ok := got["codes"]; ok {
 		c.codes(f, c.m)
 	}
 	for _, section := range []struct {
 		name string
 		read func(field)
-	}{{"xref", c.xref}, {"events", c.eventRules}, {"documents", c.documentRules}, {"posts", c.postRules}, {"tests", c.inlineTests}} {
+	}{{"tables", c.tableRules}, {"xref", c.xref}, {"events", c.eventRules}, {"documents", c.documentRules}, {"cases", c.caseRules}, {"posts", c.postRules}, {"tests", c.inlineTests}} {
 		if f, ok := got[section.name]; ok {
 			section.read(f)
 		}

@@ -27,10 +27,13 @@ type post struct {
 type gateRule struct {
 	kind GateKind
 	name string
+	each bool // once for each line
 	key  *expr
-	when *expr         // nil: always
-	wait time.Duration // 0: for ever
-	node *yaml.Node
+	when *expr // nil: always
+	// company of what is required; nil: that of the event.
+	company *expr
+	wait    time.Duration // 0: for ever
+	node    *yaml.Node
 }
 
 func (p *post) target() string { return p.sink + "." + p.entity }
@@ -82,7 +85,7 @@ func (c *compiler) post(pf field, event string, p *post, got map[string]field) {
 // emitter finds what makes the event, and the names that its posts may use.
 func (c *compiler) emitter(event string) (*scope, func(*post)) {
 	for _, e := range c.m.events {
-		if e.typ == event {
+		if e.typ == event && e.others == "" {
 			return e.scope, func(p *post) { e.posts = append(e.posts, p) }
 		}
 	}
@@ -100,12 +103,17 @@ func (c *compiler) emitter(event string) (*scope, func(*post)) {
 func (c *compiler) made() []string {
 	var all []string
 	for _, e := range c.m.events {
-		all = append(all, e.typ)
+		if e.others == "" {
+			all = append(all, e.typ)
+		}
 	}
 	for _, d := range c.m.documents {
 		for _, e := range d.emit {
 			all = append(all, e.typ)
 		}
+	}
+	if c.m.cases != nil {
+		all = append(all, ready)
 	}
 	return all
 }
@@ -144,12 +152,21 @@ func (c *compiler) gate(n *yaml.Node, sc *scope) (g gateRule, ok bool) {
 			g.when = c.condition(f.value, sc)
 		case "deadline":
 			g.wait = c.duration(f.value)
+		case "company":
+			g.company = c.value(f.value, sc)
 		default:
 			if g.name != "" {
-				c.fault(f.at, fmt.Sprintf("%q beside %q", f.key, g.name), "one requirement an entry, with if and deadline", "")
+				c.fault(f.at, fmt.Sprintf("%q beside %q", f.key, g.name), "one requirement an entry, with if, company and deadline", "")
 				return g, false
 			}
-			g.name, g.key = f.key, c.value(f.value, sc)
+			g.name, g.each = strings.CutSuffix(f.key, "[]")
+			in := *sc
+			if g.each {
+				if in.line = sc.made; in.line == nil {
+					c.fault(f.at, f.key, "a requirement of each line only where the event has lines", "")
+				}
+			}
+			g.key = c.value(f.value, &in)
 		}
 	}
 	if g.name == "" {

@@ -136,6 +136,11 @@ func (p *Mapper) Included(st State, out Output, at Entry, ch *cdc.Change) error 
 	before.name(key)
 	now.name(key)
 	r := p.run(st, out, at)
+	if c.table.deleted != nil {
+		if is, err := r.flagged(&c); err != nil || !is {
+			return err
+		}
+	}
 	if err := r.refs(&c); err != nil {
 		return err
 	}

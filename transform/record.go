@@ -8,7 +8,8 @@ import (
 
 // docRecord is what is remembered of a document beside its rows.
 type docRecord struct {
-	Key      string   `json:"key"`
+	Key      string   `json:"key"` // with its company: see keyOf
+	Company  string   `json:"company,omitempty"`
 	Row      string   `json:"row"`                // key of the header's row
 	Original string   `json:"original,omitempty"` // key of the document that it corrects
 	Pending  *pending `json:"pending,omitempty"`  // the release that waits to become an event
@@ -16,6 +17,19 @@ type docRecord struct {
 	Waits    []string `json:"waits,omitempty"`    // fingerprints of its problems
 	Sent     string   `json:"sent,omitempty"`     // hash of the data of its last released event
 	Drifted  bool     `json:"drifted,omitempty"`  // billing says something else now, and people were told
+	Gone     bool     `json:"gone,omitempty"`     // its header was deleted after the release, and people were told
+
+	// Of a document that others may correct, and of a correction.
+	Amount   *Money   `json:"amount,omitempty"`   // as it was sent
+	Credited string   `json:"credited,omitempty"` // what credits took away from it
+	Credits  string   `json:"credits,omitempty"`  // what it took away from its original
+	Event    string   `json:"event,omitempty"`    // id of its last released event
+	Posts    []string `json:"posts,omitempty"`    // target and external id of what that event asked for
+
+	// Of a consolidated document and of what was carved out of it.
+	Carved []string `json:"carved,omitempty"` // members that are documents of their own
+	Of     string   `json:"of,omitempty"`     // key of the document that it was carved out of
+	Member string   `json:"member,omitempty"`
 }
 
 // pending is a release that is not an event yet.
@@ -97,6 +111,9 @@ const maxChain = 32
 // rootOf follows the originals of a document to the first one: the order key of its money.
 func (r *run) rootOf(d *document, rec *docRecord) (string, error) {
 	key, original := rec.Key, rec.Original
+	if rec.Of != "" {
+		key = rec.Of
+	}
 	for i := 0; i < maxChain && original != "" && original != key; i++ {
 		key = original
 		up, err := r.record(d, key)

@@ -35,9 +35,12 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 		return err
 	}
 	if past {
+		if err := r.creditedBefore(d, e, rec, f); err != nil {
+			return err
+		}
 		return r.finish(d, rec, rootKey, e, false)
 	}
-	troubles := union(nil, compact(tr, tooMany))
+	troubles := union(nil, compact(tr, tooMany, r.notOwner(e.others, e.typ, d.root)))
 	if _, err := e.when.holds(f.asInserted()); err != nil {
 		var t *trouble
 		if !errors.As(err, &t) {
@@ -49,18 +52,43 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 	if err != nil {
 		return err
 	}
-	set, err := apply(f, d.set, subject)
+	data, amount, more, err := r.canonicalData(d, rec, f, subject)
 	if err != nil {
 		return err
+	}
+	troubles = union(union(troubles, more), e.shape.incomplete(f, subject, e.at))
+	if e.credit && waiting == nil {
+		var over *trouble
+		if waiting, over, err = r.overCredit(d, rec, amount); err != nil {
+			return err
+		}
+		troubles = union(troubles, compact(over))
+	}
+	if waiting != nil || len(troubles) > 0 {
+		return r.carveOrWait(d, e, rec, f, rootKey, waiting, troubles, amount)
+	}
+	return r.issue(d, e, rec, f, rootKey, data, amount)
+}
+
+// canonicalData is the document, or the part of it that the record stands for, in the words of the mapping.
+func (r *run) canonicalData(d *document, rec *docRecord, f *frame, subject string) (map[string]any, *Money, []*trouble, error) {
+	d.part(f, rec)
+	set, err := apply(f, d.set, subject)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	amount, err := r.amountOf(d, f, set.data)
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
-	if waiting != nil || len(troubles) > 0 || len(set.troubles) > 0 {
-		return r.wait(d, e, rec, rootKey, waiting, union(troubles, set.troubles), amount)
-	}
-	ev, err := r.documentEvent(d, e, rec, f, rootKey, set.data, amount)
+	disagree, err := r.disagreeing(d, rec, f, set.data)
+	return set.data, amount, union(set.troubles, compact(disagree)), err
+}
+
+// issue makes the event of a whole document, and what it asks of the targets. A credit that takes back an original that was never sent
+// asks for nothing.
+func (r *run) issue(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string, data map[string]any, amount *Money) error {
+	ev, err := r.documentEvent(d, e, rec, f, rootKey, data, amount)
 	if err != nil {
 		return err
 	}
@@ -69,13 +97,41 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 		return err
 	}
 	if len(more) > 0 {
-		return r.wait(d, e, rec, rootKey, nil, more, amount)
+		return r.carveOrWait(d, e, rec, f, rootKey, nil, more, amount)
+	}
+	rec.Sent = hash(string(ev.Data))
+	if back, err := r.takeBack(d, e, rec, amount); err != nil {
+		return err
+	} else if back {
+		posts, data["original_withdrawn"] = nil, true
+		if ev.Data, err = canonical(data); err != nil {
+			return err
+		}
+	}
+	if e.credit {
+		if err := r.credited(d, rec, amount); err != nil {
+			return err
+		}
 	}
 	if err := r.send(ev, posts); err != nil {
 		return err
 	}
-	rec.Sent = hash(string(ev.Data))
+	if err := r.remember(d, rec, &ev, posts); err != nil {
+		return err
+	}
 	return r.finish(d, rec, rootKey, e, true)
+}
+
+// carveOrWait keeps a document that cannot be released; when its time is over the bad members of a group may be taken out first.
+func (r *run) carveOrWait(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string, waiting *trouble, troubles []*trouble, amount *Money) error {
+	if waiting == nil && rec.Pending.Late {
+		if carved, err := r.carve(d, e, rec, f); err != nil {
+			return err
+		} else if carved {
+			return r.evaluate(d, rec)
+		}
+	}
+	return r.wait(d, e, rec, rootKey, waiting, troubles, amount)
 }
 
 func compact(all ...*trouble) []*trouble {
@@ -92,6 +148,7 @@ func compact(all ...*trouble) []*trouble {
 func (f *frame) asInserted() *frame {
 	g := *f
 	g.op, g.rows[oldRow] = 'I', nil
+	g.withoutBefore()
 	return &g
 }
 
@@ -174,8 +231,10 @@ func (r *run) amountOf(d *document, f *frame, data map[string]any) (*Money, erro
 
 // wait keeps the document until what is missing has come. People hear of what is merely incomplete after the declared time only.
 func (r *run) wait(d *document, e *emitRule, rec *docRecord, rootKey string, waiting *trouble, troubles []*trouble, amount *Money) error {
-	if waiting != nil && !rec.Pending.Late {
-		waiting.quiet = true
+	if (waiting != nil || d.members != nil && d.members.carve) && !rec.Pending.Late {
+		if waiting != nil {
+			waiting.quiet = true
+		}
 		if !rec.Pending.Timer {
 			rec.Pending.Timer = true
 			err := r.out.SetTimer(Timer{ID: d.timer(rec.Key), At: rec.Pending.Cause.At.Add(d.wait), Sources: []string{d.root.source.name},
@@ -212,7 +271,7 @@ func (r *run) deadline(d *document, key string) error {
 // documentEvent makes the event of a whole document.
 func (r *run) documentEvent(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string, data map[string]any, amount *Money) (Event, error) {
 	ev := r.newEvent(e.typ, e.entity, e.at, LaneTransactional, &rec.Pending.Cause)
-	ev.Key, ev.OrderKey, ev.Amount = rec.Key, d.name+"/"+rootKey, amount
+	ev.Key, ev.Company, ev.OrderKey, ev.Amount = rec.plain(), rec.Company, d.name+"/"+rootKey, amount
 	if !f.at.IsZero() {
 		ev.Occurred = f.at
 	}
@@ -237,7 +296,7 @@ func (d *document) refs(entity string, rec *docRecord, f *frame) []string {
 	}
 	for _, x := range d.correlate {
 		if k := quietText(x.e, f); k != "" {
-			add(x.entity + "/" + k)
+			add(Ref(rec.Company, x.entity, k))
 		}
 	}
 	return all
@@ -246,7 +305,7 @@ func (d *document) refs(entity string, rec *docRecord, f *frame) []string {
 func correlationOf(d *document, rec *docRecord, f *frame) string {
 	for _, x := range d.correlate {
 		if k := quietText(x.e, f); k != "" {
-			return x.entity + "/" + k
+			return Ref(rec.Company, x.entity, k)
 		}
 	}
 	return d.name + "/" + rec.Key

@@ -79,9 +79,15 @@ func (r *run) closeAll(ended *Ended) error {
 		if err != nil {
 			return err
 		}
+		first := !g.done
 		g.open, g.done = false, true
 		if err := r.p.keep(r.st, t.key(), g); err != nil {
 			return err
+		}
+		if first {
+			if err := r.firstRead(t); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -150,11 +156,16 @@ func (r *run) seeded(t *table, from string, limit int) (int, string, error) {
 func (r *run) seedDocument(d *document, h *row, by cause) error {
 	f := &frame{m: r.m, st: r.st, op: cdc.Insert}
 	f.rows[newRow] = h
-	e, err := r.match(d, f, true)
-	if err != nil || e == nil {
+	var err error
+	if f.beside, err = r.besides(d, h, true); err != nil {
 		return err
 	}
-	rec, err := r.record(d, quietText(d.key, f))
+	e, err := r.match(d, f, true)
+	if err != nil || e == nil || e.others != "" {
+		return err
+	}
+	key, _ := r.keyOf(d, f)
+	rec, err := r.record(d, key)
 	if err != nil || rec == nil || rec.Pending != nil || len(rec.Done) > 0 {
 		return err
 	}
@@ -163,6 +174,9 @@ func (r *run) seedDocument(d *document, h *row, by cause) error {
 		return err
 	}
 	if past {
+		if err := r.creditedBefore(d, e, rec, nil); err != nil {
+			return err
+		}
 		return r.history(d, e, rec)
 	}
 	by.Adopt = true

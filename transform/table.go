@@ -31,6 +31,9 @@ type table struct {
 	root   []*document // documents of which this table is the header
 	lines  []*document
 	xrefs  []*xref
+	beside []besideOf // documents beside whose header this table stands
+	// deleted says which rows are none; nil: all are.
+	deleted *expr
 	// messages is set for cdc.Messages: the columns are members of their content.
 	messages bool
 }

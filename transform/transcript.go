@@ -13,7 +13,9 @@ type transcript struct {
 	posts  []Post
 	open   map[[2]string]Problem // fingerprint, subject
 	timers map[string]Timer
+	notes  []Note
 	rows   [][]string
+	unsent bool // no posting is ever sent: all may be taken back
 }
 
 func newTranscript() *transcript {
@@ -38,11 +40,22 @@ func (t *transcript) Resolve(fingerprint, subject string) error {
 	return nil
 }
 
+// Note implements Output.
+func (t *transcript) Note(n Note) error { t.notes = append(t.notes, n); return nil }
+
 // SetTimer implements Output.
 func (t *transcript) SetTimer(x Timer) error { t.timers[x.ID] = x; return nil }
 
 // ClearTimer implements Output.
 func (t *transcript) ClearTimer(id string) error { delete(t.timers, id); return nil }
+
+// Withdraw implements Output.
+func (t *transcript) Withdraw(event, _ string) (bool, error) {
+	if t.unsent {
+		t.posts = slices.DeleteFunc(t.posts, func(p Post) bool { return p.Event == event })
+	}
+	return t.unsent, nil
+}
 
 // Row implements Output.
 func (t *transcript) Row(refs []string) error { t.rows = append(t.rows, refs); return nil }

@@ -20,7 +20,7 @@ func (b *builder) isNative(call ast.CallExpr) bool {
 		return len(path) == 1 && slices.Contains([]string{"code", "xref", "erp", "map", "key"}, path[0])
 	}
 	switch call.FunctionName() {
-	case "_&&_", "_||_", "!_", "_==_", "_!=_", "inserted", "deleted", "changed", "became", "first", "count", "sum", "money":
+	case "_&&_", "_||_", "!_", "_==_", "_!=_", "inserted", "deleted", "changed", "became", "filled", "first", "count", "sum", "money", "extract", "json":
 		return true
 	}
 	return false
@@ -55,8 +55,12 @@ func (b *builder) nativeCall(call ast.CallExpr, args []ast.Expr) (node, *cel.Typ
 			return b.bad(fn+" of something else than the row", fn+"()", "")
 		}
 		return opNode{op}, cel.BoolType
-	case "changed", "became":
+	case "changed", "became", "filled":
 		return b.verb(fn, args)
+	case "extract":
+		return b.extract(args)
+	case "json":
+		return b.member(args)
 	case "first":
 		return b.firstOf(args)
 	case "count":
@@ -154,10 +158,13 @@ func (b *builder) isHeader(e ast.Expr) bool {
 	return ok && r.row == newRow
 }
 
-// verb builds changed(col) and became(col, value).
+// verb builds changed(col), filled(col) and became(col, value).
 func (b *builder) verb(fn string, args []ast.Expr) (node, *cel.Type) {
-	want := map[string]int{"changed": 1, "became": 2}[fn]
-	form := map[string]string{"changed": "changed(column)", "became": `became(column, "value")`}[fn]
+	want := map[string]int{"changed": 1, "filled": 1, "became": 2}[fn]
+	form := map[string]string{"changed": "changed(column)", "filled": "filled(column)", "became": `became(column, "value")`}[fn]
+	if path := codePath(args); len(path) == 3 && len(args) == 3 {
+		want = 3 // became(column, code.<table>.<word>, as_of=date)
+	}
 	if len(args) != want {
 		return b.bad(fmt.Sprintf("%s with %d arguments", fn, len(args)), form, "")
 	}
@@ -166,23 +173,26 @@ func (b *builder) verb(fn string, args []ast.Expr) (node, *cel.Type) {
 	if b.failed {
 		return n, typ
 	}
-	if !ok || col.row != newRow && col.row != anyRow {
+	if !ok || col.row != newRow && col.row != anyRow && col.row < besideRow {
 		return b.bad(fn+" of something else than a column", form, "")
 	}
 	if t := b.tableOf(col); t != nil {
 		t.old[t.cols[col.col]] = true
 	}
-	changed := changedNode{col.col}
-	if fn == "changed" {
+	changed := changedNode(col)
+	switch fn {
+	case "changed":
 		return changed, cel.BoolType
+	case "filled":
+		return filledNode{changed}, cel.BoolType
 	}
 	became := becameNode{changed: changed}
-	if path := dotted(args[1]); len(path) == 3 && path[0] == "code" {
+	if path := codePath(args); len(path) == 3 {
 		t, word := b.codeWord(path)
 		if t == nil {
 			return became, cel.BoolType
 		}
-		became.codes, became.value = t, constNode{types.String(word)}
+		became.codes, became.value, became.asOf = t, constNode{types.String(word)}, b.codeDate(t, args[2:])
 		b.labels(col, t)
 		return became, cel.BoolType
 	}
@@ -193,6 +203,17 @@ func (b *builder) verb(fn string, args []ast.Expr) (node, *cel.Type) {
 	became.value = value
 	b.label(col, value)
 	return became, cel.BoolType
+}
+
+// codePath is code, table and word of became(column, code.<table>.<word>), or nil.
+func codePath(args []ast.Expr) []string {
+	if len(args) < 2 {
+		return nil
+	}
+	if path := dotted(args[1]); len(path) == 3 && path[0] == "code" {
+		return path
+	}
+	return nil
 }
 
 // labels checks that a code table knows every label of an enum column.
@@ -210,7 +231,7 @@ func (b *builder) labels(n node, t *codeTable) {
 		return
 	}
 	for _, l := range labels {
-		if _, known := t.words[l]; !known {
+		if !t.knows(l) {
 			b.bad(fmt.Sprintf("the label %q of %s.%s, which codes.%s does not know", l, on.key(), on.cols[col.col], t.name),
 				"every label of the enum in the table", l+": <canonical word> in codes."+t.name)
 		}
@@ -221,8 +242,8 @@ func (b *builder) labels(n node, t *codeTable) {
 func (b *builder) codeWord(path []string) (*codeTable, string) {
 	t := b.codeTable(path[1])
 	if t != nil && !t.has(path[2]) {
-		words := slices.Sorted(maps.Values(t.words))
-		b.bad(fmt.Sprintf("%q, which is no canonical word of codes.%s", path[2], t.name), "one of "+strings.Join(slices.Compact(words), ", "),
+		words := t.vocabulary()
+		b.bad(fmt.Sprintf("%q, which is no canonical word of codes.%s", path[2], t.name), "one of "+strings.Join(words, ", "),
 			suggest(path[2], words))
 		return nil, ""
 	}
@@ -266,12 +287,12 @@ func (b *builder) namespace(call ast.CallExpr) (node, *cel.Type) {
 		if t == nil {
 			return constNode{types.NullValue}, cel.DynType
 		}
-		if len(args) != 1 {
+		if len(args) != 1 && len(args) != 2 {
 			return b.bad(fmt.Sprintf("code.%s with %d arguments", fn, len(args)), "code."+fn+"(column)", "")
 		}
 		x, _ := b.node(args[0])
 		b.labels(x, t)
-		return codeNode{t, x}, cel.NullableType(cel.StringType)
+		return codeNode{t, x, b.codeDate(t, args[1:])}, cel.NullableType(cel.StringType)
 	case "xref":
 		return b.lookup(fn, args)
 	}

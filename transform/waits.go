@@ -8,8 +8,8 @@ import (
 
 // waiter is what waits on problems: a held change, or a document.
 type waiter struct {
-	kind    string // "held" or "doc"
-	id      string // key of the held change; or document name and key
+	kind    string // "held", "notice" or "doc"; of cases "case" or "link"
+	id      string // key of the held change or notice; or document name and key; or the case; or the event
 	subject string // as people know it: invoice/A1
 }
 
@@ -131,8 +131,13 @@ func (r *run) soon() time.Time {
 
 // again evaluates one waiter.
 func (r *run) again(w waiter) error {
-	if w.kind == "held" {
+	switch w.kind {
+	case "held":
 		return r.heldAgain(w)
+	case "notice":
+		return r.noticeAgain(w)
+	case waiterCase, waiterLink:
+		return r.caseAgain(w)
 	}
 	parts := stateParts(w.id)
 	for _, d := range r.m.documents {
@@ -150,12 +155,18 @@ func (r *run) again(w waiter) error {
 // Fire handles a timer whose time has come.
 func (p *Mapper) Fire(st State, out Output, at Entry, t Timer) error {
 	r := p.run(st, out, at)
+	if mine, err := r.caseTimer(t); mine || err != nil {
+		return err
+	}
 	if strings.HasPrefix(t.ID, "wake/") {
 		parts := stateParts(t.Payload)
 		if len(parts) != 2 {
 			return fmt.Errorf("timer %s: payload %q", t.ID, t.Payload)
 		}
 		return r.wakeFrom(parts[0], parts[1])
+	}
+	if strings.HasPrefix(t.ID, proposalTimer) {
+		return r.proposalsDue(t)
 	}
 	if strings.HasPrefix(t.ID, "discard/") {
 		return r.discard(t.Payload)
@@ -208,7 +219,7 @@ func (r *run) discard(fingerprint string) error {
 		return err
 	}
 	for _, w := range batch {
-		if err := r.giveUp(w); err != nil {
+		if err := r.giveUp(w, fingerprint); err != nil {
 			return err
 		}
 		if err := r.free(w, fingerprint); err != nil { // also of a waiter that is gone
@@ -221,8 +232,11 @@ func (r *run) discard(fingerprint string) error {
 	return r.out.SetTimer(Timer{ID: "discard/" + hash(fingerprint), At: r.soon(), Payload: fingerprint})
 }
 
-func (r *run) giveUp(w waiter) error {
-	if w.kind == "held" {
+func (r *run) giveUp(w waiter, fingerprint string) error {
+	if w.kind == waiterCase || w.kind == waiterLink {
+		return r.caseGivenUp(w, fingerprint)
+	}
+	if w.kind == "held" || w.kind == "notice" {
 		h, err := r.held(w.id)
 		if err != nil || h == nil {
 			return err

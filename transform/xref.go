@@ -23,6 +23,9 @@ type xref struct {
 	miss  string // code of the problem: UNKNOWN_CUSTOMER
 	owner string
 
+	registry *RegistryKey // set when the rows stand in the registry; the key itself is empty
+	describe []xrefValue  // columns of table that describe a key of the registry to people
+
 	table    *table // nil when the rows stand in the mapping
 	keyCols  []int
 	from, to int // columns; -1 when there is none
@@ -31,8 +34,9 @@ type xref struct {
 }
 
 type xrefValue struct {
-	name string
-	col  int
+	name      string
+	col       int
+	attribute string // of a row of the registry, instead of a column
 }
 
 type xrefRow struct {
@@ -87,6 +91,9 @@ func (n lookupNode) eval(f *frame) ref.Val {
 			return v
 		}
 		asOf = clipDate(textOf(v))
+	}
+	if n.x.registry != nil {
+		return n.x.registered(f.st, key[0], asOf)
 	}
 	found, err := n.x.find(f.st, key, asOf)
 	if err != nil {
@@ -156,6 +163,9 @@ func clipDate(s string) string {
 }
 
 func (x *xref) fingerprintCause(m *Mapping, key []string) string {
+	if x.registry != nil {
+		return x.inRegistry(key[0]).cause()
+	}
 	where := m.name
 	if x.table != nil {
 		where = x.table.source.name
@@ -207,7 +217,7 @@ func (x *xref) update(st State, before, now *row) (known []string, err error) {
 	return key, st.Put(x.bucket(), is, appendRow(nil, 0, now))
 }
 
-var xrefKeys = []string{"from", "key", "valid", "value", "rows", "miss", "owner"}
+var xrefKeys = []string{"from", "key", "valid", "value", "rows", "miss", "owner", "registry", "system", "role", "company", "describe"}
 
 func (c *compiler) xref(f field) {
 	for _, xf := range c.fields(f.value, "xref") {
@@ -223,7 +233,13 @@ func (c *compiler) xref(f field) {
 		if o, ok := got["owner"]; ok {
 			x.owner = c.text(o.value, "a team")
 		}
+		_, registry := got["registry"]
+		if !registry {
+			c.registryOnly(xf, got)
+		}
 		switch _, rows := got["rows"]; {
+		case registry:
+			c.xrefRegistry(x, xf, got)
 		case rows:
 			c.xrefRows(x, got["rows"])
 		case c.need(xf.at, got, "xref "+xf.key, "from", "value"):
@@ -267,7 +283,7 @@ func (c *compiler) xrefTable(x *xref, got map[string]field) {
 		x.from, x.to = c.plainColumn(v.value, x.table, bounds[0]), c.plainColumn(v.value, x.table, bounds[1])
 	}
 	for _, v := range c.fields(got["value"].value, "value") {
-		x.values = append(x.values, xrefValue{v.key, c.plainColumn(v.value, x.table, c.text(v.value, "a column"))})
+		x.values = append(x.values, xrefValue{name: v.key, col: c.plainColumn(v.value, x.table, c.text(v.value, "a column"))})
 	}
 }
 
@@ -309,12 +325,13 @@ func (c *compiler) xrefRows(x *xref, f field) {
 	slices.SortStableFunc(x.rows, func(a, b xrefRow) int { return strings.Compare(a.from, b.from) })
 }
 
-func (c *compiler) day(n *yaml.Node, s string) string {
+// day reads a date of the calendar; nothing stays nothing.
+func (r *reader) day(n *yaml.Node, s string) string {
 	if s == "" {
 		return ""
 	}
 	if _, err := time.Parse(civilDate, s); err != nil {
-		c.fault(n, fmt.Sprintf("%q", s), "a date: 2026-01-31", "")
+		r.fault(n, fmt.Sprintf("%q", s), "a date: 2026-01-31", "")
 	}
 	return s
 }

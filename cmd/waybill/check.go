@@ -54,7 +54,7 @@ func (a *app) check(ctx context.Context, r *report) error {
 		return err
 	}
 	r.ok("configuration", "file", a.configFile)
-	mapping, ok := checkMapping(r, cfg.Mapping)
+	mapping, ok := checkMappings(r, cfg.Mapping)
 	if !ok {
 		return nil
 	}
@@ -65,9 +65,9 @@ func (a *app) check(ctx context.Context, r *report) error {
 	return a.checkSinks(ctx, r, cfg, mapping, log)
 }
 
-// checkMapping parses the mapping and runs its inline tests.
-func checkMapping(r *report, file string) (*transform.Mapping, bool) {
-	m, _, err := readMapping(file)
+// checkMappings parses the mappings and runs their inline tests.
+func checkMappings(r *report, files []string) (*transform.Carriers, bool) {
+	c, err := readCarriers(files)
 	var faults transform.Faults
 	switch {
 	case errors.As(err, &faults):
@@ -77,6 +77,13 @@ func checkMapping(r *report, file string) (*transform.Mapping, bool) {
 		r.fail("mapping", "file", err.Error(), "", exitUsage)
 		return nil, false
 	}
+	for _, m := range c.Mappings() {
+		checkInline(r, m)
+	}
+	return c, true
+}
+
+func checkInline(r *report, m *transform.Mapping) {
 	r.ok("mapping", "rules", m.Version())
 	failed := 0
 	tests := m.Test()
@@ -89,11 +96,10 @@ func checkMapping(r *report, file string) (*transform.Mapping, bool) {
 	if failed == 0 && len(tests) > 0 {
 		r.ok("mapping", "tests", plural(len(tests), "inline test", "inline tests")+" passed")
 	}
-	return m, true
 }
 
 // checkSources asks each database, and proves the mapping against the catalogs if all of them answered.
-func checkSources(ctx context.Context, r *report, cfg *config.Config, m *transform.Mapping, log *slog.Logger) error {
+func checkSources(ctx context.Context, r *report, cfg *config.Config, m *transform.Carriers, log *slog.Logger) error {
 	catalogs, complete := map[string][]*cdc.Schema{}, true
 	for _, name := range cfg.SourceNames() {
 		src, err := newSource(name, cfg.Sources[name], m, "", log)
@@ -143,7 +149,7 @@ func tables(selections []cdc.Selection) []cdc.Table {
 	return list
 }
 
-func (a *app) checkSinks(ctx context.Context, r *report, cfg *config.Config, m *transform.Mapping, log *slog.Logger) error {
+func (a *app) checkSinks(ctx context.Context, r *report, cfg *config.Config, m *transform.Carriers, log *slog.Logger) error {
 	for _, name := range cfg.SinkNames() {
 		sink, err := newSink(name, cfg.Sinks[name], log)
 		if err != nil {
@@ -165,7 +171,7 @@ func (a *app) checkSinks(ctx context.Context, r *report, cfg *config.Config, m *
 	return nil
 }
 
-func (a *app) checkSink(ctx context.Context, r *report, cfg *config.Config, name string, sink sinks.Sink, m *transform.Mapping) {
+func (a *app) checkSink(ctx context.Context, r *report, cfg *config.Config, name string, sink sinks.Sink, m *transform.Carriers) {
 	findings, err := sink.Check(ctx)
 	if err != nil {
 		r.fail(name, "connection", err.Error(), "", exitEnvironment)

@@ -64,6 +64,19 @@ func TestCommands(t *testing.T) {
 		{name: "exceptions_discard_declined", args: "exceptions discard X-000002 --why duplicate", answer: "y\n", code: 1},
 		{name: "exceptions_discard_script", args: "exceptions discard X-000002 --why duplicate", code: 2},
 		{name: "exceptions_discard_no_reason", args: "exceptions discard X-000002", code: 2},
+		{name: "case_list", args: "case list"},
+		{name: "case_list_none", args: "case list --flag late"},
+		{name: "case_list_json", args: "case list --stage cancelled --json"},
+		{name: "case_list_stage", args: "case list --stage delivred", code: 2},
+		{name: "case_list_flag", args: "case list --flag helt", code: 2},
+		{name: "case_show", args: "case show 88121"},
+		{name: "case_show_json", args: "case show shipment/88121 --json"},
+		{name: "case_show_unknown", args: "case show 1", code: 1},
+		{name: "case_link", args: "case link bol/77 shipment/88121 --why mistyped"},
+		{name: "case_link_nothing", args: "case link bol/0 shipment/88121 --why mistyped", code: 1},
+		{name: "case_link_few", args: "case link bol/77 --why mistyped", code: 2},
+		{name: "case_link_number", args: "case link 77 shipment/88121 --why mistyped", code: 2},
+		{name: "case_link_no_reason", args: "case link bol/77 shipment/88121", code: 2},
 		{name: "checkpoint_show", args: "checkpoint show"},
 		{name: "checkpoint_show_json", args: "checkpoint show --json"},
 		{name: "checkpoint_reset_dry", args: "checkpoint reset billing --to snapshot --dry-run"},
@@ -94,6 +107,18 @@ func TestCommands(t *testing.T) {
 		{name: "snapshot_pause", args: "snapshot pause dispatch public.loads"},
 		{name: "snapshot_resume", args: "snapshot resume dispatch public.loads --why night"},
 		{name: "snapshot_pause_few", args: "snapshot pause dispatch", code: 2},
+		{name: "events_types", args: "events types"},
+		{name: "events_schema", args: "events schema shipment.delivered"},
+		{name: "events_schema_unknown", args: "events schema shipment.deliverd", code: 2},
+		{name: "report_reconcile", args: "report reconcile --since 2026-03-08"},
+		{name: "report_reconcile_none", args: "report reconcile", empty: true},
+		{name: "report_reconcile_csv", args: "report reconcile --csv"},
+		{name: "report_reconcile_json", args: "report reconcile --json"},
+		{name: "report_period", args: "report reconcile --since 2026-03-08 --until 2026-03-07", code: 2},
+		{name: "report_two_forms", args: "report backlog --csv --json", code: 2},
+		{name: "report_backlog", args: "report backlog"},
+		{name: "report_backlog_csv", args: "report backlog --until 2026-03-09 --csv"},
+		{name: "report_backlog_json", args: "report backlog --json"},
 		{name: "no_such_command", args: "sttus", code: 2},
 		{name: "no_such_subcommand", args: "exceptions lst", code: 2},
 		{name: "no_such_flag", args: "status --colour", code: 2},
@@ -125,7 +150,7 @@ func TestCommands(t *testing.T) {
 
 func TestWithoutDaemon(t *testing.T) {
 	d := newDesk(t)
-	for _, args := range []string{"status", "events list", "events follow", "events show x", "trace x", "exceptions list", "exceptions retry --all", "replay --all --yes",
+	for _, args := range []string{"status", "events list", "events follow", "events show x", "report reconcile", "report backlog", "trace x", "exceptions list", "exceptions retry --all", "case list", "case show x", "case link a/1 b/2 --why x", "replay --all --yes",
 		"snapshot dispatch loads --yes", "snapshot list", "snapshot pause dispatch loads"} {
 		_, stderr, code := d.run(context.Background(), "", strings.Fields(args)...)
 		want := "waybill: no daemon answers at DIR/data/waybill.sock; start it with waybill run -c DIR/waybill.yaml"

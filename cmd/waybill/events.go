@@ -21,7 +21,7 @@ func eventsCommand(a *app) *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		RunE:  subcommands,
 	}
-	group.AddCommand(eventsListCommand(a), eventsShowCommand(a), eventsFollowCommand(a))
+	group.AddCommand(eventsListCommand(a), eventsShowCommand(a), eventsFollowCommand(a), eventsTypesCommand(a), eventsSchemaCommand(a))
 	return group
 }
 

@@ -55,7 +55,7 @@ func (a *app) mapCheck(ctx context.Context, r *report, args []string, offline bo
 			return err
 		}
 	}
-	m, _, err := readMapping(mappingFile(cfg, args))
+	m, err := readCarriers(mappingFiles(cfg, args))
 	var faults transform.Faults
 	if errors.As(err, &faults) {
 		r.mappingFaults(faults)
@@ -64,7 +64,9 @@ func (a *app) mapCheck(ctx context.Context, r *report, args []string, offline bo
 	if err != nil {
 		return err
 	}
-	r.ok("mapping", "rules", m.Version())
+	for _, one := range m.Mappings() {
+		r.ok("mapping", "rules", one.Version())
+	}
 	if offline {
 		r.add("mapping", exitOK, cdc.Finding{Check: "catalogs", Level: cdc.LevelWarn, Found: "not compared: --offline"})
 		return nil
@@ -72,15 +74,15 @@ func (a *app) mapCheck(ctx context.Context, r *report, args []string, offline bo
 	return mapCatalogs(ctx, r, cfg, m)
 }
 
-func mappingFile(cfg *config.Config, args []string) string {
+func mappingFiles(cfg *config.Config, args []string) []string {
 	if len(args) > 0 {
-		return args[0]
+		return args
 	}
 	return cfg.Mapping
 }
 
 // mapCatalogs compares the mapping with the catalogs alone; check does the whole preflight.
-func mapCatalogs(ctx context.Context, r *report, cfg *config.Config, m *transform.Mapping) error {
+func mapCatalogs(ctx context.Context, r *report, cfg *config.Config, m *transform.Carriers) error {
 	catalogs := map[string][]*cdc.Schema{}
 	for _, name := range m.Sources() {
 		settings, ok := cfg.Sources[name]
@@ -125,12 +127,17 @@ func mapTestCommand(a *app) *cobra.Command {
 					return err
 				}
 			}
-			file := mappingFile(cfg, args)
-			m, _, err := readMapping(file)
-			if err != nil {
-				return err
+			results := []testResult{}
+			for _, file := range mappingFiles(cfg, args) {
+				m, err := readMapping(file)
+				if err != nil {
+					return err
+				}
+				for _, t := range m.Test() {
+					results = append(results, testResult{file, t.Line, t.Name, t.OK, t.Fails})
+				}
 			}
-			return a.printTests(file, m.Test())
+			return a.printTests(results)
 		},
 	}
 }
@@ -144,10 +151,9 @@ type testResult struct {
 	Fails []string `json:"fails,omitempty"`
 }
 
-func (a *app) printTests(file string, tests []transform.TestResult) error {
-	results, failed := []testResult{}, 0
-	for _, t := range tests {
-		results = append(results, testResult{file, t.Line, t.Name, t.OK, t.Fails})
+func (a *app) printTests(results []testResult) error {
+	failed := 0
+	for _, t := range results {
 		if !t.OK {
 			failed++
 		}

@@ -29,11 +29,11 @@ func (a *app) checkpointOffline(_ context.Context, cfg *config.Config) (v pipeli
 
 // resetOffline turns a decision of the daemon into one that this process takes; the caller closes the store after it.
 func (a *app) resetOffline(_ context.Context, cfg *config.Config, q pipeline.ResetRequest, x decision) (decision, func() error, error) {
-	mapping, _, err := readMapping(cfg.Mapping)
+	carriers, err := readCarriers(cfg.Mapping)
 	if err != nil {
 		return x, nil, err
 	}
-	src, err := newSource(q.Source, cfg.Sources[q.Source], mapping, cfg.Data, newLog(config.Log{Level: "warn"}, a.err))
+	src, err := newSource(q.Source, cfg.Sources[q.Source], carriers, cfg.Data, newLog(config.Log{Level: "warn"}, a.err))
 	if err != nil {
 		return x, nil, err
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 func planCommand(a *app) *cobra.Command {
-	lookups := 0
+	lookups, registry := 0, ""
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what would be sent before the first run, without sending anything",
@@ -28,13 +28,14 @@ there already: events, documents, money, and what would be adopted instead of cr
 and nothing to the ERP, and leaves no slot and no position behind. The snapshot needs room on the disk of $TMPDIR.`,
 		Example: `  waybill plan
   waybill plan --lookups 100
+  waybill plan --registry customers.csv
   waybill plan --json`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if lookups == 0 {
 				lookups = -1
 			}
-			v, err := a.plan(c.Context(), lookups)
+			v, err := a.plan(c.Context(), lookups, registry)
 			if err != nil {
 				return err
 			}
@@ -46,23 +47,24 @@ and nothing to the ERP, and leaves no slot and no position behind. The snapshot 
 		},
 	}
 	c.Flags().IntVar(&lookups, "lookups", 2000, "postings to look up in the ERP; 0 for none")
+	c.Flags().StringVar(&registry, "registry", "", "rows of the registry, as waybill xref import reads them")
 	return c
 }
 
-func (a *app) plan(ctx context.Context, lookups int) (v pipeline.PlanView, err error) {
+func (a *app) plan(ctx context.Context, lookups int, registry string) (v pipeline.PlanView, err error) {
 	cfg, err := a.load()
 	if err != nil {
 		return v, err
 	}
-	mapping, text, err := readMapping(cfg.Mapping)
+	carriers, err := readCarriers(cfg.Mapping)
 	if err != nil {
 		return v, err
 	}
 	log := slog.New(slog.DiscardHandler)
-	o := pipeline.PlanOptions{Mapping: mapping, File: cfg.Mapping, Text: text, Codecs: codecs(), Lookups: lookups, Log: log,
+	o := pipeline.PlanOptions{Carriers: carriers, Codecs: codecs(), Lookups: lookups, Log: log,
 		Sources: map[string]cdc.Inspector{}, Sinks: map[string]sinks.Sink{}, Progress: a.progress()}
 	for _, name := range cfg.SourceNames() {
-		if o.Sources[name], err = newSource(name, cfg.Sources[name], mapping, "", log); err != nil {
+		if o.Sources[name], err = newSource(name, cfg.Sources[name], carriers, "", log); err != nil {
 			return v, err
 		}
 	}
@@ -83,7 +85,22 @@ func (a *app) plan(ctx context.Context, lookups int) (v pipeline.PlanView, err e
 		return v, err
 	}
 	defer func() { err = errors.Join(err, o.Store.Close()) }()
+	if registry != "" {
+		if err := a.planRegistry(ctx, o.Store, registry); err != nil {
+			return v, err
+		}
+	}
 	return pipeline.Plan(ctx, o)
+}
+
+// planRegistry enters the rows of a file into the plan's own store.
+func (a *app) planRegistry(ctx context.Context, store *checkpoint.Store, name string) error {
+	text, err := readBounded(name, pipeline.XrefMaxBytes)
+	if err != nil {
+		return err
+	}
+	_, err = pipeline.OfflineXref(ctx, store, pipeline.XrefRequest{Action: pipeline.XrefImport, File: name, Text: text, By: a.by, Why: "plan"})
+	return err
 }
 
 // progress shows on a terminal how far the plan is, on one line, twice a second.

@@ -21,7 +21,6 @@ import (
 	"waybill/cmd/internal/config"
 	"waybill/pipeline"
 	"waybill/sinks"
-	"waybill/transform"
 )
 
 func runCommand(a *app) *cobra.Command {
@@ -55,7 +54,7 @@ func (a *app) run(ctx context.Context, cfg *config.Config) (err error) {
 		return err
 	}
 	log := newLog(cfg.Log, a.err)
-	mapping, text, err := readMapping(cfg.Mapping)
+	carriers, err := readCarriers(cfg.Mapping)
 	if err != nil {
 		return err
 	}
@@ -67,9 +66,9 @@ func (a *app) run(ctx context.Context, cfg *config.Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
-	options := pipeline.Options{Store: store, Mapping: mapping, File: cfg.Mapping, Text: text, Codecs: codecs(),
+	options := pipeline.Options{Store: store, Carriers: carriers, Codecs: codecs(),
 		Version: version().Version, Grace: cfg.Grace, Log: log, Metrics: reg}
-	if err := connect(&options, cfg, mapping, reg, log); err != nil {
+	if err := connect(&options, cfg, reg, log); err != nil {
 		return err
 	}
 	var p *pipeline.Pipeline
@@ -78,7 +77,7 @@ func (a *app) run(ctx context.Context, cfg *config.Config) (err error) {
 		if len(away) > 0 {
 			msg = "running while sources are away"
 		}
-		log.Info(msg, "mapping", mapping.Version(), "sources", cfg.SourceNames(), "away", away, "sinks", cfg.SinkNames(),
+		log.Info(msg, "mapping", carriers.Version(), "sources", cfg.SourceNames(), "away", away, "sinks", cfg.SinkNames(),
 			"socket", cfg.Admin.Socket, "after", a.now().Sub(began).Round(time.Millisecond))
 		debug.FreeOSMemory() // compiling the mapping and opening the store left much behind
 	}
@@ -116,12 +115,12 @@ func away(ctx context.Context, p *pipeline.Pipeline) []string {
 }
 
 // connect makes the adapters.
-func connect(o *pipeline.Options, cfg *config.Config, mapping *transform.Mapping, reg prometheus.Registerer, log *slog.Logger) error {
+func connect(o *pipeline.Options, cfg *config.Config, reg prometheus.Registerer, log *slog.Logger) error {
 	o.Sources, o.Sinks = map[string]cdc.Source{}, map[string]sinks.Sink{}
 	o.Places, o.Readings = map[string]string{}, map[string]pipeline.ReadingOptions{}
 	o.Workers, o.Retry = map[string]int{}, map[string]pipeline.Retry{}
 	for _, name := range cfg.SourceNames() {
-		src, err := newSource(name, cfg.Sources[name], mapping, cfg.Data, log)
+		src, err := newSource(name, cfg.Sources[name], o.Carriers, cfg.Data, log)
 		if err != nil {
 			return err
 		}

@@ -45,27 +45,45 @@ func newLog(c config.Log, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// readMapping parses the mapping file. The error is transform.Faults when the file is wrong.
-func readMapping(file string) (*transform.Mapping, []byte, error) {
+// readCarriers parses the mapping files and puts the mappings beside each other. The error is transform.Faults when one of them is
+// wrong, or two cannot be in one daemon.
+func readCarriers(files []string) (*transform.Carriers, error) {
+	var mappings []*transform.Mapping
+	var faults transform.Faults
+	for _, file := range files {
+		m, err := readMapping(file)
+		var wrong transform.Faults
+		switch {
+		case errors.As(err, &wrong):
+			faults = append(faults, wrong...)
+		case err != nil:
+			return nil, err
+		}
+		mappings = append(mappings, m)
+	}
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return transform.NewCarriers(mappings...)
+}
+
+// readMapping parses a mapping file. The error is transform.Faults when the file is wrong.
+func readMapping(file string) (*transform.Mapping, error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return nil, nil, usage("", "reading the mapping: %v", err)
+		return nil, usage("", "reading the mapping: %v", err)
 	}
 	if info.Size() > maxMapping {
-		return nil, nil, usage("", "the mapping %s has %s, at most %s are read", file, size(info.Size()), size(maxMapping))
+		return nil, usage("", "the mapping %s has %s, at most %s are read", file, size(info.Size()), size(maxMapping))
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, nil, usage("", "reading the mapping: %v", err)
+		return nil, usage("", "reading the mapping: %v", err)
 	}
-	m, err := transform.Parse(file, text)
-	if err != nil {
-		return nil, nil, err
-	}
-	return m, text, nil
+	return transform.Parse(file, text)
 }
 
-// maxMapping bounds the mapping file, which is kept in the journal.
+// maxMapping bounds a mapping file, which is kept in the journal.
 const maxMapping = 4 << 20
 
 // database is what each source adapter is: a stream for run, an inspector for check and plan.
@@ -75,7 +93,7 @@ type database interface {
 }
 
 // newSource makes the adapter of a configured source; nothing is opened.
-func newSource(name string, s config.Source, m *transform.Mapping, data string, log *slog.Logger) (database, error) {
+func newSource(name string, s config.Source, m *transform.Carriers, data string, log *slog.Logger) (database, error) {
 	var selection []cdc.Selection
 	if m != nil {
 		selection = m.Selections(name)

@@ -83,7 +83,7 @@ func (s *LedgerSink) Deliver(ctx context.Context, in sinks.Intent) sinks.Outcome
 		o.Request = string(in.Request)
 		return *o
 	}
-	return sinks.Outcome{Class: sinks.Applied, Ref: e.Ref, Number: e.Number, Facts: map[string]string{"digest": e.Digest}, Request: string(in.Request)}
+	return sinks.Outcome{Class: sinks.Applied, Ref: e.Ref, Number: e.Number, Facts: e.facts(), Request: string(in.Request)}
 }
 
 // Verify implements sinks.Sink.
@@ -117,7 +117,25 @@ func (s *LedgerSink) Verify(ctx context.Context, in sinks.Intent) sinks.Outcome 
 	case last.Digest != want.Digest:
 		return sinks.Outcome{Class: sinks.Conflict, Code: "DIFFERENT", Ref: last.Ref, Message: "Found with another body."}
 	}
-	return sinks.Outcome{Class: sinks.AlreadyApplied, Ref: last.Ref, Number: last.Number, Facts: map[string]string{"digest": last.Digest}}
+	return sinks.Outcome{Class: sinks.AlreadyApplied, Ref: last.Ref, Number: last.Number, Facts: last.facts()}
+}
+
+// facts are what an ERP reads back of a document.
+func (e *Effect) facts() map[string]string {
+	facts := map[string]string{"digest": e.Digest}
+	var body map[string]any
+	if json.Unmarshal(e.Body, &body) != nil {
+		return facts // of a body that is no object nothing is read back
+	}
+	for _, name := range []string{"date", "currency", "net", "tax", "total"} {
+		if text, ok := body[name].(string); ok {
+			facts[name] = text
+		}
+	}
+	if facts["date"] != "" {
+		facts["posting_date"] = facts["date"]
+	}
+	return facts
 }
 
 // Check implements sinks.Sink.

@@ -96,6 +96,17 @@ func (f *fake) Checkpoint(context.Context) (pipeline.CheckpointView, error) {
 func (f *fake) Audit(_ context.Context, limit int) ([]pipeline.AuditLine, error) {
 	return []pipeline.AuditLine{{By: "ann"}}, f.note(limit)
 }
+func (f *fake) Reconcile(_ context.Context, q pipeline.ReportQuery) (pipeline.ReconcileReport, error) {
+	if q.Progress != nil {
+		q.Progress(1, 2)
+		q.Progress(2, 2)
+		q.Progress = nil
+	}
+	return pipeline.ReconcileReport{More: 7}, f.note("reconcile", q)
+}
+func (f *fake) Backlog(_ context.Context, q pipeline.ReportQuery) (pipeline.BacklogReport, error) {
+	return pipeline.BacklogReport{}, f.note("backlog", q)
+}
 
 const token = "0123456789abcdef"
 
@@ -185,6 +196,11 @@ func TestClientReachesEveryMethod(t *testing.T) {
 				func() error { _, err := c.ResumeReading(ctx, table); return err },
 				func() error { _, err := c.Checkpoint(ctx); return err },
 				func() error { _, err := c.Audit(ctx, 12); return err },
+				func() error { _, err := c.Reconcile(ctx, pipeline.ReportQuery{Since: at}); return err },
+				func() error {
+					_, err := c.Backlog(ctx, pipeline.ReportQuery{Since: at, Until: at.Add(time.Hour)})
+					return err
+				},
 			}
 			for i, call := range calls {
 				if err := call(); err != nil {
@@ -193,11 +209,30 @@ func TestClientReachesEveryMethod(t *testing.T) {
 			}
 			want := []any{events, "a b/c?", "invoice/A 1#ü", exceptions, "X-000001", "retry", []string{"X-1", "X-2"}, "ann", "fixed",
 				"discard", []string{"all"}, "ann", "by hand", replay, replay, reset, reset,
-				"plan", table, "read", table, "pause", table, "resume", table, 12}
+				"plan", table, "read", table, "pause", table, "resume", table, 12,
+				"reconcile", pipeline.ReportQuery{Since: at}, "backlog", pipeline.ReportQuery{Since: at, Until: at.Add(time.Hour)}}
 			if !reflect.DeepEqual(f.asked, want) {
 				t.Errorf("asked %v\nwant  %v", f.asked, want)
 			}
 		})
+	}
+}
+
+// TestReportTellsItsProgress asks for a report that takes long, and for one that fails on its way.
+func TestReportTellsItsProgress(t *testing.T) {
+	f := &fake{}
+	socket, _ := start(t, f, Options{})
+	c := Dial(socket, "")
+	defer c.Close()
+	var told []int64
+	q := pipeline.ReportQuery{Progress: func(done, total int64) { told = append(told, done, total) }}
+	if r, err := c.Reconcile(context.Background(), q); err != nil || r.More != 7 || !reflect.DeepEqual(told, []int64{1, 2, 2, 2}) {
+		t.Errorf("%+v, %v, told %v", r, err, told)
+	}
+	f.err = errors.New("the store is gone")
+	var failed *Error
+	if _, err := c.Reconcile(context.Background(), q); !errors.As(err, &failed) {
+		t.Errorf("%v", err)
 	}
 }
 

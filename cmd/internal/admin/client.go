@@ -159,24 +159,30 @@ func (c *Client) Audit(ctx context.Context, limit int) ([]pipeline.AuditLine, er
 
 func ask[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
 	var answer T
+	err := c.send(ctx, method, path, body, func(read *json.Decoder) error { return read.Decode(&answer) })
+	return answer, err
+}
+
+// send makes one request and hands the answer to take, unless it is an error.
+func (c *Client) send(ctx context.Context, method, path string, body any, take func(*json.Decoder) error) error {
 	var payload io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)
 		if err != nil {
-			return answer, fmt.Errorf("encoding the request: %w", err)
+			return fmt.Errorf("encoding the request: %w", err)
 		}
 		payload = bytes.NewReader(raw)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, payload)
 	if err != nil {
-		return answer, fmt.Errorf("making the request: %w", err)
+		return fmt.Errorf("making the request: %w", err)
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return answer, c.failed(err)
+		return c.failed(err)
 	}
 	defer res.Body.Close()
 	read := json.NewDecoder(io.LimitReader(res.Body, maxAnswer))
@@ -185,12 +191,12 @@ func ask[T any](ctx context.Context, c *Client, method, path string, body any) (
 		if err := read.Decode(e); err != nil || e.Message == "" {
 			e.Message = fmt.Sprintf("the daemon at %s answered %s", c.socket, res.Status)
 		}
-		return answer, e
+		return e
 	}
-	if err := read.Decode(&answer); err != nil {
-		return answer, fmt.Errorf("reading the daemon's answer: %w", err)
+	if err := take(read); err != nil {
+		return fmt.Errorf("reading the daemon's answer: %w", err)
 	}
-	return answer, nil
+	return nil
 }
 
 // failed tells "nobody is there" from "somebody is there and it failed".

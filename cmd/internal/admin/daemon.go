@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"waybill/pipeline"
+	"waybill/transform"
 )
 
 // Daemon is what the API needs of the running pipeline. All methods are safe while it runs, from any goroutine.
@@ -26,8 +27,17 @@ type Daemon interface {
 	Read(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error)
 	PauseReading(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error)
 	ResumeReading(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error)
+	Xrefs(ctx context.Context, q pipeline.XrefQuery) ([]transform.RegistryRow, error)
+	Xref(ctx context.Context, q pipeline.XrefQuery) (pipeline.XrefView, error)
+	PreviewXref(ctx context.Context, r pipeline.XrefRequest) (pipeline.XrefPreview, error)
+	ChangeXref(ctx context.Context, r pipeline.XrefRequest) (pipeline.XrefPreview, error)
+	Cases(ctx context.Context, q pipeline.CaseQuery) ([]transform.Case, error)
+	Case(ctx context.Context, key string) (pipeline.CaseView, error)
+	LinkCase(ctx context.Context, l pipeline.CaseLink) (pipeline.CaseView, error)
 	Checkpoint(ctx context.Context) (pipeline.CheckpointView, error)
 	Audit(ctx context.Context, limit int) ([]pipeline.AuditLine, error)
+	Reconcile(ctx context.Context, q pipeline.ReportQuery) (pipeline.ReconcileReport, error)
+	Backlog(ctx context.Context, q pipeline.ReportQuery) (pipeline.BacklogReport, error)
 }
 
 // Judgement is the body of retry and discard.

@@ -55,6 +55,7 @@ func errorOf(err error) *Error {
 	var e *Error
 	var tooLarge *http.MaxBytesError
 	var refused *pipeline.ReadingError
+	var unfit *pipeline.XrefError
 	switch {
 	case errors.As(err, &e):
 		return e
@@ -64,6 +65,12 @@ func errorOf(err error) *Error {
 			status = http.StatusNotFound
 		}
 		return &Error{Status: status, Message: refused.Reason, Hint: refused.Hint}
+	case errors.As(err, &unfit):
+		status := http.StatusConflict
+		if unfit.Absent {
+			status = http.StatusNotFound
+		}
+		return &Error{Status: status, Message: unfit.Error()}
 	case errors.Is(err, pipeline.ErrNotFound):
 		return &Error{Status: http.StatusNotFound, Message: err.Error()}
 	case errors.As(err, &tooLarge):

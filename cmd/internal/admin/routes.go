@@ -41,13 +41,22 @@ func (s *Server) routes() []route {
 		{"POST /api/exceptions/discard", s.judge(d.Discard), true},
 		{"POST /api/exceptions/{id}/retry", s.judge(d.Retry), true},
 		{"POST /api/exceptions/{id}/discard", s.judge(d.Discard), true},
+		{"GET /api/cases", s.cases, false},
+		{"GET /api/cases/{key...}", s.aCase, false},
+		{"POST /api/cases/link", s.linkCase, true},
 		{"GET /api/checkpoint", func(ctx context.Context, _ *http.Request) (any, error) { return d.Checkpoint(ctx) }, false},
 		{"POST /api/checkpoint/reset", s.reset, true},
 		{"POST /api/readings", s.read, true},
 		{"POST /api/readings/pause", s.toggle(d.PauseReading), true},
 		{"POST /api/readings/resume", s.toggle(d.ResumeReading), true},
+		{"GET /api/xrefs", s.xrefs, false},
+		{"GET /api/xrefs/key", s.xrefKey, false},
+		{"GET /api/xrefs/{id}", s.xref, false},
+		{"POST /api/xrefs", s.changeXref, true},
 		{"POST /api/replay", s.replay, true},
 		{"GET /api/audit", s.audit, false},
+		{"GET /api/report/reconcile", reportRoute(d.Reconcile), true}, // they read the whole store
+		{"GET /api/report/backlog", reportRoute(d.Backlog), true},
 	}
 }
 
@@ -67,6 +76,12 @@ func (s *Server) handle(rt route) http.HandlerFunc {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
+		if stream, ok := answer.(streamed); ok {
+			if err := stream(w); err != nil {
+				s.log.Debug("answer not taken", "path", r.URL.Path, "error", err)
+			}
+			return
+		}
 		if err := json.NewEncoder(w).Encode(answer); err != nil {
 			s.log.Debug("answer not taken", "path", r.URL.Path, "error", err)
 		}

@@ -88,8 +88,12 @@ func (j job) program(store *checkpoint.Store) (*pipeline.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
+	carriers, err := transform.NewCarriers(m)
+	if err != nil {
+		return nil, err
+	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return pipeline.New(pipeline.Options{Store: store, Mapping: m, File: "bench.yaml", Text: []byte(benchMapping),
+	return pipeline.New(pipeline.Options{Store: store, Carriers: carriers,
 		Sources: map[string]cdc.Source{"bench": postgres.New(j.postgres(), m.Selections("bench"), log)},
 		Codecs:  cdc.Codecs{"pgtext/1": postgres.Codec()}, Sinks: map[string]sinks.Sink{"null": nullSink{}}, Log: log})
 }

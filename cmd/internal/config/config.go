@@ -22,8 +22,8 @@ type Config struct {
 	// Folder that holds the journal, the state and the backups. It must be a durable volume. Relative to the file.
 	// Default data.
 	Data string `yaml:"data"`
-	// The carrier's mapping file. Relative to the file. Needed.
-	Mapping string `yaml:"mapping"`
+	// The carrier's mapping file, or a list of them: a file for each carrier, over sources of its own. Relative to the file. Needed.
+	Mapping Files `yaml:"mapping"`
 	// The legacy databases, by the names that the mapping gives them.
 	Sources map[string]Source `yaml:"sources"`
 	// The targets, by the names that the mapping's posts give them.
@@ -148,7 +148,10 @@ func load(file string, lookup func(string) (string, bool)) (*Config, error) {
 
 // complete makes paths absolute and fills what depends on other fields.
 func (c *Config) complete(d *decoder) {
-	c.Data, c.Mapping = d.resolve(c.Data), d.resolve(c.Mapping)
+	c.Data = d.resolve(c.Data)
+	for i, file := range c.Mapping {
+		c.Mapping[i] = d.resolve(file)
+	}
 	c.Admin.Socket = d.resolve(c.Admin.Socket)
 	if c.Admin.Socket == "" {
 		c.Admin.Socket = filepath.Join(c.Data, "waybill.sock")

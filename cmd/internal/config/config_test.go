@@ -83,7 +83,7 @@ func TestExample(t *testing.T) {
 	if c.Journal.MaxBytes != 20<<30 || c.Journal.MaxAge != 7*24*time.Hour || c.Grace != 20*time.Second {
 		t.Errorf("bounds: %+v %s", c.Journal, c.Grace)
 	}
-	if !filepath.IsAbs(c.Mapping) || c.Admin.Socket != "/run/waybill/waybill.sock" {
+	if len(c.Mapping) != 1 || !filepath.IsAbs(c.Mapping[0]) || c.Admin.Socket != "/run/waybill/waybill.sock" {
 		t.Errorf("paths: %s %s", c.Mapping, c.Admin.Socket)
 	}
 	if line := c.Line("sources.billing.port"); line < 10 {

@@ -50,13 +50,19 @@ func (v *validator) shown(path string) string {
 
 func (v *validator) files() {
 	c := v.config
-	switch {
-	case c.Mapping == "":
+	if len(c.Mapping) == 0 {
 		v.fault("mapping", Fault{Found: "nothing", Expected: "the carrier's mapping file", Do: "Add a line such as mapping: northstar.yml."})
-	default:
-		if info, err := os.Stat(c.Mapping); err != nil || info.IsDir() {
-			v.fault("mapping", Fault{Found: v.shown(c.Mapping) + ", which is not a file", Expected: "the carrier's mapping file",
+	}
+	for i, file := range c.Mapping {
+		field := "mapping"
+		if len(c.Mapping) > 1 {
+			field = fmt.Sprintf("mapping[%d]", i)
+		}
+		if info, err := os.Stat(file); err != nil || info.IsDir() {
+			v.fault(field, Fault{Found: v.shown(file) + ", which is not a file", Expected: "the carrier's mapping file",
 				Do: "Correct the path; it is relative to " + v.decoder.file + "."})
+		} else if slices.Contains(c.Mapping[:i], file) {
+			v.fault(field, Fault{Found: v.shown(file) + " a second time", Expected: "a file for each carrier", Do: "Keep one."})
 		}
 	}
 	if info, err := os.Stat(c.Data); err == nil && !info.IsDir() {
