@@ -15,7 +15,7 @@ import (
 
 const (
 	maxBatch   = 1 << 20                     // bytes after which a run of transactions, or a part of a large one, is handed on
-	smallBatch = 32 << 10                    // a batch below this is handed on as soon as nothing more is there
+	smallBatch = 32 << 10                    // a batch below this waits for cdc.Pace, and is then handed on
 	linger     = time.Millisecond            // how long a larger one waits for more
 	tablesMax  = 4096                        // table ids remembered
 	minSilence = 10 * time.Second            // a link is dead after three heartbeats, and no sooner than this

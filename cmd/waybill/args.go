@@ -44,3 +44,11 @@ func atMostOneArg(what string) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// checkLimit refuses a --limit that the daemon would not keep to.
+func checkLimit(n int) error {
+	if n < 1 || n > 10_000 {
+		return usage("", "--limit: found %d, expected 1 to 10000", n)
+	}
+	return nil
+}

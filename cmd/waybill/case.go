@@ -41,8 +41,8 @@ func caseListCommand(a *app) *cobra.Command {
 			if q.Flag != "" && !slices.Contains(transform.CaseFlags(), q.Flag) {
 				return usage("", "--flag: found %q; %s", q.Flag, meant(q.Flag, transform.CaseFlags()))
 			}
-			if q.Limit < 1 || q.Limit > 10_000 {
-				return usage("", "--limit: found %d, expected 1 to 10000", q.Limit)
+			if err := checkLimit(q.Limit); err != nil {
+				return err
 			}
 			d, err := a.daemon()
 			if err != nil {

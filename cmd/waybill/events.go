@@ -42,8 +42,8 @@ events are shown.`,
 			if q.Since, q.Until, err = a.period(since, until); err != nil {
 				return err
 			}
-			if q.Limit < 1 || q.Limit > 10_000 {
-				return usage("", "--limit: found %d, expected 1 to 10000", q.Limit)
+			if err := checkLimit(q.Limit); err != nil {
+				return err
 			}
 			q.Newest = since == "" && q.After == 0
 			d, err := a.daemon()

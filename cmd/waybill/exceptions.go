@@ -41,8 +41,8 @@ func exceptionsListCommand(a *app) *cobra.Command {
 			default:
 				return usage("", "--state: found %q, expected open, resolved, discarded or all", q.State)
 			}
-			if q.Limit < 1 || q.Limit > 10_000 {
-				return usage("", "--limit: found %d, expected 1 to 10000", q.Limit)
+			if err := checkLimit(q.Limit); err != nil {
+				return err
 			}
 			d, err := a.daemon()
 			if err != nil {

@@ -60,8 +60,8 @@ func xrefListCommand(a *app) *cobra.Command {
 			if err := checkXrefFilter(&q); err != nil {
 				return err
 			}
-			if q.Limit < 1 || q.Limit > 10_000 {
-				return usage("", "--limit: found %d, expected 1 to 10000", q.Limit)
+			if err := checkLimit(q.Limit); err != nil {
+				return err
 			}
 			d, err := a.daemon()
 			if err != nil {
