@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"waybill/cdc"
 	"waybill/checkpoint"
@@ -16,6 +17,7 @@ func (p *Pipeline) decide(ctx context.Context, d decisionEntry) error {
 	if d.By == "" {
 		return errors.New("a decision needs the name of the person who takes it")
 	}
+	d.Salt = newSalt()
 	payload, err := json.Marshal(d)
 	if err != nil {
 		return err
@@ -27,16 +29,23 @@ func (p *Pipeline) decide(ctx context.Context, d decisionEntry) error {
 	return p.project.settled(ctx, index)
 }
 
-// Retry looks again at what exceptions hold. The ids may be the single word "all". It refuses the id of a table that must be read again:
-// looking again at what its source could not tell would tell nothing.
+// Retry looks again at what exceptions hold. The ids may be the single word "all", which means those that a retry may help. It
+// refuses the id of a table that must be read again: looking again at what its source could not tell would tell nothing.
 func (p *Pipeline) Retry(ctx context.Context, ids []string, by, why string) ([]ExceptionView, error) {
-	for _, id := range ids {
-		x, err := p.Exception(ctx, id)
-		if id != "all" && err == nil && x.Code == codeUncertain {
-			return nil, fmt.Errorf("exception %s (%s) cannot be retried. %s", id, x.Code, x.Hint)
+	if !slices.Equal(ids, []string{"all"}) {
+		for _, id := range ids {
+			if err := p.allows("retry", id); err != nil {
+				return nil, err
+			}
 		}
 	}
 	views, err := p.act(ctx, "retry", ids, by, why)
+	p.kick()
+	return views, err
+}
+
+// kick ends the pauses of lanes and starts sources that have stopped: a person has set something right.
+func (p *Pipeline) kick() {
 	for _, l := range p.lanes {
 		l.kick()
 	}
@@ -48,7 +57,6 @@ func (p *Pipeline) Retry(ctx context.Context, ids []string, by, why string) ([]E
 			c.start(pos)
 		}
 	}
-	return views, err
 }
 
 // Discard gives up what exceptions hold. It refuses those of a whole target or a
@@ -77,6 +85,9 @@ func (p *Pipeline) act(ctx context.Context, action string, ids []string, by, why
 		}
 		ids = nil
 		for _, x := range open {
+			if action == "retry" && x.Origin == originBlast {
+				continue // a retry would send what was held
+			}
 			ids = append(ids, x.ID)
 		}
 	}
@@ -85,7 +96,7 @@ func (p *Pipeline) act(ctx context.Context, action string, ids []string, by, why
 		if err != nil {
 			return nil, err
 		}
-		if x.State != "open" {
+		if x.ClosedAt != nil {
 			return nil, fmt.Errorf("exception %s is %s already", id, x.State)
 		}
 	}
@@ -95,15 +106,7 @@ func (p *Pipeline) act(ctx context.Context, action string, ids []string, by, why
 	if err := p.decide(ctx, decisionEntry{Action: action, IDs: ids, By: by, Why: why}); err != nil {
 		return nil, err
 	}
-	var views []ExceptionView
-	for _, id := range ids {
-		x, err := p.Exception(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		views = append(views, x)
-	}
-	return views, nil
+	return p.views(ctx, ids)
 }
 
 // PreviewReplay says what a replay would do, without doing it.
@@ -280,7 +283,7 @@ func OfflineReset(ctx context.Context, store *checkpoint.Store, source cdc.Inspe
 	if err := source.Release(ctx); err != nil {
 		return v, fmt.Errorf("releasing source %s: %w", r.Source, err)
 	}
-	payload, err := json.Marshal(decisionEntry{Action: "reset", Reset: &r, By: r.By, Why: r.Why})
+	payload, err := json.Marshal(decisionEntry{Action: "reset", Reset: &r, By: r.By, Why: r.Why, Salt: newSalt()})
 	if err != nil {
 		return v, err
 	}

@@ -25,6 +25,8 @@ type Mapping struct {
 	documents []*document
 	posts     []*post
 	tests     []*inlineTest
+	bounds    bounds
+	duties    duties
 }
 
 // Version names the mapping and its version: "northstar/7". It is stamped on every event.

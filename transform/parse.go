@@ -81,7 +81,7 @@ func (c *compiler) tidy() Faults {
 	})
 }
 
-var sections = []string{"mapping", "version", "cutover", "sources", "codes", "xref", "events", "documents", "posts", "tests"}
+var sections = []string{"mapping", "version", "cutover", "sources", "codes", "xref", "events", "documents", "posts", "bounds", "exceptions", "tests"}
 
 func (c *compiler) mapping(n *yaml.Node) {
 	got := c.record(n, "the mapping", sections, map[string]string{
@@ -106,7 +106,8 @@ func (c *compiler) mapping(n *yaml.Node) {
 	for _, section := range []struct {
 		name string
 		read func(field)
-	}{{"xref", c.xref}, {"events", c.eventRules}, {"documents", c.documentRules}, {"posts", c.postRules}, {"tests", c.inlineTests}} {
+	}{{"xref", c.xref}, {"events", c.eventRules}, {"documents", c.documentRules}, {"posts", c.postRules}, {"bounds", c.boundRules},
+		{"exceptions", c.exceptionDuties}, {"tests", c.inlineTests}} {
 		if f, ok := got[section.name]; ok {
 			section.read(f)
 		}

@@ -37,6 +37,11 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 	if past {
 		return r.finish(d, rec, rootKey, e, false)
 	}
+	if len(rec.Waits) > 0 { // only what waits is amended
+		if f.amend, err = r.amendment(waiter{"doc", stateKey(d.name, rec.Key), subject}); err != nil {
+			return err
+		}
+	}
 	troubles := union(nil, compact(tr, tooMany))
 	if _, err := e.when.holds(f.asInserted()); err != nil {
 		var t *trouble
@@ -57,8 +62,12 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 	if err != nil {
 		return err
 	}
-	if waiting != nil || len(troubles) > 0 || len(set.troubles) > 0 {
-		return r.wait(d, e, rec, rootKey, waiting, union(troubles, set.troubles), amount)
+	if troubles, err = r.unwaived(union(troubles, set.troubles)); err != nil {
+		return err
+	}
+	if waiting != nil || len(troubles) > 0 {
+		f.attest(compact(append(troubles, waiting)...))
+		return r.wait(d, e, rec, rootKey, waiting, troubles, amount)
 	}
 	ev, err := r.documentEvent(d, e, rec, f, rootKey, set.data, amount)
 	if err != nil {
@@ -73,6 +82,11 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 	}
 	if err := r.send(ev, posts); err != nil {
 		return err
+	}
+	if f.amend != nil {
+		if err := r.st.Delete(bucketAmend, stateKey("doc", stateKey(d.name, rec.Key))); err != nil {
+			return err
+		}
 	}
 	rec.Sent = hash(string(ev.Data))
 	return r.finish(d, rec, rootKey, e, true)
@@ -215,6 +229,9 @@ func (r *run) documentEvent(d *document, e *emitRule, rec *docRecord, f *frame, 
 	ev.Key, ev.OrderKey, ev.Amount = rec.Key, d.name+"/"+rootKey, amount
 	if !f.at.IsZero() {
 		ev.Occurred = f.at
+	}
+	if f.amend != nil {
+		ev.Edited = f.amend.By
 	}
 	ev.Refs = d.refs(e.entity, rec, f)
 	ev.Correlation = correlationOf(d, rec, f)

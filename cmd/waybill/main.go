@@ -69,6 +69,7 @@ func (a *app) commands() []*cobra.Command {
 		eventsCommand(a),
 		traceCommand(a),
 		exceptionsCommand(a),
+		auditCommand(a),
 		snapshotCommand(a),
 		checkpointCommand(a),
 		replayCommand(a),

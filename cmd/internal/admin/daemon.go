@@ -27,7 +27,12 @@ type Daemon interface {
 	PauseReading(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error)
 	ResumeReading(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error)
 	Checkpoint(ctx context.Context) (pipeline.CheckpointView, error)
-	Audit(ctx context.Context, limit int) ([]pipeline.AuditLine, error)
+	Change(ctx context.Context, c pipeline.ExceptionChange) ([]pipeline.ExceptionView, error)
+	PreviewEdit(ctx context.Context, r pipeline.EditRequest) (pipeline.EditView, error)
+	Edit(ctx context.Context, r pipeline.EditRequest) (pipeline.EditView, error)
+	Audit(ctx context.Context, q pipeline.AuditQuery) ([]pipeline.AuditLine, error)
+	VerifyAudit(ctx context.Context, expect string) (pipeline.AuditProof, error)
+	Redact(ctx context.Context, r pipeline.RedactRequest) (pipeline.AuditLine, error)
 }
 
 // Judgement is the body of retry and discard.
