@@ -258,12 +258,18 @@ func (s *state) closeAll(x *exception, state, kind string, d decisionEntry, at t
 
 // dropSubjects forgets who waited on a closed exception, some at a time.
 func (s *state) dropSubjects(w *work) (done bool, err error) {
+	x, err := s.exception(w.Key)
+	if err != nil || x == nil {
+		return true, err
+	}
 	return s.each(bucketSubject, w.Key+sep, &w.Cursor, func(k string, raw []byte) (bool, error) {
 		var m transform.Money
 		if err := json.Unmarshal(raw, &m); err != nil {
 			return false, err
 		}
-		s.held(&m, -1)
+		if x.Origin == originMapping {
+			s.held(&m, -1)
+		}
 		return true, s.Delete(bucketSubject, k)
 	})
 }

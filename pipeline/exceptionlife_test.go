@@ -283,6 +283,20 @@ func TestAGateIsWaived(t *testing.T) {
 	if err != nil || x.State != ExceptionWaived || x.ClosedBy != "ann@desk" || x.Reason != "paper is here" || x.Waiting != 0 {
 		t.Errorf("%+v, %v", x, err)
 	}
+	err = r.store.View(func(tx *checkpoint.Txn) error {
+		var m moneySum
+		if ok, err := newState(tx).load(bucketMoney, key("USD", "held"), &m); err != nil || ok && !m.Sum.IsZero() {
+			t.Errorf("held money %s, %v", m.text(), err)
+		}
+		k, _, err := newState(tx).first(bucketSubject, "X-000001")
+		if k != "" {
+			t.Errorf("%q still waits", k)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.stop()
 	r.post(invoice("i3", "invoice/i3", gate))
 	if d := r.delivery("i3"); d.State != StateWaiting {

@@ -30,7 +30,7 @@ func (o *output) Event(e transform.Event) error {
 	if known, err := o.s.Get(bucketEventID, e.ID); err != nil || known != nil {
 		return err
 	}
-	if e.Historic {
+	if e.Historic || e.Rule == deliveryRule { // of an outcome: its posting has had its turn
 		return o.event(e)
 	}
 	return o.take(blastItem{Event: &e})
