@@ -90,8 +90,7 @@ func TestTheAuditIsAChain(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var was []AuditLine
-			was = r.lines(AuditQuery{Oldest: true})
+			was := r.lines(AuditQuery{Oldest: true})
 			second := was[1]
 			r.do(func(s *state, _ *output) error { return bad.tamper(s, &second) })
 			if p := r.proof(""); p.Bad != bad.line || p.Reason != bad.reason || p.Lines != bad.line-1 {
