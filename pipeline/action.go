@@ -2,13 +2,18 @@ package pipeline
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"waybill/cdc"
 	"waybill/checkpoint"
+	"waybill/sinks"
 	"waybill/transform"
 )
 
@@ -295,4 +300,40 @@ func OfflineReset(ctx context.Context, store *checkpoint.Store, source cdc.Inspe
 // PreviewOfflineReset is PreviewReset on a store that no daemon has open.
 func PreviewOfflineReset(store *checkpoint.Store, r ResetRequest) (Preview, error) {
 	return previewReset(store, r)
+}
+
+// newSalt is what makes the seals of a decision's words impossible to find by trying.
+func newSalt() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails: it ends the program instead
+	return hex.EncodeToString(b[:])
+}
+
+// wouldTake asks the adapter whether it could freeze the edited body; nothing is sent.
+func (p *Pipeline) wouldTake(ctx context.Context, d *delivery, e *bodyEdit) (note string, err error) {
+	for _, t := range p.targets {
+		if t.name != d.Post.Sink {
+			continue
+		}
+		ent, err := t.sink.Entity(d.Post.Entity)
+		if err != nil {
+			return "", err
+		}
+		name, _ := step(ent, d)
+		op := sinks.OperationOf(d.Post)
+		op.Body = e.Body
+		_, oc := t.sink.Prepare(ctx, op, name, d.Done, time.Now())
+		switch {
+		case oc == nil:
+			return "", nil
+		case oc.Class == sinks.Rejected:
+			field := oc.Field
+			if field == "" {
+				field = "the body"
+			}
+			return "", &EditError{field, oc.Message, strings.TrimSpace("what " + t.name + " takes. " + oc.Hint)}
+		}
+		return fmt.Sprintf("%s could not be asked now whether it would take this: %s", t.name, oc.Message), nil
+	}
+	return "", nil
 }

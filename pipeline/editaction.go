@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"waybill/checkpoint"
-	"waybill/sinks"
 	"waybill/transform"
 )
 
@@ -194,33 +192,4 @@ func (p *Pipeline) prepareEdit(ctx context.Context, r EditRequest) (*bodyEdit, E
 		view.Notes = append(view.Notes, note)
 	}
 	return e, view, err
-}
-
-// wouldTake asks the adapter whether it could freeze the edited body; nothing is sent.
-func (p *Pipeline) wouldTake(ctx context.Context, d *delivery, e *bodyEdit) (note string, err error) {
-	for _, t := range p.targets {
-		if t.name != d.Post.Sink {
-			continue
-		}
-		ent, err := t.sink.Entity(d.Post.Entity)
-		if err != nil {
-			return "", err
-		}
-		name, _ := step(ent, d)
-		op := sinks.OperationOf(d.Post)
-		op.Body = e.Body
-		_, oc := t.sink.Prepare(ctx, op, name, d.Done, time.Now())
-		switch {
-		case oc == nil:
-			return "", nil
-		case oc.Class == sinks.Rejected:
-			field := oc.Field
-			if field == "" {
-				field = "the body"
-			}
-			return "", &EditError{field, oc.Message, strings.TrimSpace("what " + t.name + " takes. " + oc.Hint)}
-		}
-		return fmt.Sprintf("%s could not be asked now whether it would take this: %s", t.name, oc.Message), nil
-	}
-	return "", nil
 }

@@ -2,8 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -276,11 +274,4 @@ func (x *exception) cause() string {
 		return "DELIVERY/" + x.Problem.Code
 	}
 	return strings.TrimSuffix("DELIVERY/"+e.Target+"/"+x.Problem.Code+"/"+e.Field, "/")
-}
-
-// newSalt is what makes the seals of a decision's words impossible to find by trying.
-func newSalt() string {
-	var b [16]byte
-	rand.Read(b[:]) // never fails: it ends the program instead
-	return hex.EncodeToString(b[:])
 }
