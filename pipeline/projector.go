@@ -34,6 +34,7 @@ type projector struct {
 	changed  bool                     // readings were changed since they were published
 	tx       *state                   // the present transaction
 	cursor   *rowsCursor              // place inside a long Rows entry, kept between commits
+	guard    *guard                   // of the transaction that is open there
 	floors   floors
 	awaited  map[string]bool // event types that postings ever waited for; nil until read
 	quiet    bool            // the last step found neither entry nor work
@@ -99,7 +100,10 @@ func (p *projector) step() (idle bool, err error) {
 		if err := p.remember(s); err != nil {
 			return at, err
 		}
-		p.tx = s
+		p.tx, s.mapping = s, p.mapping
+		if moved, err := s.moveAudit(); err != nil || !moved {
+			return at, errors.Join(err, s.flush())
+		}
 		if err := s.begin(); err != nil {
 			return at, err
 		}
@@ -117,7 +121,7 @@ func (p *projector) step() (idle bool, err error) {
 		return at, s.flush()
 	})
 	if err != nil {
-		p.cursor, p.floors, p.awaited = nil, floors{}, nil
+		p.cursor, p.guard, p.floors, p.awaited = nil, nil, floors{}, nil
 		p.readings = nil
 		return false, err
 	}
@@ -162,7 +166,7 @@ func (p *projector) one(s *state, at checkpoint.Applied, limit int) (int, checkp
 }
 
 func (p *projector) entry(s *state, e checkpoint.Entry) error {
-	s.at = workAt{e.Index, e.At}
+	s.at, s.payload = workAt{Index: e.Index, At: e.At}, e.Payload
 	switch e.Kind {
 	case checkpoint.Intent:
 		return p.intent(s, e)

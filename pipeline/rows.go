@@ -24,6 +24,7 @@ type rowsCursor struct {
 	ended  time.Time // its commit time
 	found  bool      // the reader stands on a change that is not applied yet
 	last   cdc.Batch
+	guards func(commit string) bool // transactions that may be over a bound
 }
 
 // rows applies a Rows entry from at.Ordinal on, at most limit changes, and returns how many units it took.
@@ -110,7 +111,11 @@ func (p *projector) open(src sourceState, b cdc.Batch, index, skip uint64) error
 	}
 	c.parts = append(c.parts, span{index, index})
 	c.part = c.parts[0].From
-	p.cursor = c
+	p.cursor, p.guard = c, nil
+	var err error
+	if c.guards, err = p.guards(&b, c.parts); err != nil {
+		return err
+	}
 	if err := p.read(); err != nil {
 		return err
 	}
@@ -125,7 +130,10 @@ func (p *projector) open(src sourceState, b cdc.Batch, index, skip uint64) error
 		c.unit++
 		c.tx, c.ended = c.reader.Change().Tx.Commit, c.reader.Change().Tx.CommitAt
 	}
-	return nil
+	if skip == 0 {
+		return nil
+	}
+	return p.resumeGuard(c.tx)
 }
 
 // read takes up the batch of the cursor's present part.
@@ -175,7 +183,8 @@ func (p *projector) walk(s *state, at transform.Entry, limit int) (n int, finish
 	if at.Marks, at.Now, err = p.now(s); err != nil {
 		return 0, false, err
 	}
-	s.at = workAt{at.Index, at.Observed}
+	s.at, s.payload, s.guard = workAt{Index: at.Index, At: at.Observed}, nil, p.guard
+	defer func() { p.guard, s.guard = s.guard, nil }()
 	c := p.cursor
 	for n < limit && !s.Full() {
 		if !c.found {
@@ -192,8 +201,18 @@ func (p *projector) walk(s *state, at transform.Entry, limit int) (n int, finish
 				n++
 				continue
 			}
+			sorting, err := p.endGuard(s, at, c.ended)
+			if err != nil {
+				return n, false, err
+			}
 			if !c.found {
 				return n, true, nil
+			}
+			if sorting {
+				return n, false, nil
+			}
+			if commit := c.reader.Change().Tx.Commit; c.guards(commit) {
+				s.guard = &guard{Tx: commit, Rules: map[string]*ruleCount{}}
 			}
 		}
 		ch := c.reader.Change()
@@ -206,7 +225,7 @@ func (p *projector) walk(s *state, at transform.Entry, limit int) (n int, finish
 		n++
 		p.changes.Add(1)
 	}
-	return n, false, nil
+	return n, false, s.keepBack()
 }
 
 // change maps one change, or holds it when its table is held (Invariant 3).

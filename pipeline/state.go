@@ -46,7 +46,12 @@ const (
 	bucketBlock     = "blk"   // number → mentions of references, beside those of evr and rown
 	bucketKind      = "kind"  // entity: references of it were mentioned
 	bucketAlias     = "alias" // external id or number → post/delivery id
-	bucketAudit     = "aud"   // index → AuditLine
+	bucketAudit     = "aud"   // index → AuditLine, of an earlier release: they are moved into the chain
+	bucketChain     = "auc"   // seq → AuditLine
+	bucketHistory   = "exh"   // exception id, number → exceptionNote
+	bucketSpill     = "bls"   // number → blastItem, of the transaction that is open
+	bucketBlast     = "bli"   // exception id, number → blastItem, held
+	bucketBehind    = "blb"   // lane, order key → behindBlast
 	bucketCount     = "cnt"   // lane, sink, state → number
 	bucketMoney     = "mon"   // currency, state → count and sum
 	bucketBind      = "bind"  // sink → identity of its target
@@ -79,16 +84,21 @@ type state struct {
 	awaited map[string]bool
 	said    mentions
 	telling telling
-	block   *eventBlock // the one read last
+	block   *eventBlock        // the one read last
+	mapping *transform.Mapping // whose duties hold; nil before the first
+	payload []byte             // of the entry being applied, for the audit; nil in work
+	guard   *guard             // of the open transaction; nil when what it makes goes straight out
 }
 
 // floors remember between transactions before which keys nothing live lies, so that no scan walks over what was deleted,
 // and what need not be written again.
 // The projector alone writes work and timers.
 type floors struct {
-	work  string
-	timer string
-	kinds map[string]bool // of bucketKind; a mapping has few
+	work    string
+	timer   string
+	kinds   map[string]bool // of bucketKind; a mapping has few
+	audited bool            // no line of an earlier release is left
+	blasts  *bool           // something is held by a blast radius; nil when not known
 	// companies of bucketCompany.
 	companies map[string]bool
 }
@@ -172,7 +182,7 @@ func moneyState(st DeliveryState) string {
 		return "posted"
 	case StateParked:
 		return "exception"
-	case StateDiscarded:
+	case StateDiscarded, StateSuperseded:
 		return "discarded"
 	}
 	return "in_flight"

@@ -192,6 +192,9 @@ func openStats(s *state, st *Status) error {
 		}
 		by[code].Open++
 		by[code].Waiting += x.Waiting
+		if x.Escalated != nil {
+			by[code].Overdue++
+		}
 		return true, s.subjectMoney(x, money[code])
 	})
 	for _, code := range names(by) {
@@ -203,6 +206,9 @@ func openStats(s *state, st *Status) error {
 
 // subjectMoney adds the money of all who wait on an exception.
 func (s *state) subjectMoney(x *exception, into sums) error {
+	if x.Blast != nil {
+		x.Blast.money(into)
+	}
 	n := 0
 	return s.Scan(bucketSubject, x.ID+sep, "", func(_ string, v []byte) (bool, error) {
 		var m transform.Money

@@ -29,6 +29,7 @@ type Event struct {
 	Data        json.RawMessage `json:"data"`                    // JSON object, keys sorted, decimals as strings
 	Amount      *Money          `json:"amount,omitempty"`        // the money that the event is about
 	Refs        []string        `json:"refs,omitempty"`          // "shipment/88121", "invoice/A1": what trace finds it by
+	Edited      uint64          `json:"edited,omitempty"`        // line of the audit that says who wrote fields of it by hand
 	Historic    bool            `json:"historic,omitempty"`      // from before the cut-over or from a snapshot: kept, not news, no postings
 }
 

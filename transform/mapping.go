@@ -30,6 +30,8 @@ type Mapping struct {
 	cases     *cases // nil: none
 	tests     []*inlineTest
 	takes     bool // an event takes back what was never sent
+	bounds    bounds
+	duties    duties
 }
 
 // Version names the mapping and its version: "northstar/7". It is stamped on every event.
