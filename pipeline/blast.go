@@ -18,6 +18,14 @@ import (
 // codeBlast is the code of such an exception.
 const codeBlast = "BLAST_RADIUS"
 
+// blastPrefix begins the fingerprints of such exceptions; the mapping's name and the event type follow.
+const blastPrefix = "POLICY/" + codeBlast + "/"
+
+func blastCarrier(fingerprint string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(fingerprint, blastPrefix), "/")
+	return name
+}
+
 // blast is what an exception holds of the rules that were over their bounds.
 type blast struct {
 	Rules  map[string]*ruleCount `json:"rules"` // by event type
@@ -89,10 +97,10 @@ func (s *state) someHeld() {
 }
 
 // openBlast opens the exception of rules that are over their bounds, or joins the one that is open for the first of them.
-func (s *state) openBlast(over map[string]*ruleCount, tx string, at time.Time) (string, error) {
+func (s *state) openBlast(over map[string]*ruleCount, g *guard, at time.Time) (string, error) {
 	first := names(over)[0]
-	fingerprint := "POLICY/" + codeBlast + "/" + s.mapping.Version()[:strings.LastIndexByte(s.mapping.Version(), '/')] + "/" + first
-	b := &blast{Rules: map[string]*ruleCount{}, First: tx}
+	fingerprint := blastPrefix + s.carriers.Reader(g.Source).Name() + "/" + first
+	b := &blast{Rules: map[string]*ruleCount{}, First: g.Tx}
 	if id, err := s.Get(bucketOpen, fingerprint); err != nil {
 		return "", err
 	} else if id != nil {

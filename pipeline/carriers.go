@@ -86,6 +86,7 @@ func (p *projector) activate(s *state, e checkpoint.Entry) error {
 	if err := p.use(known); err != nil {
 		return err
 	}
+	s.carriers = p.mapper
 	line := AuditLine{At: e.At, By: "waybill", Action: "activate mapping", Target: a.Version, Index: e.Index}
 	if a.Retired {
 		line.Action = "retire mapping"
@@ -160,6 +161,18 @@ func (p *projector) use(known map[string]activation) error {
 		p.mapper = fresh
 	}
 	return err
+}
+
+// compiled makes the mappings of the state, for those who look beside the projector.
+func (s *state) compiled() (*transform.Carriers, error) {
+	known, err := s.activations()
+	if err != nil {
+		return nil, err
+	}
+	if len(known) == 0 {
+		return nil, errNoMapping
+	}
+	return compiled(known)
 }
 
 // compiled makes the mappings of the state from their texts.

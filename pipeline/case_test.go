@@ -93,7 +93,7 @@ func TestLinkCase(t *testing.T) {
 	if n := r.fact(p, "shipment/1", "pod"); n != waiting {
 		t.Errorf("%d reports, want %d", n, waiting)
 	}
-	audit, err := p.Audit(ctx, 10)
+	audit, err := p.Audit(ctx, AuditQuery{})
 	if err != nil || len(audit) != 1 || audit[0].By != "ann" || audit[0].Action != actionLinkCase || audit[0].Target != "bol/B9 shipment/1" || audit[0].Why != "seen" {
 		t.Errorf("%+v %v", audit, err)
 	}

@@ -17,7 +17,7 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 	if err := json.Unmarshal(e.Payload, &d); err != nil {
 		return fmt.Errorf("reading decision: %w", err)
 	}
-	if err := s.audit(AuditLine{At: e.At, By: d.By, Action: d.Action, Why: d.Why, Index: e.Index, Target: d.target(), Note: d.note(), salt: d.Salt}); err != nil {
+	if err := s.audit(AuditLine{At: e.At, By: d.By, Action: d.named(), Why: d.Why, Index: e.Index, Target: d.target(), Note: d.note(), salt: d.Salt}); err != nil {
 		return err
 	}
 	switch d.Action {
@@ -48,6 +48,14 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 	return fmt.Errorf("decision %q is not known", d.Action)
 }
 
+// named is what a decision is called in the audit.
+func (d *decisionEntry) named() string {
+	if d.Xref != nil {
+		return d.Action + " " + string(d.Xref.Action)
+	}
+	return d.Action
+}
+
 // target is what a decision is about, for the audit.
 func (d *decisionEntry) target() string {
 	switch {
@@ -72,8 +80,6 @@ func (d *decisionEntry) target() string {
 // note is what a decision says beyond its action, for the audit.
 func (d *decisionEntry) note() string {
 	switch {
-	case d.Xref != nil:
-		return string(d.Xref.Action)
 	case d.Redact != nil:
 		return strings.Join(d.Redact.Fields, ", ")
 	case d.Edit != nil:

@@ -60,11 +60,11 @@ func (p *projector) amend(s *state, d decisionEntry, e checkpoint.Entry) error {
 	if err := s.save(bucketException, x.ID, x); err != nil {
 		return err
 	}
-	_, now, err := p.now(s)
+	marks, now, err := p.now(s)
 	if err != nil {
 		return err
 	}
-	at := transform.Entry{Index: e.Index, Observed: e.At, Now: now}
+	at := transform.Entry{Index: e.Index, Observed: e.At, Now: now, Marks: marks}
 	return p.mapper.Amend(s, &output{s: s, entry: at}, at, x.Problem.Fingerprint, d.Edit.Subject, d.Edit.Fields, s.at.Line)
 }
 
@@ -90,10 +90,6 @@ func (p *Pipeline) prepareAmend(r EditRequest, v ExceptionView) (*bodyEdit, Edit
 	if len(fields) == 0 {
 		return nil, EditView{}, errors.New("the edit changes nothing")
 	}
-	mapper, err := transform.NewMapper(p.o.Mapping)
-	if err != nil {
-		return nil, EditView{}, err
-	}
 	e := &bodyEdit{Subject: subject, Fields: fields}
 	view := EditView{Exception: v}
 	err = p.store.View(func(tx *checkpoint.Txn) error {
@@ -102,7 +98,11 @@ func (p *Pipeline) prepareAmend(r EditRequest, v ExceptionView) (*bodyEdit, Edit
 		if err != nil || x == nil {
 			return err
 		}
-		a, err := mapper.PreviewAmend(s, x.Problem.Fingerprint, subject, fields)
+		carriers, err := s.compiled()
+		if err != nil {
+			return err
+		}
+		a, err := carriers.PreviewAmend(s, x.Problem.Fingerprint, subject, fields)
 		if err != nil {
 			return &EditError{Field: subject, Found: err.Error()}
 		}

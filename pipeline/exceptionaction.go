@@ -130,15 +130,15 @@ func (p *Pipeline) allows(action, id string) error {
 		case x == nil:
 			return fmt.Errorf("exception %q: %w", id, ErrNotFound)
 		case !x.live():
-			return refuse(x, "is %s already", x.State)
+			return cannot(x, "is %s already", x.State)
 		case action == "comment" && x.Notes >= maxNotes:
-			return refuse(x, "has %d notes, and keeps no more", maxNotes)
+			return cannot(x, "has %d notes, and keeps no more", maxNotes)
 		case action == "release" && x.Origin != originBlast:
-			return refuse(x, "holds nothing to release; settle its cause and retry it")
+			return cannot(x, "holds nothing to release; settle its cause and retry it")
 		case action == "retry" && x.Origin == originBlast:
-			return refuse(x, "is released or discarded: a retry would send what was held")
+			return cannot(x, "is released or discarded: a retry would send what was held")
 		case action == "retry" && x.Problem.Code == codeUncertain:
-			return refuse(x, "cannot be retried. %s", x.Problem.Hint)
+			return cannot(x, "cannot be retried. %s", x.Problem.Hint)
 		case action == "waive":
 			return p.waivable(s, x)
 		}
@@ -146,7 +146,7 @@ func (p *Pipeline) allows(action, id string) error {
 	})
 }
 
-func refuse(x *exception, format string, args ...any) error {
+func cannot(x *exception, format string, args ...any) error {
 	return fmt.Errorf("exception %s (%s) "+format, append([]any{x.ID, x.Problem.Code}, args...)...)
 }
 
@@ -156,19 +156,19 @@ func (p *Pipeline) waivable(s *state, x *exception) error {
 	case originGate:
 		return nil
 	case originMapping:
-		mapper, err := transform.NewMapper(p.o.Mapping)
+		carriers, err := s.compiled()
 		if err != nil {
 			return err
 		}
-		waits, err := mapper.Waits(s, x.Problem.Fingerprint)
-		if err != nil || !waits || x.Problem.Class == "POLICY" {
+		waits, err := carriers.Waits(s, x.Problem.Fingerprint)
+		if err != nil || !waits || transform.Waivable(x.Problem.Class, x.Problem.Code) {
 			return err
 		}
-		return refuse(x, "cannot be waived: what waits lacks something. Settle the cause and retry it, edit it, or discard it")
+		return cannot(x, "cannot be waived: what waits lacks something. Settle the cause and retry it, edit it, or discard it")
 	case originDelivery:
-		return refuse(x, "cannot be waived: the target refused it. Edit it and retry it, or discard it")
+		return cannot(x, "cannot be waived: the target refused it. Edit it and retry it, or discard it")
 	}
-	return refuse(x, "cannot be waived: it ends when its cause is removed")
+	return cannot(x, "cannot be waived: it ends when its cause is removed")
 }
 
 // views returns exceptions as they are now, in the order of the ids.

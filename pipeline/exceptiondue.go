@@ -14,22 +14,71 @@ const exceptionTimers = "exception/"
 func dueTimer(id string) string  { return exceptionTimers + "due/" + id }
 func waitTimer(id string) string { return exceptionTimers + "wait/" + id }
 
-// duty gives a new exception its owner and its due time, as the mapping declares them.
+// duty gives a new exception its owner and its due time, as the mappings that it concerns declare them.
 func (s *state) duty(x *exception, at time.Time) error {
-	if s.mapping == nil {
-		return nil
+	concerned, err := s.concerned(x)
+	if err != nil {
+		return err
 	}
-	x.Version = s.mapping.Version()
-	if owner := s.mapping.Owner(x.Problem.Class, x.Problem.Code); owner != "" {
+	if len(concerned) == 1 {
+		x.Version = concerned[0].Version()
+	}
+	if owner := transform.Owner(concerned, x.Problem.Class, x.Problem.Code); owner != "" {
 		x.Problem.Owner = owner
 	}
-	within := s.mapping.Due(x.Problem.Class, x.Problem.Code)
+	within := transform.Due(concerned, x.Problem.Class, x.Problem.Code)
 	if within == 0 {
 		return nil
 	}
 	due := at.Add(within)
 	x.Due = &due
 	return s.setTimer(transform.Timer{ID: dueTimer(x.ID), At: due, Payload: x.ID})
+}
+
+// concerned are the mappings that an exception is of: the one that told it, reads its source or made what is delivered; of a target,
+// and of a gate, all that are active.
+func (s *state) concerned(x *exception) ([]*transform.Mapping, error) {
+	if s.carriers == nil {
+		return nil, nil
+	}
+	var of *transform.Mapping
+	switch x.Origin {
+	case originMapping:
+		of = s.carriers.OfProblem(x.Problem.Fingerprint)
+	case originBlast:
+		of = s.carriers.Named(blastCarrier(x.Problem.Fingerprint))
+	case originTable, originReading:
+		source, _, _ := strings.Cut(x.Problem.Subject, "/")
+		of = s.carriers.Reader(source)
+	case originDelivery:
+		d, err := s.delivery(x.Delivery)
+		if err != nil {
+			return nil, err
+		}
+		if d != nil {
+			if of, err = s.madeBy(d); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if of == nil {
+		return s.carriers.Mappings(), nil
+	}
+	return []*transform.Mapping{of}, nil
+}
+
+// madeBy returns the mapping, in whatever version, that made the event of a delivery; nil when it is not there any more.
+func (s *state) madeBy(d *delivery) (*transform.Mapping, error) {
+	seq, err := s.Get(bucketEventID, d.Post.Event)
+	if err != nil || seq == nil {
+		return nil, err
+	}
+	ev, err := s.event(string(seq))
+	if err != nil || ev == nil {
+		return nil, err
+	}
+	name, _, _ := strings.Cut(ev.MapVersion, "/")
+	return s.carriers.Named(name), nil
 }
 
 // fireException handles an exception's timer: its due time has passed, or it has waited as long as a person said.

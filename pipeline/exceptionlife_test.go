@@ -21,11 +21,6 @@ func (r *rig) desk() *Pipeline {
 		p.lanes = append(p.lanes, l)
 	}
 	p.targets = []*target{r.lanes[transform.LaneMaster].target}
-	m, err := transform.Parse("parts.yaml", []byte(partsMapping))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	p.o.Mapping = m
 	return p
 }
 
@@ -308,7 +303,7 @@ func TestAGateIsWaived(t *testing.T) {
 func TestAnExceptionBecomesOverdue(t *testing.T) {
 	m := newBlastModel(t, "exceptions: { due: { DATA: 1h, MISSING_FIELD: 10s }, owners: { MISSING_FIELD: master data } }\n")
 	m.do(func(s *state, out *output) error {
-		s.mapping, out.entry.Observed = m.project.mapping, m.tx(1).CommitAt
+		s.carriers, out.entry.Observed = m.project.mapper, m.tx(1).CommitAt
 		if err := out.Problem(transform.Problem{Fingerprint: "f1", Class: "DATA", Code: "MISSING_FIELD", Subject: "customer/K1", Owner: "source data"}); err != nil {
 			return err
 		}

@@ -294,7 +294,7 @@ func (x *exception) allowed() []string {
 	case originDelivery:
 		return []string{"retry", "edit", "discard"}
 	}
-	if x.Origin == originMapping && x.Problem.Class == "POLICY" {
+	if x.Origin == originMapping && transform.Waivable(x.Problem.Class, x.Problem.Code) {
 		return []string{"retry", "waive", "discard"}
 	}
 	if x.Problem.Code == codeUncertain {

@@ -13,6 +13,7 @@ import (
 // guard keeps back what the rules make of the open transaction until its end: in memory while it is little, else in the state. It
 // lies in the state as well when a commit of ours falls into the transaction, so that a crash loses none of it.
 type guard struct {
+	Source  string                `json:"source"`
 	Tx      string                `json:"tx"`
 	Spilled uint64                `json:"spilled"`
 	Rules   map[string]*ruleCount `json:"rules"` // by event type
@@ -31,11 +32,12 @@ const guardKey = "guard"
 // bound of events cannot be over that one, so nearly all go straight through.
 func (p *projector) guards(b *cdc.Batch, parts []span) (func(commit string) bool, error) {
 	none := func(string) bool { return false }
-	if b.Snapshot || b.Chunk != nil || p.mapping == nil {
+	m := p.mapper.Reader(b.Source)
+	if b.Snapshot || b.Chunk != nil || m == nil {
 		return none, nil // a reading is no mass update
 	}
-	least := p.mapping.LeastEvents()
-	if p.mapping.BoundedBeyondEvents() || len(parts) > 1 || parts[0].From != parts[0].To {
+	least := m.LeastEvents()
+	if m.BoundedBeyondEvents() || len(parts) > 1 || parts[0].From != parts[0].To {
 		return func(string) bool { return true }, nil
 	}
 	if b.Changes <= least {
@@ -154,7 +156,7 @@ func (p *projector) endGuard(s *state, at transform.Entry, ended time.Time) (sor
 		w.Over[event] = true
 	}
 	if len(over) > 0 {
-		if w.Exception, err = s.openBlast(over, g.Tx, at.Observed); err != nil {
+		if w.Exception, err = s.openBlast(over, g, at.Observed); err != nil {
 			return false, err
 		}
 	}
@@ -174,12 +176,17 @@ type window struct {
 // overBounds returns the counts that are over the bounds of their rules: of the transaction, or with what the window has seen before.
 func (s *state) overBounds(g *guard, ended time.Time) (map[string]*ruleCount, error) {
 	over := map[string]*ruleCount{}
+	m := s.carriers.Reader(g.Source)
+	if m == nil {
+		return nil, fmt.Errorf("no mapping reads source %s, of which transaction %s is kept back", g.Source, g.Tx)
+	}
 	for _, event := range names(g.Rules) {
-		c, b := g.Rules[event], s.mapping.Bound(event)
+		c, b := g.Rules[event], m.Bound(event)
 		counted := c
 		if b.Window > 0 {
 			var w window
-			if _, err := s.load(bucketSystem, "window/"+event, &w); err != nil {
+			k := "window/" + m.Name() + "/" + event
+			if _, err := s.load(bucketSystem, k, &w); err != nil {
 				return nil, err
 			}
 			if since := ended.Truncate(b.Window); !w.Since.Equal(since) {
@@ -187,7 +194,7 @@ func (s *state) overBounds(g *guard, ended time.Time) (map[string]*ruleCount, er
 			}
 			w.add(c)
 			w.Samples = nil
-			if err := s.save(bucketSystem, "window/"+event, w); err != nil {
+			if err := s.save(bucketSystem, k, w); err != nil {
 				return nil, err
 			}
 			counted = &w.ruleCount

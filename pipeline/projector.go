@@ -100,7 +100,7 @@ func (p *projector) step() (idle bool, err error) {
 		if err := p.remember(s); err != nil {
 			return at, err
 		}
-		p.tx, s.mapping = s, p.mapping
+		p.tx, s.carriers = s, p.mapper
 		if moved, err := s.moveAudit(); err != nil || !moved {
 			return at, errors.Join(err, s.flush())
 		}

@@ -212,7 +212,7 @@ func (p *projector) walk(s *state, at transform.Entry, limit int) (n int, finish
 				return n, false, nil
 			}
 			if commit := c.reader.Change().Tx.Commit; c.guards(commit) {
-				s.guard = &guard{Tx: commit, Rules: map[string]*ruleCount{}}
+				s.guard = &guard{Source: c.reader.Change().Source, Tx: commit, Rules: map[string]*ruleCount{}}
 			}
 		}
 		ch := c.reader.Change()

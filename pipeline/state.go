@@ -81,13 +81,13 @@ type state struct {
 	timer  string // no timer is due before this key; "" when not known
 	floors *floors
 	// awaited are the event types of bucketAwaited.
-	awaited map[string]bool
-	said    mentions
-	telling telling
-	block   *eventBlock        // the one read last
-	mapping *transform.Mapping // whose duties hold; nil before the first
-	payload []byte             // of the entry being applied, for the audit; nil in work
-	guard   *guard             // of the open transaction; nil when what it makes goes straight out
+	awaited  map[string]bool
+	said     mentions
+	telling  telling
+	block    *eventBlock         // the one read last
+	carriers *transform.Carriers // whose duties hold; nil before the first
+	payload  []byte              // of the entry being applied, for the audit; nil in work
+	guard    *guard              // of the open transaction; nil when what it makes goes straight out
 }
 
 // floors remember between transactions before which keys nothing live lies, so that no scan walks over what was deleted,

@@ -100,7 +100,7 @@ R-000007 LONE8 C-30 2026-09-01.. active 120000 R-000006
 	if _, err := p.Xref(context.Background(), XrefQuery{ID: "R-000099"}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a row that is not there: %v", err)
 	}
-	lines, err := p.Audit(context.Background(), 100)
+	lines, err := p.Audit(context.Background(), AuditQuery{})
 	if err != nil || len(lines) != 11 || !slices.ContainsFunc(lines, func(l AuditLine) bool {
 		return l.Action == "xref merge" && l.Target == "customer C-21 into C-18 from 2026-07-15" && l.By == "ann" && l.Why == "test"
 	}) {

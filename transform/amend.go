@@ -71,11 +71,14 @@ func (p *Mapper) PreviewAmend(st State, fingerprint, subject string, fields map[
 		return Amendment{}, err
 	}
 	if len(waiters) == 0 {
-		return Amendment{}, fmt.Errorf("%s does not wait on this with fields that can be written by hand", subject)
+		return Amendment{}, notAmendable(subject)
 	}
 	set, frames, err := r.amendable(waiters[0])
-	if err != nil || set == nil {
+	if err != nil {
 		return Amendment{}, err
+	}
+	if set == nil {
+		return Amendment{}, notAmendable(subject)
 	}
 	for name, raw := range fields {
 		i := slices.IndexFunc(set, func(s setting) bool { return s.name == name && !s.each })
@@ -117,6 +120,10 @@ func (p *Mapper) PreviewAmend(st State, fingerprint, subject string, fields map[
 	return a, nil
 }
 
+func notAmendable(subject string) error {
+	return fmt.Errorf("%s does not wait on this with fields that can be written by hand", subject)
+}
+
 // amendable returns the fields of a waiter, and two frames to evaluate them in.
 func (r *run) amendable(w waiter) (set []setting, frames []*frame, err error) {
 	if w.kind == "held" {
@@ -124,7 +131,7 @@ func (r *run) amendable(w waiter) (set []setting, frames []*frame, err error) {
 		if err != nil || h == nil {
 			return nil, nil, err
 		}
-		i := slices.IndexFunc(r.m.events, func(e *eventRule) bool { return e.typ == h.Rule })
+		i := slices.IndexFunc(r.m.events, func(e *eventRule) bool { return e.id == h.Rule })
 		if i < 0 {
 			return nil, nil, nil
 		}

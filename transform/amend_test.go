@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 )
 
 // A field that a rule cannot have is written by hand: the event says by which line of the audit, and the next one is made of the rows
@@ -93,13 +96,22 @@ func TestWaive(t *testing.T) {
 	if err := d.st.Put(bucketWaits, stateKey(policy.fingerprint(), "customer/1", "held", "x"), []byte{}); err != nil {
 		t.Fatal(err)
 	}
+	whole := &shape{typ: "customer.changed"}
 	for _, waived := range []bool{false, true} {
-		left, err := r.unwaived([]*trouble{policy, {class: "DATA", code: "MISSING_FIELD"}})
+		left, err := r.unwaived([]*trouble{policy, {class: "DATA", code: "MISSING_FIELD"}}, whole, &frame{fields: map[string]ref.Val{"code": types.String("1"), "name": types.String("Acme")}})
 		if err != nil || waived != (len(left) == 1) {
 			t.Errorf("waived %v: %d left, %v", waived, len(left), err)
 		}
 		if err := d.p.Waive(d.st, d.out, d.entry(), policy.fingerprint()); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// Nobody lets pass that an event would lack a field without which it cannot be.
+	left, err := r.unwaived([]*trouble{policy}, whole, &frame{fields: map[string]ref.Val{}})
+	if err != nil || len(left) != 1 {
+		t.Errorf("an event that is not whole: %d left, %v", len(left), err)
+	}
+	if Waivable("DATA", "EVENT_INCOMPLETE") || Waivable("POLICY", "TOO_MANY_LINES") || !Waivable("POLICY", "NOT_OWNER") {
+		t.Error("what can be let pass")
 	}
 }

@@ -149,7 +149,7 @@ func (r *run) evaluateEvent(e *eventRule, c *rowChange, held *heldChange) error 
 	if err != nil {
 		return err
 	}
-	if troubles, err = r.unwaived(union(troubles, more)); err != nil {
+	if troubles, err = r.unwaived(union(troubles, more), e.shape, f); err != nil {
 		return err
 	}
 	if len(troubles) > 0 {

@@ -69,7 +69,7 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 		}
 		troubles = union(troubles, compact(over))
 	}
-	if troubles, err = r.unwaived(troubles); err != nil {
+	if troubles, err = r.unwaived(troubles, e.shape, f); err != nil {
 		return err
 	}
 	if waiting != nil || len(troubles) > 0 {
