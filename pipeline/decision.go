@@ -39,6 +39,9 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 	case "read", "pause", "resume":
 		line.Target = d.Read.Source + "/" + d.Read.Table.String()
 		err = p.decideReading(s, d, e.At)
+	case "shadow":
+		line.Target = d.Shadow.text()
+		err = s.switchShadow(d)
 	default:
 		err = fmt.Errorf("decision %q is not known", d.Action)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"sort"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,6 +53,9 @@ type Pipeline struct {
 	started  time.Time
 	changed  string // mapping active before this start
 	trim     chan struct{}
+	sides    sync.Mutex // held while a question is answered in a side state
+	// activated is the version that a person activated since the start; nil for none.
+	activated atomic.Pointer[string]
 }
 
 // Bounds and defaults.

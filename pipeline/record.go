@@ -23,6 +23,7 @@ const (
 	StateParked    DeliveryState = "parked"    // an exception holds it
 	StateDone      DeliveryState = "done"      // the target holds it
 	StateDiscarded DeliveryState = "discarded" // a named person gave it up
+	StateShadow    DeliveryState = "shadow"    // kept, not sent: its mapping is in shadow
 )
 
 // delivery is one posting on its way to its target: an outbox row and its history in short.
@@ -128,6 +129,7 @@ type decisionEntry struct {
 	Replay *ReplayRequest `json:"replay,omitempty"`
 	Reset  *ResetRequest  `json:"reset,omitempty"`
 	Read   *ReadRequest   `json:"read,omitempty"`
+	Shadow *ShadowRequest `json:"shadow,omitempty"`
 	By     string         `json:"by"`
 	Why    string         `json:"why,omitempty"`
 }

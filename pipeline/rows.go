@@ -170,7 +170,9 @@ func (p *projector) following() (bool, error) {
 // commitLimit bounds the documents that one call looks at when a transaction ends.
 const commitLimit = 100
 
-// walk maps at most limit changes, and ends each transaction before the next one begins.
+// walk maps at most limit changes, and ends each transaction before the next one begins. It ends early where work was left
+// behind: were that done where a commit happens to fall, the order of what follows would hang on when entries came in, and a
+// rebuild would not give the same state.
 func (p *projector) walk(s *state, at transform.Entry, limit int) (n int, finished bool, err error) {
 	if _, at.Now, err = p.now(s); err != nil {
 		return 0, false, err
@@ -189,11 +191,16 @@ func (p *projector) walk(s *state, at transform.Entry, limit int) (n int, finish
 				return n, false, err
 			}
 			if more {
-				n++
+				if n++; s.busy {
+					return n, false, nil
+				}
 				continue
 			}
 			if !c.found {
 				return n, true, nil
+			}
+			if s.busy {
+				return max(n, 1), false, nil
 			}
 		}
 		ch := c.reader.Change()
@@ -205,6 +212,9 @@ func (p *projector) walk(s *state, at transform.Entry, limit int) (n int, finish
 		c.unit++
 		n++
 		p.changes.Add(1)
+		if s.busy {
+			break
+		}
 	}
 	return n, false, nil
 }
@@ -235,6 +245,11 @@ func (p *projector) apply(s *state, at transform.Entry, ch *cdc.Change, ref hold
 	}
 	if held != nil {
 		return s.hold(table, ref, ch)
+	}
+	if p.probe != nil {
+		if err := p.probe(s, at, ch, ref.unit); err != nil {
+			return err
+		}
 	}
 	out := &output{s: s, entry: at, change: ch, unit: ref.unit}
 	err = p.mapper.Change(s, out, at, ch)

@@ -26,6 +26,7 @@ const (
 	workForget   = "forget"   // a reading is over: drop its notes
 	workDrop     = "drop"     // a person gave up the held changes of a table
 	workDiscard  = "discard"  // a person gave up what waits on a problem
+	workShadow   = "shadow"   // a shadow was switched on: send what it kept
 	workLetGo    = "let go"   // a held table is read again: what its held changes do not tell is in the rows
 )
 
@@ -133,6 +134,8 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 		return p.replay(s, w)
 	case workLetGo:
 		return p.letGo(s, w, at)
+	case workShadow:
+		return s.unshadow(w, at.Observed)
 	}
 	return false, fmt.Errorf("work kind %q is not known", w.Kind)
 }

@@ -15,6 +15,7 @@ type Mapping struct {
 	name    string
 	version string
 	cutover time.Time // documents released before it are history
+	shadow  bool      // of every post
 
 	sources   map[string]*source
 	codes     map[string]*codeTable
