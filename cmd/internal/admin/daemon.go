@@ -28,6 +28,7 @@ type Daemon interface {
 	ResumeReading(ctx context.Context, r pipeline.ReadRequest) (pipeline.ReadingStatus, error)
 	Checkpoint(ctx context.Context) (pipeline.CheckpointView, error)
 	Audit(ctx context.Context, limit int) ([]pipeline.AuditLine, error)
+	historian
 }
 
 // Judgement is the body of retry and discard.

@@ -48,6 +48,8 @@ func (s *Server) routes() []route {
 		{"POST /api/readings/resume", s.toggle(d.ResumeReading), true},
 		{"POST /api/replay", s.replay, true},
 		{"GET /api/audit", s.audit, false},
+		{"GET /api/shadow", s.shadows, false},
+		{"POST /api/shadow", s.switchShadow, true},
 	}
 }
 
