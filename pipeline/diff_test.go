@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"waybill/checkpoint"
+	"waybill/sinks"
 	"waybill/transform"
 )
 
@@ -186,5 +188,97 @@ func TestDiffRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
+	}
+}
+
+// What the target and people did is in the journal for what the old version made. Under the new one it is applied to what there is
+// of it: a version that would have been sent before is taken as sent, and a decision about what is not held is none.
+func TestDiffWithOtherQueues(t *testing.T) {
+	p := newPast(t)
+	p.sink.script(func(in sinks.Intent) *sinks.Outcome {
+		if in.ExternalID == "A1" {
+			return &sinks.Outcome{Class: sinks.Rejected, Code: "PERIOD_CLOSED", Message: "the period is closed"}
+		}
+		return nil
+	})
+	p.start()
+	p.commits("customers: C1 First N45", "customers: C2 Second N30", "customers: C9 Ninth N99") // held, sent, held
+	p.commits("~customers: C1 First N30")                                                       // replaces what is held
+	p.commits("loads: L1 A 1")
+	p.commits("~loads: L1 D 1")
+	p.commits("inv: A1 R C2 L1 LH 10.00 2026-10-01T08:00:00Z", "inv: A2 R C2 L1 LH 500.00 2026-10-01T08:00:00Z")
+	p.until("A1 is refused", func() bool { return p.openCount() == 2 })
+	p.settled()
+	p.discards("DELIVERY/")
+	p.discards("MAPPING/")
+	p.settled()
+	text := next(next(pastMapping, "N30: NET 30", "N30: NET 30, N45: NET 45"), `became(h.stat, "R")`, `became(h.stat, "R") and h.amt > 100`)
+	v := p.diff(DiffRequest{New: MappingText{"past-2.yaml", text}})
+	var got []string
+	for _, e := range v.History.Events {
+		got = append(got, e.Kind+" "+e.Type+" "+e.Key)
+	}
+	if want := []string{"added customer.changed C1", "gone invoice.released A1"}; !slices.Equal(got, want) || len(v.History.Exceptions) != 0 {
+		t.Errorf("%v, exceptions %+v", got, v.History.Exceptions)
+	}
+	if a := v.Activation; a.Added+a.Gone+a.Changed != 0 {
+		t.Errorf("an activation would make %+v", a)
+	}
+}
+
+func (p *past) openCount() (n int) {
+	p.t.Helper()
+	err := p.store.View(func(tx *checkpoint.Txn) error {
+		return newState(tx).Scan(bucketOpen, "", "", func(string, []byte) (bool, error) { n++; return true, nil })
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return n
+}
+
+// A person activates a version while the daemon runs: it is journalled with who and why, and one that needs a new start is refused.
+func TestActivateMapping(t *testing.T) {
+	p := newPast(t)
+	p.commits("customers: C1 First N45")
+	p.quiet()
+	p.start()
+	m, err := transform.Parse("past.yaml", []byte(pastMapping))
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon := &Pipeline{store: p.store, project: p.project, log: slog.New(slog.DiscardHandler), o: Options{Mapping: m, Sinks: map[string]sinks.Sink{"erp": p.sink}}}
+	known := next(pastMapping, "N30: NET 30", "N30: NET 30, N45: NET 45")
+	last := p.store.Last()
+	for text, want := range map[string]string{
+		strings.Replace(known, "version: 2", "version: 1", 1):   "raise the version",
+		next(pastMapping, "name: name,", "name: nickname,"):     "column public.customers.nickname",
+		next(pastMapping, "-> erp.customer", "-> crm.customer"): "", // its own gate refuses it before
+		next(pastMapping, "mapping: past", "mapping: other"):    "another carrier",
+	} {
+		_, err := daemon.ActivateMapping(t.Context(), ActivateRequest{Mapping: MappingText{"past.yaml", text}, By: "ann", Why: "test"})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+	if _, err := daemon.ActivateMapping(t.Context(), ActivateRequest{Mapping: MappingText{"past.yaml", known}, By: "ann"}); err == nil {
+		t.Error("activated without a reason")
+	}
+	if v, err := daemon.ActivateMapping(t.Context(), ActivateRequest{Mapping: MappingText{"past.yaml", pastMapping}, By: "ann", Why: "test"}); err != nil || v.Entry != 0 {
+		t.Errorf("what is active already: %+v, %v", v, err)
+	}
+	if p.store.Last() != last {
+		t.Error("a refusal was journalled")
+	}
+	v, err := daemon.ActivateMapping(t.Context(), ActivateRequest{Mapping: MappingText{"past.yaml", known}, By: "ann", Why: "tariff"})
+	if err != nil || v.Before != "past/1" || v.Version != "past/2" || v.Entry != last+1 {
+		t.Fatalf("%+v %v", v, err)
+	}
+	if p.openCount() != 0 || p.events() != 1 {
+		t.Errorf("%d are open, %d events", p.openCount(), p.events())
+	}
+	lines, err := daemon.Audit(t.Context(), 1)
+	if err != nil || len(lines) != 1 || lines[0].By != "ann" || lines[0].Why != "tariff" || lines[0].Target != "past/2" {
+		t.Errorf("audit %+v %v", lines, err)
 	}
 }

@@ -25,7 +25,7 @@ type ExplainView struct {
 	Entry     uint64                   `json:"entry"` // of the journal
 	From      string                   `json:"from"`  // where the state was made from that the rules saw, in words
 	Changes   []*transform.Explanation `json:"changes"`
-	Documents []transform.DocumentView `json:"documents,omitempty"` // as they stood when the entry had been applied
+	Documents []transform.DocumentView `json:"documents,omitempty"` // as they stood then; for rows of a first reading, at its end
 	Made      []MadeView               `json:"made,omitempty"`      // events of the entry about the same things
 	Holds     []HoldView               `json:"holds,omitempty"`     // open exceptions that hold them now
 	More      int                      `json:"more,omitempty"`      // changes of the commit that are not explained
@@ -106,10 +106,43 @@ func (h *History) Explain(ctx context.Context, q ExplainRequest) (v ExplainView,
 	if err := r.to(ctx, at.entry); err != nil {
 		return v, err
 	}
+	if err := r.released(ctx, &v, h.store.Applied().Index); err != nil {
+		return v, err
+	}
 	if err := r.side.View(func(tx *checkpoint.Txn) error { return r.documents(newState(tx), &v) }); err != nil {
 		return v, err
 	}
 	return v, h.store.View(func(tx *checkpoint.Txn) error { return v.now(newState(tx), at) })
+}
+
+// readingStep is how many entries are projected at once until what held the changes is over.
+const readingStep = 100
+
+// released goes on while first readings hold the changes, or are what they are part of: the rules see them, and documents are made
+// of them, only then. A table that is held for its shape is waited for as well.
+func (r *sideRun) released(ctx context.Context, v *ExplainView, last uint64) error {
+	for at := r.place().Index; at < last; {
+		first := slices.ContainsFunc(v.Changes, func(x *transform.Explanation) bool { return x.First })
+		wait := (first || len(v.Changes) == 0) && slices.ContainsFunc(r.mapping.Sources(), r.reads)
+		if len(v.Changes) == 0 && !wait {
+			err := r.side.View(func(tx *checkpoint.Txn) error {
+				held, _, err := newState(tx).first(bucketHeld, "")
+				wait = held != ""
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if !wait {
+			return nil
+		}
+		at = min(at+readingStep, last)
+		if err := r.to(ctx, at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // before returns the latest place from which the entry can be projected.

@@ -272,6 +272,11 @@ func (p *projector) mapHeld(s *state, ch *cdc.Change, h heldChange, at transform
 	entry := at
 	entry.Index = h.Entry
 	out := &output{s: s, entry: entry, change: ch, unit: h.N}
+	if p.probe != nil {
+		if err := p.probe(s, entry, ch, h.N); err != nil {
+			return nil, err
+		}
+	}
 	err := p.mapper.Change(s, out, entry, ch)
 	var hold *transform.HoldTable
 	if errors.As(err, &hold) {
