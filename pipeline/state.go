@@ -3,8 +3,8 @@ package pipeline
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"slices"
+	"strconv"
 	"strings"
 
 	"waybill/checkpoint"
