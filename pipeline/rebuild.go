@@ -27,15 +27,13 @@ var (
 	_ book = (*checkpoint.Side)(nil)
 )
 
-// Progress says how far a long question has come. Entries are of the journal.
+// Progress says how far a long question has come. Entries are of the journal. It is told after each commit of a side state,
+// which is often: who shows it keeps a pace.
 type Progress struct {
 	Step  string `json:"step"`
 	Entry uint64 `json:"entry"`
 	Last  uint64 `json:"last"`
 }
-
-// progressEvery is the pause between two reports of progress.
-const progressEvery = 500 * time.Millisecond
 
 // History is a journal with the state that it has made: of a running daemon, or of a store that no daemon has open. Its
 // questions are answered in side states, one at a time, and change nothing.
@@ -101,7 +99,6 @@ func (h *History) run(from checkpoint.Base, step string) (*sideRun, error) {
 // to projects the journal up to the entry, with the work that this leaves behind.
 func (r *sideRun) to(ctx context.Context, entry uint64) error {
 	r.side.Until(entry)
-	told := time.Now()
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -116,10 +113,7 @@ func (r *sideRun) to(ctx context.Context, entry uint64) error {
 		if idle {
 			return nil
 		}
-		if now := time.Now(); now.Sub(told) >= progressEvery {
-			told = now
-			r.say(Progress{r.step, r.place().Index, entry})
-		}
+		r.say(Progress{r.step, r.place().Index, entry})
 	}
 }
 

@@ -30,6 +30,8 @@ type historian interface {
 const (
 	maxMappings = 8 << 20          // bytes of a request that carries two mappings
 	lineTimeout = 30 * time.Second // for one line of an answer to be taken
+
+	progressEvery = 500 * time.Millisecond // least time between two lines about one step
 )
 
 // line is one line of a long answer: progress while it is made, and in the end the result or an error.
@@ -84,7 +86,13 @@ func long[Q, V any](s *Server, answer func(context.Context, Q, func(pipeline.Pro
 				cancel()
 			}
 		}
-		v, err := answer(ctx, q, func(p pipeline.Progress) { write(line{Progress: &p}) })
+		step, told := "", time.Time{}
+		v, err := answer(ctx, q, func(p pipeline.Progress) {
+			if now := time.Now(); p.Step != step || now.Sub(told) >= progressEvery {
+				step, told = p.Step, now
+				write(line{Progress: &p})
+			}
+		})
 		last := line{}
 		if err == nil {
 			last.Result, err = json.Marshal(v)
