@@ -137,6 +137,9 @@ func (o *output) Post(p transform.Post) error {
 	if err := o.s.mark(bucketAlias, key(p.ExternalID, "post/"+p.ID)); err != nil {
 		return err
 	}
+	if shadowed, err := o.s.shadow(d); shadowed || err != nil {
+		return err
+	}
 	if err := o.s.enqueue(d); err != nil || !clash {
 		return err
 	}

@@ -167,6 +167,8 @@ func (d *delivery) why() string {
 		return "is held by exception " + d.Exception
 	case StateDone:
 		return d.Post.Sink + " holds it"
+	case StateShadow:
+		return "is kept in shadow: nothing of " + d.Post.Shadow + " is sent before it is switched on"
 	}
 	return "was given up"
 }

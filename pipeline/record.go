@@ -23,6 +23,7 @@ const (
 	StateParked    DeliveryState = "parked"    // an exception holds it
 	StateDone      DeliveryState = "done"      // the target holds it
 	StateDiscarded DeliveryState = "discarded" // a named person gave it up
+	StateShadow    DeliveryState = "shadow"    // kept, not sent: its mapping is in shadow
 )
 
 // delivery is one posting on its way to its target: an outbox row and its history in short.
@@ -131,6 +132,7 @@ type decisionEntry struct {
 	Read   *ReadRequest   `json:"read,omitempty"`
 	Xref   *XrefRequest   `json:"xref,omitempty"`
 	Case   *CaseLink      `json:"case,omitempty"`
+	Shadow *ShadowRequest `json:"shadow,omitempty"`
 	By     string         `json:"by"`
 	Why    string         `json:"why,omitempty"`
 }

@@ -38,6 +38,7 @@ type Daemon interface {
 	Audit(ctx context.Context, limit int) ([]pipeline.AuditLine, error)
 	Reconcile(ctx context.Context, q pipeline.ReportQuery) (pipeline.ReconcileReport, error)
 	Backlog(ctx context.Context, q pipeline.ReportQuery) (pipeline.BacklogReport, error)
+	historian
 }
 
 // Judgement is the body of retry and discard.

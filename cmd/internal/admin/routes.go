@@ -57,6 +57,8 @@ func (s *Server) routes() []route {
 		{"GET /api/audit", s.audit, false},
 		{"GET /api/report/reconcile", reportRoute(d.Reconcile), true}, // they read the whole store
 		{"GET /api/report/backlog", reportRoute(d.Backlog), true},
+		{"GET /api/shadow", s.shadows, false},
+		{"POST /api/shadow", s.switchShadow, true},
 	}
 }
 
