@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"waybill/checkpoint"
 	"waybill/sinks"
@@ -69,7 +70,7 @@ func TestRebuildNamesTheDifference(t *testing.T) {
 	p.do(func(s *state, _ *output) error {
 		return s.Put(bucketLedger, key("erp", "", "customer", "C1", "upsert"), []byte("forged"))
 	})
-	proof, err := p.history().VerifyState(context.Background())
+	proof, err := p.history().VerifyState(context.Background(), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +91,7 @@ func TestRebuildComparesMentions(t *testing.T) {
 		}
 		return s.Delete(bucketEventRef, k)
 	})
-	proof, err := p.history().VerifyState(context.Background())
+	proof, err := p.history().VerifyState(context.Background(), time.Time{})
 	if err != nil || proof.Equal || proof.First.Bucket != "mentions" {
 		t.Errorf("a mention is gone, and the proof says %+v, %v", proof, err)
 	}

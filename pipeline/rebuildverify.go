@@ -50,20 +50,21 @@ const (
 )
 
 // VerifyState proves that the live state is what the journal makes: a side state is projected from the earliest place there
-// is, and compared at one journal entry, byte for byte: events, deliveries, ledger, exceptions, audit, row state, and all
-// else. An error says that it could not be compared; a difference is in the proof.
-func (p *Pipeline) VerifyState(ctx context.Context, progress func(Progress)) (StateProof, error) {
+// is, or from the state snapshot before the given time, and compared at one journal entry, byte for byte: events, deliveries,
+// ledger, cases, exceptions, audit, row state, and all else. An error says that it could not be compared; a difference is in the
+// proof.
+func (p *Pipeline) VerifyState(ctx context.Context, since time.Time, progress func(Progress)) (StateProof, error) {
 	h, end, err := p.history(progress)
 	if err != nil {
 		return StateProof{}, err
 	}
 	defer end()
-	return h.VerifyState(ctx)
+	return h.VerifyState(ctx, since)
 }
 
 // VerifyState is Pipeline.VerifyState for a store that no daemon has open.
-func (h *History) VerifyState(ctx context.Context) (proof StateProof, err error) {
-	from, _, err := h.base(time.Time{})
+func (h *History) VerifyState(ctx context.Context, since time.Time) (proof StateProof, err error) {
+	from, _, err := h.base(since)
 	if err != nil {
 		return proof, err
 	}

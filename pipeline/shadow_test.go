@@ -40,7 +40,7 @@ func TestShadow(t *testing.T) {
 	if v, err = shadowsOf(p.store, 0); err != nil || len(v.Documents) != 2 || v.Documents[0].ExternalID != "A1" || v.Documents[1].ExternalID != "A0" || !v.Targets[1].Sends {
 		t.Errorf("in shadow %+v, %v", v, err)
 	}
-	proof, err := p.history().VerifyState(t.Context())
+	proof, err := p.history().VerifyState(t.Context(), time.Time{})
 	if err != nil || !proof.Equal {
 		t.Errorf("%+v %+v %v", proof, proof.First, err)
 	}

@@ -8,7 +8,7 @@ import (
 	"waybill/transform"
 )
 
-func (f *fakeDaemon) VerifyState(_ context.Context, progress func(pipeline.Progress)) (pipeline.StateProof, error) {
+func (f *fakeDaemon) VerifyState(_ context.Context, _ time.Time, progress func(pipeline.Progress)) (pipeline.StateProof, error) {
 	progress(pipeline.Progress{Step: "rebuilding", Entry: 10, Last: 1_204_330})
 	v := pipeline.StateProof{From: "the state snapshot of 2026-03-08T00:00:00Z (entry 4711)", Begin: 4711, Entry: 1_204_330, Keys: 88_121, Equal: f.empty,
 		Kinds: []pipeline.KindCount{{What: "events", Count: 4_120}, {What: "documents", Count: 1_310}, {What: "audit lines", Count: 12}, {What: "queues, gates, timers and all else", Count: 82_679}}}

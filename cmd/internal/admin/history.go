@@ -19,7 +19,7 @@ import (
 // historian is what the API needs to answer questions about the history in side states, and to decide about mappings. A question
 // may take long: it says how far it is, and ends with its request.
 type historian interface {
-	VerifyState(ctx context.Context, progress func(pipeline.Progress)) (pipeline.StateProof, error)
+	VerifyState(ctx context.Context, since time.Time, progress func(pipeline.Progress)) (pipeline.StateProof, error)
 	DiffMappings(ctx context.Context, q pipeline.DiffRequest, progress func(pipeline.Progress)) (pipeline.MappingDiff, error)
 	Explain(ctx context.Context, q pipeline.ExplainRequest, progress func(pipeline.Progress)) (pipeline.ExplainView, error)
 	ActivateMapping(ctx context.Context, q pipeline.ActivateRequest) (pipeline.Activated, error)
@@ -34,6 +34,11 @@ const (
 	progressEvery = 500 * time.Millisecond // least time between two lines about one step
 )
 
+// verification asks for a proof of the state, made from the state snapshot before a time; zero: from the earliest place there is.
+type verification struct {
+	Since time.Time `json:"since,omitzero"`
+}
+
 // line is one line of a long answer: progress while it is made, and in the end the result or an error.
 type line struct {
 	Progress *pipeline.Progress `json:"progress,omitempty"`
@@ -45,8 +50,8 @@ type line struct {
 // longRoutes are the questions that are answered line by line, in JSON.
 func (s *Server) longRoutes(mux *http.ServeMux, guard func(http.Handler) http.Handler) {
 	d := s.daemon
-	mux.Handle("POST /api/checkpoint/verify", guard(long(s, func(ctx context.Context, _ struct{}, say func(pipeline.Progress)) (pipeline.StateProof, error) {
-		return d.VerifyState(ctx, say)
+	mux.Handle("POST /api/checkpoint/verify", guard(long(s, func(ctx context.Context, q verification, say func(pipeline.Progress)) (pipeline.StateProof, error) {
+		return d.VerifyState(ctx, q.Since, say)
 	})))
 	mux.Handle("POST /api/mapping/diff", guard(long(s, d.DiffMappings)))
 	mux.Handle("POST /api/mapping/explain", guard(long(s, d.Explain)))
@@ -127,8 +132,8 @@ func (s *Server) switchShadow(ctx context.Context, r *http.Request) (any, error)
 }
 
 // VerifyState proves that the state is what the journal makes.
-func (c *Client) VerifyState(ctx context.Context, progress func(pipeline.Progress)) (pipeline.StateProof, error) {
-	return askLong[pipeline.StateProof](ctx, c, "/api/checkpoint/verify", struct{}{}, progress)
+func (c *Client) VerifyState(ctx context.Context, since time.Time, progress func(pipeline.Progress)) (pipeline.StateProof, error) {
+	return askLong[pipeline.StateProof](ctx, c, "/api/checkpoint/verify", verification{since}, progress)
 }
 
 // DiffMappings asks what would be otherwise under another version of a mapping.

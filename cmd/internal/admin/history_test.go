@@ -11,7 +11,7 @@ import (
 	"waybill/pipeline"
 )
 
-func (f *fake) VerifyState(_ context.Context, say func(pipeline.Progress)) (pipeline.StateProof, error) {
+func (f *fake) VerifyState(_ context.Context, _ time.Time, say func(pipeline.Progress)) (pipeline.StateProof, error) {
 	say(pipeline.Progress{Step: "rebuilding", Entry: 1, Last: 2})
 	say(pipeline.Progress{Step: "comparing", Entry: 2, Last: 2})
 	return pipeline.StateProof{Equal: true, Keys: 7}, f.note("verify")
@@ -47,7 +47,7 @@ func TestLongQuestions(t *testing.T) {
 			f.asked, f.err = nil, nil
 			ctx := context.Background()
 			var steps []string
-			proof, err := c.VerifyState(ctx, func(p pipeline.Progress) { steps = append(steps, p.Step) })
+			proof, err := c.VerifyState(ctx, time.Time{}, func(p pipeline.Progress) { steps = append(steps, p.Step) })
 			if err != nil || !proof.Equal || proof.Keys != 7 || !reflect.DeepEqual(steps, []string{"rebuilding", "comparing"}) {
 				t.Errorf("%+v %v %v", proof, steps, err)
 			}
@@ -79,7 +79,7 @@ func TestLongQuestions(t *testing.T) {
 			}
 			f.err = pipeline.ErrSideBusy
 			var refused *Error
-			if _, err := c.VerifyState(ctx, nil); !errors.As(err, &refused) || refused.Status != 409 {
+			if _, err := c.VerifyState(ctx, time.Time{}, nil); !errors.As(err, &refused) || refused.Status != 409 {
 				t.Errorf("busy: %v", err)
 			}
 		})
@@ -92,7 +92,7 @@ type slow struct {
 	gone chan error
 }
 
-func (s *slow) VerifyState(ctx context.Context, say func(pipeline.Progress)) (pipeline.StateProof, error) {
+func (s *slow) VerifyState(ctx context.Context, _ time.Time, say func(pipeline.Progress)) (pipeline.StateProof, error) {
 	say(pipeline.Progress{Step: "rebuilding"})
 	<-ctx.Done()
 	s.gone <- ctx.Err()
@@ -107,7 +107,7 @@ func TestLongQuestionEndsWithItsCaller(t *testing.T) {
 	defer c.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if _, err := c.VerifyState(ctx, func(pipeline.Progress) { cancel() }); !errors.Is(err, context.Canceled) {
+	if _, err := c.VerifyState(ctx, time.Time{}, func(pipeline.Progress) { cancel() }); !errors.Is(err, context.Canceled) {
 		t.Errorf("the caller got %v", err)
 	}
 	select {
