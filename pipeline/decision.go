@@ -44,6 +44,8 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 		return s.linkCase(d.Case)
 	case "xref":
 		return p.registry(s, d, e)
+	case "shadow":
+		return s.switchShadow(d)
 	}
 	return fmt.Errorf("decision %q is not known", d.Action)
 }
@@ -69,6 +71,8 @@ func (d *decisionEntry) target() string {
 		return d.Case.Ref + " " + d.Case.Case
 	case d.Xref != nil:
 		return d.Xref.text()
+	case d.Shadow != nil:
+		return d.Shadow.text()
 	case d.Redact != nil:
 		return fmt.Sprintf("line %d", d.Redact.Line)
 	case d.Exception != nil && d.Exception.Cause != "":

@@ -188,6 +188,9 @@ func (o *output) queue(p transform.Post, recorded time.Time) error {
 	if err := o.s.mark(bucketAlias, key(p.ExternalID, "post/"+p.ID)); err != nil {
 		return err
 	}
+	if shadowed, err := o.s.shadow(d); shadowed || err != nil {
+		return err
+	}
 	if err := o.s.supersede(d, o.entry.Observed); err != nil {
 		return err
 	}

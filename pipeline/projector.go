@@ -22,10 +22,15 @@ const maxUnits = 500
 // projector reads the journal in order and is the only writer of the state. It reads no clock, no network and no random
 // number: the same journal gives the same state.
 type projector struct {
-	store  *checkpoint.Store
+	store  book
 	codecs cdc.Codecs
 	log    *slog.Logger
 	notify func() // called after each commit: queues may have moved
+	most   int    // maxUnits, but in tests
+	// supposed is what a side state projects instead of what the journal says; nil for the journal as it is.
+	supposed *supposition
+	// probe is asked about each change before the rules see it; nil for none.
+	probe func(s *state, at transform.Entry, ch *cdc.Change, unit uint64) error
 
 	mapper   *transform.Carriers // nil until a mapping is active
 	schemas  map[uint64]*cdc.Schema
@@ -47,8 +52,8 @@ type projector struct {
 	changes   atomic.Uint64 // row changes applied since start
 }
 
-func newProjector(store *checkpoint.Store, codecs cdc.Codecs, log *slog.Logger, notify func()) *projector {
-	return &projector{store: store, codecs: codecs, log: log, notify: notify, schemas: map[uint64]*cdc.Schema{}, holding: map[*cdc.Schema]*reading{},
+func newProjector(store book, codecs cdc.Codecs, log *slog.Logger, notify func()) *projector {
+	return &projector{store: store, codecs: codecs, log: log, notify: notify, most: maxUnits, schemas: map[uint64]*cdc.Schema{}, holding: map[*cdc.Schema]*reading{},
 		applied: store.Applied(), moved: make(chan struct{}), ended: make(chan struct{})}
 }
 
@@ -107,8 +112,8 @@ func (p *projector) step() (idle bool, err error) {
 		if err := s.begin(); err != nil {
 			return at, err
 		}
-		for units := 0; units < maxUnits && !tx.Full(); {
-			n, next, err := p.one(s, at, maxUnits-units)
+		for units := 0; units < p.most && !tx.Full(); {
+			n, next, err := p.one(s, at, p.most-units)
 			if err != nil {
 				return at, err
 			}
@@ -167,6 +172,9 @@ func (p *projector) one(s *state, at checkpoint.Applied, limit int) (int, checkp
 
 func (p *projector) entry(s *state, e checkpoint.Entry) error {
 	s.at, s.payload = workAt{Index: e.Index, At: e.At}, e.Payload
+	if done, err := p.supposed.entry(p, s, &e); done || err != nil {
+		return err
+	}
 	switch e.Kind {
 	case checkpoint.Intent:
 		return p.intent(s, e)

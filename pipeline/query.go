@@ -168,6 +168,8 @@ func (d *delivery) why() string {
 		return d.Post.Sink + " holds it"
 	case StateSuperseded:
 		return "a later version took its place"
+	case StateShadow:
+		return "is kept in shadow: nothing of " + d.Post.Shadow + " is sent before it is switched on"
 	}
 	return "was given up"
 }

@@ -16,15 +16,15 @@ type DeliveryState string
 
 // The states of a delivery.
 const (
-	StateWaiting   DeliveryState = "waiting"   // behind a gate, or behind an earlier delivery of its order key
-	StateReady     DeliveryState = "ready"     // may be sent
-	StateSent      DeliveryState = "sent"      // an intent is in the journal, its outcome is not (or is unknown)
-	StateRetry     DeliveryState = "retry"     // certainly not done; again at RetryAt
-	StateParked    DeliveryState = "parked"    // an exception holds it
-	StateDone      DeliveryState = "done"      // the target holds it
-	StateDiscarded DeliveryState = "discarded" // a named person gave it up
-
+	StateWaiting    DeliveryState = "waiting"    // behind a gate, or behind an earlier delivery of its order key
+	StateReady      DeliveryState = "ready"      // may be sent
+	StateSent       DeliveryState = "sent"       // an intent is in the journal, its outcome is not (or is unknown)
+	StateRetry      DeliveryState = "retry"      // certainly not done; again at RetryAt
+	StateParked     DeliveryState = "parked"     // an exception holds it
+	StateDone       DeliveryState = "done"       // the target holds it
+	StateDiscarded  DeliveryState = "discarded"  // a named person gave it up
 	StateSuperseded DeliveryState = "superseded" // a later version of the same record took its place
+	StateShadow     DeliveryState = "shadow"     // kept, not sent: its mapping is in shadow
 )
 
 // delivery is one posting on its way to its target: an outbox row and its history in short.
@@ -143,7 +143,7 @@ type outcomeEntry struct {
 
 // decisionEntry is the payload of a checkpoint.Decision entry: what a named person decided.
 type decisionEntry struct {
-	Action    string          `json:"action"` // retry, discard, assign, comment, wait, fix, waive, release, edit, redact, replay, reset, read, pause, resume, xref, link case
+	Action    string          `json:"action"` // retry, discard, assign, comment, wait, fix, waive, release, edit, redact, replay, reset, read, pause, resume, xref, link case, shadow
 	IDs       []string        `json:"ids,omitempty"`
 	Exception *exceptionWords `json:"exception,omitempty"`
 	Edit      *bodyEdit       `json:"edit,omitempty"`
@@ -153,6 +153,7 @@ type decisionEntry struct {
 	Read      *ReadRequest    `json:"read,omitempty"`
 	Xref      *XrefRequest    `json:"xref,omitempty"`
 	Case      *CaseLink       `json:"case,omitempty"`
+	Shadow    *ShadowRequest  `json:"shadow,omitempty"`
 	By        string          `json:"by"`
 	Why       string          `json:"why,omitempty"`
 	Salt      string          `json:"salt,omitempty"` // random, of the audit's seals

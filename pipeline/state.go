@@ -58,6 +58,8 @@ const (
 	bucketCompany   = "co"    // company: events or mappings are of it
 	bucketIgnored   = "ign"   // ref, rule → ignored
 	bucketClaim     = "clm"   // sink, entity, external id → company whose document has it
+	bucketShadow    = "shd"   // mapping, target, sequence → delivery id: what is kept in shadow
+	bucketShadowOn  = "shon"  // mapping, target or nothing → shadowSwitch: switched on
 )
 
 const sep = "\x00"
@@ -184,6 +186,8 @@ func moneyState(st DeliveryState) string {
 		return "exception"
 	case StateDiscarded, StateSuperseded:
 		return "discarded"
+	case StateShadow:
+		return "shadow"
 	}
 	return "in_flight"
 }
@@ -274,7 +278,12 @@ func (s *state) flush() error {
 			return err
 		}
 		n, _ := strconv.ParseInt(string(raw), 10, 64)
-		if err := s.Put(bucketCount, k, strconv.AppendInt(nil, n+by, 10)); err != nil {
+		if n += by; n == 0 { // as if it had never been counted: whether a commit fell between up and down must not show
+			err = s.Delete(bucketCount, k)
+		} else {
+			err = s.Put(bucketCount, k, strconv.AppendInt(nil, n, 10))
+		}
+		if err != nil {
 			return err
 		}
 	}

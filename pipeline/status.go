@@ -25,6 +25,9 @@ func (p *Pipeline) status(money bool) (Status, error) {
 	st := Status{Version: p.o.Version, Store: id.ID, Epoch: id.Epoch, StartedAt: p.started, Ready: true, Mapping: p.o.Carriers.Version(),
 		Journal: JournalStatus{First: stats.First, Last: stats.Last, Applied: p.project.place().Index, Bytes: stats.JournalBytes,
 			DiskFree: stats.DiskFree, DiskFloor: stats.DiskFloor}}
+	if active := p.activated.Load(); active != nil {
+		st.Mapping = *active
+	}
 	for _, c := range p.captures {
 		s := c.status(now)
 		if s.State != "streaming" {

@@ -28,6 +28,7 @@ const (
 	workDiscard  = "discard"  // a person gave up what waits on a problem
 	workXref     = "xref"     // rows of a CSV file enter the registry
 	workLinkCase = "link"     // a person linked a reference to a case: file what waits under it
+	workShadow   = "shadow"   // a shadow was switched on: send what it kept
 	workLetGo    = "let go"   // a held table is read again: what its held changes do not tell is in the rows
 	workJudge    = "judge"    // a person decided about many exceptions
 	workSubjects = "subjects" // an exception was closed with all who waited
@@ -161,6 +162,8 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 		return p.linked(s, out, w, at)
 	case workLetGo:
 		return p.letGo(s, w, at)
+	case workShadow:
+		return s.unshadow(w, at.Observed)
 	}
 	return false, fmt.Errorf("work kind %q is not known", w.Kind)
 }
@@ -299,6 +302,11 @@ func (p *projector) mapHeld(s *state, ch *cdc.Change, h heldChange, at transform
 	entry := at
 	entry.Index = h.Entry
 	out := &output{s: s, entry: entry, change: ch, unit: h.N}
+	if p.probe != nil {
+		if err := p.probe(s, entry, ch, h.N); err != nil {
+			return nil, err
+		}
+	}
 	err := p.mapper.Change(s, out, entry, ch)
 	var hold *transform.HoldTable
 	if errors.As(err, &hold) {

@@ -17,6 +17,7 @@ type Mapping struct {
 	company string    // legal entity of all its rules that do not tell their own; empty for none
 	line    int       // of its name
 	cutover time.Time // documents released before it are history
+	shadow  bool      // of every post
 
 	sources   map[string]*source
 	owners    map[string]*owner // by entity

@@ -43,6 +43,7 @@ type Daemon interface {
 	Redact(ctx context.Context, r pipeline.RedactRequest) (pipeline.AuditLine, error)
 	Reconcile(ctx context.Context, q pipeline.ReportQuery) (pipeline.ReconcileReport, error)
 	Backlog(ctx context.Context, q pipeline.ReportQuery) (pipeline.BacklogReport, error)
+	historian
 }
 
 // Judgement is the body of retry and discard.

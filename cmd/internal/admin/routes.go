@@ -61,6 +61,8 @@ func (s *Server) routes() []route {
 		{"GET /api/report/backlog", reportRoute(d.Backlog), true},
 		{"GET /api/audit/verify", s.verifyAudit, true},
 		{"POST /api/audit/redact", s.redact, true},
+		{"GET /api/shadow", s.shadows, false},
+		{"POST /api/shadow", s.switchShadow, true},
 	}
 }
 
