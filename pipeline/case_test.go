@@ -150,6 +150,14 @@ func TestCaseShowsItsExceptions(t *testing.T) {
 				return err
 			}
 		}
+		x, err := s.exception("X-000002") // somebody is at it: it is open all the same
+		if err != nil {
+			return err
+		}
+		x.State = ExceptionAssigned
+		if err := s.save(bucketException, x.ID, x); err != nil {
+			return err
+		}
 		return out.Resolve("DATA/X/9", "invoice/A1")
 	})
 	v, err := p.Case(context.Background(), "shipment/1")

@@ -9,10 +9,10 @@ import (
 	"waybill/pipeline"
 )
 
-// TestMassUpdateIsHeld writes 50,000 rows of a mapped table in one transaction: nothing of it leaves, one exception shows it, and it is
-// given up. A smaller one is released; the program is killed in the middle of that, and each row is sent once.
+// TestMassUpdateIsHeld writes many rows of a mapped table in one transaction (make soak: 50,000): nothing of it leaves, one exception shows
+// it, and it is given up. A smaller one is released; the program is killed in the middle of that, and each row is sent once.
 func TestMassUpdateIsHeld(t *testing.T) {
-	const many, few = 50_000, 1000
+	many, few := setting("MASS_ROWS", 5000), 600
 	plainBinary(t)
 	e := newEngine(t, "postgres")
 	e.sql(e.db, "CREATE TABLE parts (id integer PRIMARY KEY, name varchar(40) NOT NULL)")
@@ -21,6 +21,7 @@ func TestMassUpdateIsHeld(t *testing.T) {
 	e.start()
 	e.settled(60 * time.Second)
 
+	memory := watchMemory(t, e.daemon.Process.Pid)
 	held := func(items int) (x pipeline.ExceptionView) {
 		e.until(60*time.Second, "the mass update is held", func() bool {
 			list, err := e.api.Exceptions(t.Context(), pipeline.ExceptionQuery{Code: "BLAST_RADIUS"})
@@ -39,6 +40,11 @@ func TestMassUpdateIsHeld(t *testing.T) {
 	}
 	e.sql(e.db, "UPDATE parts SET name = 'behind' WHERE id = 7")
 	held(2*many + 2)
+	peak := memory.peak()
+	t.Logf("%d events and their postings held, peak anonymous memory %d MB", many, peak>>20)
+	if peak > largeBound {
+		t.Errorf("peak anonymous memory %d MB, the bound is %d MB", peak>>20, largeBound>>20)
+	}
 	if n := e.delivered(); n != 0 {
 		t.Errorf("%d deliveries of what is held", n)
 	}
