@@ -79,7 +79,10 @@ func TestRebuildComparesMentions(t *testing.T) {
 	}
 }
 
-func (p *past) discards(fingerprint string) {
+func (p *past) discards(fingerprint string) { p.t.Helper(); p.judges("discard", fingerprint) }
+
+// judges lets a person decide about the open exceptions whose fingerprints begin so.
+func (p *past) judges(action, fingerprint string) {
 	p.t.Helper()
 	var ids []string
 	err := p.store.View(func(tx *checkpoint.Txn) error {
@@ -89,9 +92,9 @@ func (p *past) discards(fingerprint string) {
 		})
 	})
 	if err != nil || len(ids) == 0 {
-		p.t.Fatalf("nothing to discard: %v", err)
+		p.t.Fatalf("nothing to %s: %v", action, err)
 	}
-	p.decides(decisionEntry{Action: "discard", IDs: ids, By: "ann", Why: "posted by hand"})
+	p.decides(decisionEntry{Action: action, IDs: ids, By: "ann", Why: "posted by hand"})
 }
 
 // What a gate lets go has its place among what is queued at once, wherever commits fall.
