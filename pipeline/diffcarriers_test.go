@@ -66,6 +66,30 @@ func TestDiffOfOneCarrier(t *testing.T) {
 	}
 }
 
+// To suppose the version that is active changes nothing, for either carrier: the other one's mapping is what the journal says.
+func TestSupposeWhatIs(t *testing.T) {
+	p := joined(t)
+	h := p.history()
+	bases, err := p.store.Bases()
+	if err != nil || len(bases) != 2 {
+		t.Fatal(bases, err)
+	}
+	for _, from := range bases {
+		for version, text := range map[string]string{"past/1": pastMapping, "south/1": southMapping} {
+			r, err := h.supposed(t.Context(), from, p.store.Last(), mappingEntry{version, "x.yaml", text})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := p.madeIn(r.side.View, 0), p.made(0); !slices.Equal(got, want) || len(want) != 4 {
+				t.Errorf("%s from %s makes\n%s\nwant\n%s", version, baseText(from), strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+			if err := r.side.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // A person activates another version of one of two carriers: it makes what the difference said, and the other one stays active, after
 // a new start too.
 func TestActivateOneCarrier(t *testing.T) {
