@@ -192,7 +192,7 @@ func compared(q DiffRequest, known map[string]activation) (olds, news mappingEnt
 	news = mappingEntry{Version: fresh.Version(), File: q.New.File, Text: q.New.Text}
 	active, _, ok := renewed(known, news)
 	if !ok {
-		return olds, news, fmt.Errorf("mapping %s is of another carrier than %s, which is active: there is no history of it here", fresh.Version(), versions(known))
+		return olds, news, fmt.Errorf("mapping %s is of another carrier than those that are active (%s): there is no history of it here", fresh.Version(), versions(known))
 	}
 	live, err := transform.Parse(active.File, []byte(active.Text))
 	if err != nil {

@@ -43,9 +43,11 @@ func (p *past) diff(q DiffRequest) MappingDiff {
 }
 
 // made lists events that are in the state behind the given one, with the bodies that were queued for them.
-func (p *past) made(after uint64) (list []string) {
+func (p *past) made(after uint64) []string { p.t.Helper(); return p.madeIn(p.store.View, after) }
+
+func (p *past) madeIn(view func(func(*checkpoint.Txn) error) error, after uint64) (list []string) {
 	p.t.Helper()
-	err := p.store.View(func(tx *checkpoint.Txn) error {
+	err := view(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
 		return s.made(context.Background(), after, func(e *transform.Event) error {
 			list = append(list, fmt.Sprintf("%s %s %s %s", e.ID, e.Type, e.Key, moneyText(e.Amount)))

@@ -43,7 +43,7 @@ func (p *Pipeline) ActivateMapping(ctx context.Context, q ActivateRequest) (v Ac
 	}
 	active, fresh, ok := renewed(known, mappingEntry{m.Version(), q.Mapping.File, q.Mapping.Text})
 	if !ok {
-		return v, fmt.Errorf("mapping %s is of another carrier than %s, which is active: add it to the configuration and start the daemon again", m.Version(), versions(known))
+		return v, fmt.Errorf("mapping %s is of another carrier than those that are active (%s): add it to the configuration and start the daemon again", m.Version(), versions(known))
 	}
 	v.Before, v.Version = active.Version, m.Version()
 	if active.Text == q.Mapping.Text {

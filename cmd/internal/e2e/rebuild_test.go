@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -157,14 +158,18 @@ func TestRebuildOfADay(t *testing.T) {
 	f.must("map", "activate", "northstar", "--why", "new tariff", "--yes")
 	f.until(60*time.Second, "A4 is posted by the new version", func() bool { _, ok := postedBy(t, f.erp)["nstar:A4:0"]; return ok })
 
-	f.erp.SetFault(sinktest.FaultOrder{Fault: sinktest.Delay, Delay: 300 * time.Millisecond})
+	f.erp.SetFault(sinktest.FaultOrder{Fault: sinktest.Delay, Delay: 1500 * time.Millisecond})
 	f.release("A3")
 	f.ltl.week("W1C", "MAPLE", "CAD", "W1", -1, map[string]int64{pro(0): 18010, pro(1): 7545}, nil)
 	f.ltl.releaseWeek("W1C")
 	f.ltl.week("W2", "MAPLE", "CAD", "", 1, map[string]int64{pro(2): 100, pro(3): 200}, nil)
 	f.ltl.releaseWeek("W2")
 	f.until(60*time.Second, "they are on their way", func() bool {
-		return slices.ContainsFunc(f.status().Lanes, func(l pipeline.LaneStatus) bool { return l.InFlight > 0 })
+		st, err := f.api.Status(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(st.Lanes, func(l pipeline.LaneStatus) bool { return l.InFlight > 0 })
 	})
 	f.kill()
 	f.erp.SetFault(sinktest.FaultOrder{Fault: sinktest.Pass})
