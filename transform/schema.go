@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // The keys of the records of a mapping file that stand nowhere else. The parser and the schema for editors read the same
@@ -115,6 +116,11 @@ var sectionShapes = map[string]fileShape{
 		"currency": {"type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217"},
 	}, "zone")),
 	"owners": ownersShape(),
+	"bounds": boundsShape(),
+	"exceptions": recordShape("who settles what, and how soon: by class (DATA) or code (POD_MISSING), of which the code counts first", []string{"due", "owners"}, map[string]fileShape{
+		"due":    namedShape("how soon after it was opened", durationShape("48h")),
+		"owners": namedShape("the team", textShape("a team")),
+	}),
 	"tables": namedShape("what is true of a table whatever reads it, by <source>.<table>", recordShape("a table", []string{"deleted"},
 		map[string]fileShape{"deleted": valueShape("a row for which it holds is no row: the source marks what it deletes")}, "deleted")),
 	"codes": namedShape("code tables", fileShape{"type": "object", "description": "code: canonical word, or its words in time",
@@ -230,4 +236,18 @@ func byEvent(about string, rule fileShape) fileShape {
 	s := namedShape(about, rule)
 	s["propertyNames"] = fileShape{"anyOf": []fileShape{{"enum": eventNames()}, {"pattern": "^[a-z_.]+@."}}}
 	return s
+}
+
+// boundsShape is the section bounds: for every rule, and others for some.
+func boundsShape() fileShape {
+	count := eitherShape("a number, or none", fileShape{"type": "integer", "minimum": 1}, wordShape("any number", "none"))
+	shapes := map[string]fileShape{
+		"events": count,
+		"posts":  count,
+		"money":  eitherShape("an amount of any one currency, or none", fileShape{"type": []string{"string", "number"}}, wordShape("any amount", "none")),
+		"per":    eitherShape("of one transaction, or in a window of the watermark", wordShape("of each transaction", "transaction"), durationShape("10m")),
+	}
+	one := recordShape("how much one rule may make before a person is asked", boundKeys, shapes)
+	shapes["rules"] = byEvent("other bounds, by event", one)
+	return recordShape("how much one rule may make before a person is asked", append(slices.Clone(boundKeys), "rules"), shapes)
 }
