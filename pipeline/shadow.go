@@ -161,7 +161,15 @@ func (s *state) unshadow(w *work, at time.Time) (done bool, err error) {
 			}
 		}
 		d.Verify = true
-		return true, s.enqueue(d)
+		by, clash, err := s.claimed(d.Post)
+		if err != nil {
+			return false, err
+		}
+		if err := s.enqueue(d); err != nil || !clash {
+			return err == nil, err
+		}
+		out := &output{s: s, entry: transform.Entry{Observed: at}}
+		return true, out.parkClaimed(d, by)
 	})
 }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"waybill/transform"
 )
 
 // Documents of a mapping in shadow are made, listed and counted apart, and not sent; switched on, those since the cut-over are,
@@ -63,5 +65,24 @@ func TestShadowOfOnePost(t *testing.T) {
 	v, err := shadowsOf(p.store, 0)
 	if err != nil || len(v.Targets) != 1 || v.Targets[0].Target != "erp.sales_invoice" || v.Targets[0].Count != 1 || !slices.Equal(p.sink.sent(), []string{"C1 upsert"}) {
 		t.Errorf("%+v %v, sent %v", v, err, p.sink.sent())
+	}
+}
+
+// What was kept in shadow under an external id that another company's document has is parked when it is switched on, not sent.
+func TestShadowOfASharedID(t *testing.T) {
+	p := newPast(t)
+	p.quiet()
+	post := func(id, company, shadow string) transform.Post {
+		return transform.Post{ID: id, Event: "e" + id, Sink: "erp", Entity: "sales_invoice", ExternalID: "A1", OrderKey: "invoice/" + company + ":A1", Company: company,
+			Lane: transform.LaneTransactional, Body: []byte(`{}`), Shadow: shadow}
+	}
+	p.post(post("d1", "NORTH", ""), post("d2", "SOUTH", "past"))
+	p.start()
+	p.settled()
+	p.decides(decisionEntry{Action: "shadow", By: "ann", Why: "go live", Shadow: &ShadowRequest{Mapping: "past", Send: true, CutOver: time.Date(2026, 10, 2, 0, 0, 0, 0, time.UTC)}})
+	p.until("it is parked", func() bool { return p.openCount() == 1 })
+	p.settled()
+	if got := slices.Sorted(slices.Values(p.sink.sent())); strings.Join(got, " ") != "A1 create A1 post" {
+		t.Errorf("sent %v", got)
 	}
 }
