@@ -114,6 +114,9 @@ func (s *state) discard(x *exception, d decisionEntry, at time.Time) error {
 			if err := s.leave(dl); err != nil {
 				return err
 			}
+			if err := s.keepReplacement(dl, d, at); err != nil {
+				return err
+			}
 		}
 		return s.settleException(dl, "discarded", d.By, d.Why, at)
 	case originMapping:

@@ -233,6 +233,12 @@ func (a *app) printBilling(v pipeline.CaseView) {
 		}
 		t.print(a.out)
 	}
+	for i, c := range v.Corrections {
+		if i == 0 {
+			a.printf("\nCorrections\n")
+		}
+		a.printf("  of %s: %s\n", c.Of, oneLine(c.Text, 400))
+	}
 }
 
 func caseLinkCommand(a *app) *cobra.Command {
