@@ -102,7 +102,7 @@ func gulfcoastWeek() []thread {
 		// 50017 is rebilled; of 50018 a part is credited; 50019 is opened and voided; 50020 waits for its job.
 		one(bill("50017", "O", 100000), "gcbk bills update bill_no=50017 stat=R"), one(bill("50017-A", "R", -100000)), one(bill("50017-B", "R", 90000)),
 		one(bill("50018", "R", 50000)), one(bill("50018-A", "R", -20000)), one(bill("50019", "O", 100), "gcbk bills update bill_no=50019 stat=V"),
-		one(bill("50020", "R", 30000)+" job_no=7001"),
+		one(bill("50020", "R", 30000) + " job_no=7001"),
 	}
 }
 

@@ -87,7 +87,7 @@ func readCatalog(t *testing.T, into map[string]*cdc.Schema, source, own, file st
 type database struct {
 	name  string
 	clock time.Time
-	n     int                // transactions
+	n     int // transactions
 	open  []pendingTx
 	last  cdc.Position
 }
@@ -109,6 +109,7 @@ type books struct {
 type world struct {
 	t       *testing.T
 	rng     *rand.Rand
+	parsed  []*transform.Mapping // parsing is what takes the time
 	dir     string
 	older   string // a copy of the state from before
 	catalog map[string]*cdc.Schema
@@ -123,46 +124,55 @@ type world struct {
 // worldBase is when the history begins.
 var worldBase = time.Date(2026, 10, 5, 12, 0, 0, 0, time.UTC)
 
-func newWorld(t *testing.T, rng *rand.Rand, catalog map[string]*cdc.Schema, mappings []string) *world {
+// newWorld makes a world with the carriers' empty databases read; a copy of one, when there is one.
+func newWorld(t *testing.T, rng *rand.Rand, f *fair) *world {
 	t.Helper()
-	w := &world{t: t, rng: rng, catalog: catalog, sources: map[string]*database{}, at: worldBase,
+	w := &world{t: t, rng: rng, parsed: f.parsed, catalog: f.catalog, sources: map[string]*database{}, at: worldBase,
 		erp: &books{map[string]json.RawMessage{}, map[string]int{}, nil}}
+	for _, s := range f.catalog {
+		if w.sources[s.Source] == nil {
+			w.sources[s.Source] = &database{name: s.Source, clock: worldBase, last: cdc.Position(s.Source + "/0")}
+		}
+	}
 	parent := ""
-	if _, err := os.Stat("/dev/shm"); err == nil { // the disk's syncs prove nothing here, and take most of the time
+	if _, err := os.Stat("/dev/shm"); err == nil { // the disk's syncs prove nothing here
 		parent = "/dev/shm"
 	}
 	var err error
 	if w.dir, err = os.MkdirTemp(parent, "waybill-interleave-"); err != nil {
 		t.Fatal(err)
 	}
-	w.start()
-	p := &Pipeline{o: Options{Carriers: carriers(t, mappings...)}, store: w.store, project: w.project, log: slog.New(slog.DiscardHandler)}
+	if f.empty != "" {
+		if err := os.CopyFS(w.dir, os.DirFS(f.empty)); err != nil {
+			t.Fatal(err)
+		}
+		w.open(checkpoint.Options{Adopt: true})
+		return w
+	}
+	w.open(checkpoint.Options{})
+	p := &Pipeline{o: Options{Carriers: carriers(t, f.mappings...)}, store: w.store, project: w.project, log: slog.New(slog.DiscardHandler)}
 	if err := p.configure(t); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range catalog {
-		if w.sources[s.Source] == nil {
-			w.sources[s.Source] = &database{name: s.Source, clock: worldBase}
-		}
-	}
 	for _, name := range slices.Sorted(maps.Keys(w.sources)) {
-		m := w.sources[name]
-		m.last = cdc.Position(name + "/0")
-		w.append(cdc.Batch{Source: name, Identity: name, Snapshot: true, Tx: "snapshot", Position: m.last})
+		w.append(cdc.Batch{Source: name, Identity: name, Snapshot: true, Tx: "snapshot", Position: w.sources[name].last})
 	}
 	w.flush()
 	return w
 }
 
 // start opens the store and projects what is in its journal.
-func (w *world) start() {
+func (w *world) start() { w.open(checkpoint.Options{}) }
+
+func (w *world) open(o checkpoint.Options) {
 	w.t.Helper()
+	o.Floor, o.Segment = 1<<20, 1<<20
 	var err error
-	if w.store, err = checkpoint.Open(w.dir, checkpoint.Options{Floor: 1 << 20, Segment: 1 << 20}); err != nil {
+	if w.store, err = checkpoint.Open(w.dir, o); err != nil {
 		w.t.Fatal(err)
 	}
 	w.project = newProjector(w.store, cdc.Codecs{"plain/1": plainCodec{}}, slog.New(slog.DiscardHandler), func() {})
-	if _, err := w.project.load(); err != nil {
+	if w.project.mapper, err = transform.NewCarriers(w.parsed...); err != nil {
 		w.t.Fatal(err)
 	}
 	w.catchUp()
