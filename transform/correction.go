@@ -108,7 +108,7 @@ func (r *run) uncredited(d *document, rec *docRecord, after string) (*trouble, e
 		return nil, err
 	}
 	return &trouble{class: "WAITING", code: "CORRECTION_PENDING", cause: d.root.source.name + "/" + d.name + "/" + rec.Key, owner: "billing",
-		title: fmt.Sprintf("%s/%s replaces %s/%s, of which %s %s is not credited yet.", d.name, rec.Key, d.name, rec.Original, left, whole.Currency),
+		title: fmt.Sprintf("%s/%s replaces %s/%s, of which %s %s is not credited yet.", d.name, rec.Key, d.name, rec.Original, left.StringFixed(d.scope.places), whole.Currency),
 		hint:  "Credit the rest of the original; the replacement follows by itself."}, nil
 }
 
