@@ -31,8 +31,8 @@ type CorrectionDocument struct {
 	seq      uint64           // place in the queue, while it waits
 }
 
-// kindOf says what a document of a correction group is, by the type of its release.
-func kindOf(typ string) string {
+// roleOf says what a document of a correction group is, by the type of its release.
+func roleOf(typ string) string {
 	return map[string]string{"invoice.released": "invoice", "invoice.rebilled": "replacement", "credit_memo.issued": "credit"}[typ]
 }
 
@@ -79,16 +79,16 @@ func (s *state) correction(g *transform.Correction) (*Correction, error) {
 			if err != nil {
 				return nil, err
 			}
-			if e == nil || kindOf(e.Type) == "" || transform.CompanyKey(e.Company, e.Key) != keyOfRef(p.Ref) {
+			if e == nil || roleOf(e.Type) == "" || transform.CompanyKey(e.Company, e.Key) != keyOfRef(p.Ref) {
 				continue // of another document, which corrects this one
 			}
-			d.Kind, d.Amount = kindOf(e.Type), e.Amount
+			d.Kind, d.Amount = roleOf(e.Type), e.Amount
 			if err := s.stands(&d, e); err != nil {
 				return nil, err
 			}
 		}
 		if p.Waits != "" {
-			d.Kind, d.State, d.Why = kindOf(p.Type), "waiting", "is not ready: "+strings.TrimSuffix(p.Waits, ".")
+			d.Kind, d.State, d.Why = roleOf(p.Type), "waiting", "is not ready: "+strings.TrimSuffix(p.Waits, ".")
 		}
 		if d.State == "" {
 			d.State, d.Why = "unknown", "was released before Waybill came, or never"
