@@ -369,3 +369,59 @@ func TestCrashRebillTryton(t *testing.T) {
 	}
 	s.stop()
 }
+
+// TestRebillHalfway has the ERP refuse the credit of a rebill. Nothing is posted in its place; the correction is shown as one thing that is
+// pending, and goes on when the credit is tried again, or when a person who gave it up says that the original was credited otherwise. A daemon
+// that is killed in between changes nothing.
+func TestRebillHalfway(t *testing.T) {
+	s := newSaga(t, 2)
+	s.start()
+	s.until(60*time.Second, "the originals are posted", s.originalsPosted)
+	shown := func(i int, want string) string {
+		return fmt.Sprintf("%s is shown as %q", s.chains[i], want)
+	}
+	told := func(i int, parts ...string) func() bool {
+		return func() bool {
+			out := s.must("trace", "invoice/"+s.chains[i], "--json")
+			return !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(out, p) })
+		}
+	}
+	created := func(id string) bool {
+		return slices.ContainsFunc(s.effects(), func(e sinktest.Effect) bool { return e.ExternalID == "nstar:"+id+":0" })
+	}
+	open := func(code string) string {
+		for _, line := range strings.Split(s.must("exceptions", "list"), "\n") {
+			if strings.Contains(line, code) {
+				return strings.Fields(line)[0]
+			}
+		}
+		return ""
+	}
+	for i, step := range []string{"create", "post"} {
+		no := s.chains[i]
+		s.erp.SetFault(sinktest.FaultOrder{Entity: "sales_invoice", Step: step, Fault: sinktest.Reject, Count: 1})
+		s.rebill(i)
+		s.until(30*time.Second, shown(i, "pending"), told(i, "credit "+no+"C is held by exception X-", "replacement "+no+"R waits for credit "+no+"C to be posted"))
+		s.kill()
+		s.start()
+		if created(no + "R") {
+			t.Errorf("%sR is in the ERP, its credit is not", no)
+		}
+	}
+	first, second := s.chains[0], s.chains[1]
+	s.must("exceptions", "retry", open(first+"C"), "--why", "the ERP was repaired")
+	s.until(30*time.Second, shown(0, "done"), told(0, "replacement "+first+"R is posted as ", "open: "+first+"R"))
+	s.must("exceptions", "discard", open(second+"C"), "--why", "credited by hand", "--yes")
+	s.until(30*time.Second, "the replacement waits for a person", func() bool { return open("CORRECTION_PENDING") != "" })
+	s.kill()
+	s.start()
+	if created(second + "R") {
+		t.Errorf("%sR is in the ERP beside its original", second)
+	}
+	s.must("exceptions", "retry", open("CORRECTION_PENDING"), "--why", "the original was credited in the ERP")
+	s.until(30*time.Second, shown(1, "done"), told(1, "replacement "+second+"R is posted as "))
+	if out := s.must("exceptions", "list"); strings.Contains(out, "X-") {
+		t.Errorf("exceptions are open:\n%s", out)
+	}
+	s.stop()
+}
