@@ -23,7 +23,11 @@ import (
 // rows keep their order, transactions stay whole, and in the end there are the same cases, documents, open exceptions and books. What may
 // depend on the order is listed, with reasons, in testdata/order-dependent.yaml.
 //
-// INTERLEAVINGS says how many are tried, INTERLEAVING_SEED with which seed to begin; the seed alone makes a run.
+// That a source brings nothing twice is proved of each by cdctest ("resume after every batch"); what does come twice is the tail of the journal, when
+// the state has fallen back, and the parts of a transaction whose session ended.
+//
+// INTERLEAVINGS says how many are tried (default 100) in at most INTERLEAVING_SECONDS (default 25), INTERLEAVING_SEED with which seed to begin; the
+// seed alone makes a run.
 func TestInterleavingsEndAlike(t *testing.T) {
 	f := newFair(t)
 	runs, first := setting("INTERLEAVINGS", 100), setting("INTERLEAVING_SEED", 1)
