@@ -245,6 +245,9 @@ func (p *projector) discard(s *state, x *exception, d decisionEntry, at time.Tim
 			if err := s.leave(dl); err != nil {
 				return err
 			}
+			if err := s.keepReplacement(dl, d, at); err != nil {
+				return err
+			}
 		}
 		return s.settleException(dl, ExceptionDiscarded, d.By, d.Why, at)
 	case originMapping:

@@ -152,7 +152,7 @@ type DeliveryView struct {
 // TraceItem is one line of the story of a shipment, an invoice or a customer.
 type TraceItem struct {
 	At     time.Time       `json:"at"`
-	Kind   string          `json:"kind"`  // row, note, event, intent, outcome, exception, decision
+	Kind   string          `json:"kind"`  // row, note, event, intent, outcome, exception, decision, correction
 	Where  string          `json:"where"` // dispatch.loads, northstar/7, erp
 	Text   string          `json:"text"`  // one line for people
 	ID     string          `json:"id,omitempty"`

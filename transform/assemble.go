@@ -141,6 +141,7 @@ func (r *run) release(d *document, rec *docRecord, by cause, f *frame) error {
 	}
 	if !contains(g.Pending, rec.Key) {
 		g.Pending = append(g.Pending, rec.Key)
+		g.joined(rootKey, rec.Key)
 		if err := r.saveGroup(d, rootKey, g); err != nil {
 			return err
 		}

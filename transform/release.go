@@ -184,8 +184,11 @@ func (r *run) incomplete(d *document, e *emitRule, rec *docRecord, f *frame, roo
 		return nil, nil
 	}
 	g, err := r.group(d, rootKey)
-	if err != nil || g.Emitted[e.after+" "+rec.Original] {
+	if err != nil {
 		return nil, err
+	}
+	if g.Emitted[e.after+" "+rec.Original] {
+		return r.uncredited(d, rec, e.after)
 	}
 	return &trouble{class: "WAITING", code: "CORRECTION_PENDING", cause: d.root.source.name + "/" + d.name + "/" + rec.Key, owner: "billing",
 		title: fmt.Sprintf("%s/%s replaces %s/%s, for which no %s has come.", d.name, rec.Key, d.name, rec.Original, e.after),
@@ -260,8 +263,10 @@ func (r *run) wait(d *document, e *emitRule, rec *docRecord, rootKey string, wai
 	}
 	subject := d.name + "/" + rec.Key
 	w := waiter{"doc", stateKey(d.name, rec.Key), subject}
+	all := union(compact(waiting), troubles)
+	rec.Pending.Type, rec.Pending.Why = e.typ, all[0].title
 	var err error
-	rec.Waits, err = r.settle(w, rec.Waits, union(compact(waiting), troubles), func(t *trouble) Problem {
+	rec.Waits, err = r.settle(w, rec.Waits, all, func(t *trouble) Problem {
 		return t.problem(subject, d.name+"/"+rootKey, e.typ+" ("+e.at+")", amount)
 	})
 	if err != nil {

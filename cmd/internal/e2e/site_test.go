@@ -43,6 +43,7 @@ type site struct {
 	exited   chan struct{}
 	log      *lockedBuffer
 	args     []string // more arguments of run
+	env      []string // more of its environment
 	dsnUser  string   // role in the databases; default the servers' own
 }
 
@@ -231,6 +232,7 @@ func (s *site) launch() {
 	s.t.Helper()
 	s.log = &lockedBuffer{}
 	s.daemon = s.command(append([]string{"run"}, s.args...)...)
+	s.daemon.Env = append(s.daemon.Env, s.env...)
 	s.daemon.Stdout, s.daemon.Stderr = s.log, s.log
 	s.exited = make(chan struct{})
 	if err := s.daemon.Start(); err != nil {
