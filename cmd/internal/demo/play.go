@@ -7,15 +7,8 @@ import (
 	"time"
 )
 
-// stores is the two databases that a script is played into.
-type stores struct{ dispatch, billing *sql.DB }
-
-func (s stores) of(name Database) *sql.DB {
-	if name == Dispatch {
-		return s.dispatch
-	}
-	return s.billing
-}
+// stores is the databases that a script is played into, as the carriers' own programs see them.
+type stores map[Database]*sql.DB
 
 // apply runs transactions one after the other, at once.
 func (s stores) apply(ctx context.Context, transactions []Transaction) error {
@@ -27,8 +20,9 @@ func (s stores) apply(ctx context.Context, transactions []Transaction) error {
 	return nil
 }
 
-// play runs the days at their pace: a transaction is committed at start + At, or as soon after as the databases allow.
-func (s stores) play(ctx context.Context, transactions []Transaction, start time.Time) error {
+// play runs the days at their pace: a transaction is committed at start + At, or as soon after as the databases allow. tell hears of each when it
+// is committed.
+func (s stores) play(ctx context.Context, transactions []Transaction, start time.Time, tell func(Transaction)) error {
 	wait := time.NewTimer(0)
 	defer wait.Stop()
 	for _, t := range transactions {
@@ -41,12 +35,13 @@ func (s stores) play(ctx context.Context, transactions []Transaction, start time
 		if err := s.commit(ctx, t); err != nil {
 			return err
 		}
+		tell(t)
 	}
 	return nil
 }
 
 func (s stores) commit(ctx context.Context, t Transaction) error {
-	tx, err := s.of(t.Database).BeginTx(ctx, nil)
+	tx, err := s[t.Database].BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("playing %q in %s: %w", t.What, t.Database, err)
 	}

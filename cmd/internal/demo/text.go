@@ -1,0 +1,60 @@
+package demo
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// grouped writes a decimal with commas between its thousands.
+func grouped(amount string) string {
+	whole, part, _ := strings.Cut(amount, ".")
+	digits, negative := strings.CutPrefix(whole, "-")
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	if negative {
+		digits = "-" + digits
+	}
+	if part != "" {
+		digits += "." + part
+	}
+	return digits
+}
+
+// quoted is a command as one types it.
+func quoted(args []string) string {
+	var all []string
+	for _, a := range args {
+		if strings.ContainsAny(a, " '") {
+			a = strconv.Quote(a)
+		}
+		all = append(all, a)
+	}
+	return strings.Join(all, " ")
+}
+
+var placeholder = regexp.MustCompile(`\$[0-9]+|\?`)
+
+// text is a statement with its values, as one types it.
+func (s Statement) text() string {
+	next := 0
+	text := placeholder.ReplaceAllStringFunc(s.SQL, func(p string) string {
+		n := next
+		if p != "?" {
+			n, _ = strconv.Atoi(p[1:]) // digits
+			n--
+		}
+		next++
+		switch v := s.Args[n].(type) {
+		case nil:
+			return "NULL"
+		case string:
+			return "'" + strings.ReplaceAll(v, "'", "''") + "'"
+		default:
+			return fmt.Sprint(v)
+		}
+	})
+	return strings.Join(strings.Fields(text), " ")
+}

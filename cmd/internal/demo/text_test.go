@@ -1,0 +1,40 @@
+package demo
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestGrouped(t *testing.T) {
+	for in, want := range map[string]string{"0.00": "0.00", "999.10": "999.10", "1000.00": "1,000.00", "-1234567.89": "-1,234,567.89", "12": "12", "-100.00": "-100.00"} {
+		if got := grouped(in); got != want {
+			t.Errorf("grouped(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestQuoted(t *testing.T) {
+	if got, want := quoted([]string{"xref", "approve", "R-000001", "--why", "Acme's dock"}), `xref approve R-000001 --why "Acme's dock"`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestStatementText(t *testing.T) {
+	for want, s := range map[string]Statement{
+		"UPDATE t SET a = 'it''s', b = NULL WHERE c = 7": {"UPDATE t SET a = ?, b = ?\n WHERE c = ?", []any{"it's", nil, 7}},
+		"UPDATE t SET a = 'x' WHERE c = 7":               {"UPDATE t SET a = $2 WHERE c = $1", []any{7, "x"}},
+	} {
+		if got := s.text(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	if got, want := wrap("one two three fourteen five", 9), []string{"one two", "  three", "  fourteen", "  five"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := wrap("", 9); !slices.Equal(got, []string{""}) {
+		t.Errorf("nothing is %q", got)
+	}
+}
