@@ -40,6 +40,13 @@ func (c *console) say(format string, args ...any) {
 	}
 }
 
+// blank prints an empty line.
+func (c *console) blank() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprintln(c.out)
+}
+
 // event prints what happens now, with its moment.
 func (c *console) event(format string, args ...any) {
 	c.point(fmt.Sprintf("%7.1f s", c.seconds()), fmt.Sprintf(format, args...))

@@ -40,8 +40,15 @@ func (s *show) days(ctx context.Context) error {
 	return nil
 }
 
-// later is how many documents are made only when mishaps are mended: an invoice after its POD, a shipment that is taken out of its week.
-func (s *Script) later() int { return 2 }
+// later is how many documents are made only when people come to the mishaps: an invoice after its POD, a shipment that is taken out of its week, and what
+// happens then.
+func (s *Script) later() int {
+	n := 2
+	for _, m := range s.Mishaps {
+		n += len(m.Now)
+	}
+	return n
+}
 
 // tell prints what goes wrong when it does.
 func (s *show) tell(t Transaction) {

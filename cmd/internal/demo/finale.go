@@ -19,7 +19,7 @@ func (s *show) drain(ctx context.Context) error {
 	if err := s.reconcile(ctx); err != nil {
 		return err
 	}
-	s.console.say("")
+	s.console.blank()
 	return s.shown(ctx, "report", "backlog")
 }
 
@@ -71,13 +71,32 @@ func sum(s pipeline.ReportSum) string {
 func (s *show) cases(ctx context.Context) error {
 	for n, ref := range s.script.Tell {
 		if n > 0 {
-			s.console.say("")
+			s.console.blank()
 		}
-		if err := s.shown(ctx, "case", "show", ref); err != nil {
+		s.console.say("$ waybill case show %s   (in short)", ref)
+		text, err := s.daemon.command(ctx, "case", "show", ref)
+		if err != nil {
 			return err
 		}
+		s.console.say("%s", brief(text))
 	}
 	return nil
+}
+
+// brief leaves out of a case what nobody reported and what there is nothing to say about, and cuts what is too wide.
+func brief(text string) string {
+	var kept []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		if strings.HasSuffix(line, "implied: nobody reported it") || strings.HasPrefix(line, "Known by ") {
+			continue
+		}
+		if wide := []rune(line); len(wide) > columns-2 {
+			line = string(wide[:columns-3]) + "…"
+		}
+		kept = append(kept, line)
+	}
+	return strings.TrimRight(strings.Join(kept, "\n"), "\n")
 }
 
 // carriers are the books of the three sources, read by SQL.
@@ -128,7 +147,7 @@ func (s *show) audit(ctx context.Context) error {
 	paired, ok := 0, true
 	for n, r := range books.CompareGroup(carriers, invoices) {
 		if n > 0 {
-			s.console.say("")
+			s.console.blank()
 		}
 		name := "of no carrier"
 		if n < len(carriers) {
@@ -152,7 +171,7 @@ func (s *show) audit(ctx context.Context) error {
 // next says what to look at.
 func (s *show) next() {
 	say := s.console.say
-	say("")
+	s.console.blank()
 	say("The books fit: %d documents of three carriers, each posted once. %.0f s.", len(s.script.Released), time.Since(s.console.began).Seconds())
 	if !s.Keep {
 		say("To look around: make demo KEEP=1, which leaves everything running.")

@@ -150,9 +150,9 @@ func (b *bulk) early() {
 	t += b.Span / 100
 	b.load(j, &t)
 	d := b.bill(j)
-	m := Mishap{Name: "an invoice before its delivery", Carrier: gulfCoast.name, About: fmt.Sprintf("shipment/GCBK:%d", j.number),
+	m := Mishap{Name: "an invoice before its delivery", Carrier: gulfCoast.name, About: "invoice/GCBK:" + d.number,
 		Story:   fmt.Sprintf("bill %s was released while the truck of job %d was on the road", d.number, j.number),
-		Handled: "the invoice waits at its gate for shipment.delivered; nobody is bothered before 72 hours", Posted: []string{"gcbk:" + d.number}}
+		Handled: "the invoice waits at its gate; nobody is bothered before 72 hours", Posted: []string{"gcbk:" + d.number}}
 	b.release(t, d, m.Story)
 	at := b.happened(b.Span)
 	m.Remedy = []Remedy{{Transactions: []Transaction{
@@ -172,10 +172,11 @@ func (b *bulk) rebill() {
 	ref := fmt.Sprintf("shipment/GCBK:%d", j.number)
 	m := Mishap{Name: "a wrong rate, billed again", Carrier: gulfCoast.name, About: ref,
 		Story:   fmt.Sprintf("bill %s had a wrong rate: its replacement %s came before its credit %s", d.number, again.number, credit.number),
-		Handled: "one correction: the credit is posted first, then the replacement; never two open invoices", Posted: []string{"gcbk:" + d.number, "gcbk:" + credit.number, "gcbk:" + again.number}}
-	t += b.between(0.10, 0.20)
-	b.release(t, again, m.Story)
-	b.release(t+b.Span/50, credit, "")
+		Handled: "one correction: credit first, then the replacement; never two open invoices", Posted: []string{"gcbk:" + d.number, "gcbk:" + credit.number, "gcbk:" + again.number}}
+	for _, c := range []bill{again, credit} {
+		m.Now = append(m.Now, Transaction{Database: GulfCoast, What: "bill " + c.number + " released", Statements: []Statement{c.released(b.ms(b.Span))}})
+		b.script.Released = append(b.script.Released, "gcbk:"+c.number)
+	}
 	b.script.Tell = append(b.script.Tell, ref)
 	b.mishap(m)
 }

@@ -16,7 +16,7 @@ import (
 func (s *show) scenes(ctx context.Context) error {
 	for n, m := range s.script.Mishaps {
 		if n > 0 {
-			s.console.say("")
+			s.console.blank()
 		}
 		s.console.say("%d. %s · %s", n+1, strings.ToUpper(m.Name[:1])+m.Name[1:], m.Carrier)
 		s.console.point("happened", m.Story)
@@ -29,10 +29,13 @@ func (s *show) scenes(ctx context.Context) error {
 
 func (s *show) scene(ctx context.Context, m Mishap) error {
 	id := ""
+	if err := s.servers.stores.apply(ctx, m.Now); err != nil {
+		return err
+	}
 	if m.Code == "" {
 		s.console.point("Waybill", m.Handled)
 		if len(m.Remedy) > 0 {
-			if err := s.waits(ctx, m.About); err != nil {
+			if err := s.gate(ctx, m.About); err != nil {
 				return err
 			}
 		}
@@ -76,14 +79,23 @@ func stake(x *pipeline.ExceptionView) string {
 	return text + ", " + strings.Join(money, " and ") + " at risk"
 }
 
-// waits shows what a case waits for.
-func (s *show) waits(ctx context.Context, ref string) error {
-	v, err := ask[pipeline.CaseView](ctx, s.daemon, "case", "show", ref)
+// gate shows what the posting of a document waits for.
+func (s *show) gate(ctx context.Context, ref string) error {
+	events, err := ask[[]pipeline.StoredEvent](ctx, s.daemon, "events", "list", "--type", "invoice.released", "--key", ref)
 	if err != nil {
 		return err
 	}
-	s.console.point("", "$ waybill case show "+ref)
-	s.console.point("", v.Stage+". "+v.Waits)
+	if len(events) != 1 {
+		return fmt.Errorf("%s was released %d times", ref, len(events))
+	}
+	e, err := ask[pipeline.StoredEvent](ctx, s.daemon, "events", "show", events[0].ID)
+	if err != nil {
+		return err
+	}
+	s.console.point("", "$ waybill events show "+e.ID)
+	for _, d := range e.Deliveries {
+		s.console.point("", fmt.Sprintf("%s %s is %s: %s", d.Entity, d.ExternalID, d.State, d.Why))
+	}
 	return nil
 }
 
@@ -96,9 +108,13 @@ func (s *show) mend(ctx context.Context, r Remedy, exception, word string) error
 		return s.decide(ctx, r.Command, exception, word)
 	}
 	for _, t := range r.Transactions {
+		last := ""
 		for _, statement := range t.Statements {
-			s.console.point(word, string(t.Database)+"> "+statement.text())
-			word = ""
+			text := statement.text()
+			if table := strings.Join(strings.Fields(text)[:3], " "); table != last { // of many lines the first
+				s.console.point(word, clip(string(t.Database)+"> "+text))
+				word, last = "", table
+			}
 		}
 		if err := s.servers.stores.commit(ctx, t); err != nil {
 			return err

@@ -41,12 +41,13 @@ type Remedy struct {
 
 // Mishap is one thing that goes wrong in the trade, and how people mend it.
 type Mishap struct {
-	Name    string // unknown customer
-	Carrier string // Pine Valley
-	Story   string // what happened, in a sentence
-	Code    string // of the exception that it makes; "" when Waybill needs nobody
-	About   string // reference of what waits: by it the exception is found, or it is the case that says what it waits for
-	Handled string // what Waybill does by itself, for a mishap without an exception
+	Name    string        // unknown customer
+	Carrier string        // Pine Valley
+	Story   string        // what happened, in a sentence
+	Code    string        // of the exception that it makes; "" when Waybill needs nobody
+	About   string        // reference of what waits: by it the exception is found, or it is the case that says what it waits for
+	Handled string        // what Waybill does by itself, for a mishap without an exception
+	Now     []Transaction // it happens when people come to it, not in the days: what it corrects must be in the ERP already
 	Remedy  []Remedy
 	Posted  []string // external ids that must be in the ERP when it is mended
 	Notes   string   // case whose note tells what became of it; "" for none

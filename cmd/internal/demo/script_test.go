@@ -92,7 +92,7 @@ func checkMishaps(t *testing.T, seed uint64, s Script) {
 				told++
 			}
 		}
-		if byDisaster := strings.Contains(m.Story, "Tryton"); told != 1 && !byDisaster {
+		if byDisaster := strings.Contains(m.Story, "Tryton"); told != 1 && !byDisaster && m.Now == nil {
 			t.Errorf("seed %d: %q is told %d times", seed, m.Name, told)
 		}
 		for _, id := range m.Posted {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// grouped writes a decimal with commas between its thousands.
+// grouped writes a decimal with commas between its thousands, and no less than two decimals if it has any.
 func grouped(amount string) string {
 	whole, part, _ := strings.Cut(amount, ".")
 	digits, negative := strings.CutPrefix(whole, "-")
@@ -18,7 +18,7 @@ func grouped(amount string) string {
 		digits = "-" + digits
 	}
 	if part != "" {
-		digits += "." + part
+		digits += "." + (part + "0")[:max(2, len(part))]
 	}
 	return digits
 }
@@ -57,4 +57,13 @@ func (s Statement) text() string {
 		}
 	})
 	return strings.Join(strings.Fields(text), " ")
+}
+
+// clip cuts a text that would need more than two lines.
+func clip(text string) string {
+	const most = 2*(columns-13) - 12
+	if r := []rune(text); len(r) > most {
+		return string(r[:most]) + " …"
+	}
+	return text
 }

@@ -6,7 +6,7 @@ import (
 )
 
 func TestGrouped(t *testing.T) {
-	for in, want := range map[string]string{"0.00": "0.00", "999.10": "999.10", "1000.00": "1,000.00", "-1234567.89": "-1,234,567.89", "12": "12", "-100.00": "-100.00"} {
+	for in, want := range map[string]string{"0.00": "0.00", "999.10": "999.10", "1000.00": "1,000.00", "-1234567.89": "-1,234,567.89", "12": "12", "0.5": "0.50", "1.125": "1.125", "-100.00": "-100.00"} {
 		if got := grouped(in); got != want {
 			t.Errorf("grouped(%q) = %q, want %q", in, got, want)
 		}
