@@ -81,8 +81,14 @@ func wrap(text string, width int) (lines []string) {
 	return append(lines, line)
 }
 
-// Write lets whole texts be printed under the step.
+// Write lets whole texts be printed under the step; a line that is too wide goes on in the next.
 func (c *console) Write(p []byte) (int, error) {
-	c.say("%s", p)
+	for line := range strings.Lines(string(p)) {
+		line = strings.TrimRight(line, "\n")
+		if utf8.RuneCountInString(line) > columns-2 {
+			line = strings.Join(wrap(line, columns-2), "\n")
+		}
+		c.say("%s", line)
+	}
 	return len(p), nil
 }

@@ -182,8 +182,8 @@ func (b *bulk) release(at time.Duration, d bill, tell string) {
 	b.script.Released = append(b.script.Released, "gcbk:"+d.number)
 }
 
-// released is the row of a bill that is released as it is written.
-func (d bill) released(ms int64) Statement {
+// released is the row of a bill that is released as it is written, at a moment in milliseconds.
+func (d bill) released(ms any) Statement {
 	return Statement{`INSERT INTO bills (bill_no, bill_tax_id, job_no, stat, bill_ms, rel_ms, tot_c, chg, upd_ms) VALUES ($1, $2, $3, 'R', $4, $4, $5, $6, $4)`,
 		[]any{d.number, d.party.taxID, d.job, ms, d.total(), d.json()}}
 }

@@ -69,7 +69,7 @@ func (i invoice) total() cents {
 }
 
 // header is the document as a draft.
-func (i invoice) header(at string) Statement {
+func (i invoice) header(at any) Statement {
 	return Statement{`INSERT INTO inv_hdr (inv_no, rev_no, load_no, cust_cd, stat, inv_dt, cur_cd, line_cnt, tax_amt, inv_amt, orig_inv_no, memo, upd_ts)
 VALUES (?, ?, ?, ?, 'D', ?, ?, ?, ?, ?, ?, ?, ?)`,
 		[]any{i.number, i.revision, i.load, i.code, i.date, null(i.currency), len(i.lines), i.tax().String(), (i.total() + i.off).String(),

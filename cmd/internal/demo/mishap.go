@@ -74,11 +74,11 @@ func (d *days) podMissing() {
 	step("delivered", m.Story, "14:20:00", "UPDATE loads SET status_cd = 'MTY', dlv_dt = $3, dlv_tm = '14:20:00', pcs_dlv = $4, upd_ts = $2 WHERE load_no = $1", day, l.pieces)
 	i := d.newInvoice(l, d.Span)
 	i.date = d.dates[workingDays-1].Format(time.DateOnly)
-	at := d.local(d.Span)
+	released := Statement{"UPDATE inv_hdr SET stat = 'R', rel_ts = ?, upd_ts = ? WHERE inv_no = ?", []any{localClock, localClock, i.number}}
 	m.Remedy = []Remedy{{Transactions: []Transaction{
-		{Database: Dispatch, What: "paper scanned", Statements: []Statement{{"UPDATE loads SET status_cd = 'CLS', pod_ts = $2 WHERE load_no = $1", []any{l.number, at}}}}}},
-		{Transactions: []Transaction{{Database: Billing, What: "invoice " + i.number + " drafted", Statements: append([]Statement{i.header(at)}, i.lineRows(1, i.lines)...)},
-			{Database: Billing, What: "released", Statements: []Statement{i.releaseRow(at)}}}}}
+		{Database: Dispatch, What: "paper scanned", Statements: []Statement{{"UPDATE loads SET status_cd = 'CLS', pod_ts = $2 WHERE load_no = $1", []any{l.number, localClock}}}}}},
+		{Transactions: []Transaction{{Database: Billing, What: "invoice " + i.number + " drafted", Statements: append([]Statement{i.header(localClock)}, i.lineRows(1, i.lines)...)},
+			{Database: Billing, What: "released", Statements: []Statement{released}}}}}
 	m.Posted = []string{reference(i.number, 0)}
 	d.script.Released = append(d.script.Released, m.Posted...)
 	d.script.Tell = append(d.script.Tell, ref)
@@ -154,10 +154,9 @@ func (b *bulk) early() {
 		Story:   fmt.Sprintf("bill %s was released while the truck of job %d was on the road", d.number, j.number),
 		Handled: "the invoice waits at its gate; nobody is bothered before 72 hours", Posted: []string{"gcbk:" + d.number}}
 	b.release(t, d, m.Story)
-	at := b.happened(b.Span)
 	m.Remedy = []Remedy{{Transactions: []Transaction{
-		{Database: GulfCoast, What: "delivered", Statements: []Statement{{"UPDATE jobs SET state = 6, dlv_ts = $2, tons_dlv = tons_ord, upd_ms = $2 WHERE job_no = $1", []any{j.number, at}}}},
-		{Database: GulfCoast, What: "paper is in", Statements: []Statement{{"UPDATE jobs SET pod_yn = 'Y', pod_ts = $2, upd_ms = $2 WHERE job_no = $1", []any{j.number, at + 600_000}}}}}}}
+		{Database: GulfCoast, What: "delivered", Statements: []Statement{{"UPDATE jobs SET state = 6, dlv_ts = $2, tons_dlv = tons_ord, upd_ms = $2 WHERE job_no = $1", []any{j.number, milliClock}}}},
+		{Database: GulfCoast, What: "paper is in", Statements: []Statement{{"UPDATE jobs SET pod_yn = 'Y', pod_ts = $2, upd_ms = $2 WHERE job_no = $1", []any{j.number, milliClock}}}}}}}
 	b.script.Gated++
 	b.mishap(m)
 }
@@ -174,7 +173,7 @@ func (b *bulk) rebill() {
 		Story:   fmt.Sprintf("bill %s had a wrong rate: its replacement %s came before its credit %s", d.number, again.number, credit.number),
 		Handled: "one correction: credit first, then the replacement; never two open invoices", Posted: []string{"gcbk:" + d.number, "gcbk:" + credit.number, "gcbk:" + again.number}}
 	for _, c := range []bill{again, credit} {
-		m.Now = append(m.Now, Transaction{Database: GulfCoast, What: "bill " + c.number + " released", Statements: []Statement{c.released(b.ms(b.Span))}})
+		m.Now = append(m.Now, Transaction{Database: GulfCoast, What: "bill " + c.number + " released", Statements: []Statement{c.released(milliClock)}})
 		b.script.Released = append(b.script.Released, "gcbk:"+c.number)
 	}
 	b.script.Tell = append(b.script.Tell, ref)

@@ -47,7 +47,11 @@ func (s stores) commit(ctx context.Context, t Transaction) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing, before it the error is already on its way
 	for _, statement := range t.Statements {
-		if _, err := tx.ExecContext(ctx, statement.SQL, statement.Args...); err != nil {
+		args, err := statement.read(time.Now())
+		if err != nil {
+			return fmt.Errorf("playing %q in %s: %w", t.What, t.Database, err)
+		}
+		if _, err := tx.ExecContext(ctx, statement.SQL, args...); err != nil {
 			return fmt.Errorf("playing %q in %s: %w", t.What, t.Database, err)
 		}
 	}
@@ -55,4 +59,18 @@ func (s stores) commit(ctx context.Context, t Transaction) error {
 		return fmt.Errorf("playing %q in %s: %w", t.What, t.Database, err)
 	}
 	return nil
+}
+
+// read replaces clocks by what they show.
+func (s Statement) read(now time.Time) ([]any, error) {
+	args := append([]any(nil), s.Args...)
+	for i, a := range args {
+		if c, ok := a.(clock); ok {
+			var err error
+			if args[i], err = c.at(now); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return args, nil
 }

@@ -17,6 +17,23 @@ const (
 	GulfCoast  Database = "gcbk"     // PostgreSQL
 )
 
+// clock is an argument that is the moment when the statement is run: a carrier's local time by the name of its zone, or milliseconds.
+type clock string
+
+const (
+	localClock clock = "America/Chicago"
+	milliClock clock = "ms"
+)
+
+// at is the clock's reading.
+func (c clock) at(t time.Time) (any, error) {
+	if c == milliClock {
+		return t.UnixMilli(), nil
+	}
+	zone, err := time.LoadLocation(string(c))
+	return t.In(zone).Format(time.DateTime), err
+}
+
 // Statement is one SQL statement with its arguments.
 type Statement struct {
 	SQL  string

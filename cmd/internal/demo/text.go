@@ -50,6 +50,8 @@ func (s Statement) text() string {
 		switch v := s.Args[n].(type) {
 		case nil:
 			return "NULL"
+		case clock:
+			return "now"
 		case string:
 			return "'" + strings.ReplaceAll(v, "'", "''") + "'"
 		default:

@@ -3,6 +3,7 @@ package demo
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestGrouped(t *testing.T) {
@@ -22,6 +23,7 @@ func TestQuoted(t *testing.T) {
 func TestStatementText(t *testing.T) {
 	for want, s := range map[string]Statement{
 		"UPDATE t SET a = 'it''s', b = NULL WHERE c = 7": {"UPDATE t SET a = ?, b = ?\n WHERE c = ?", []any{"it's", nil, 7}},
+		"UPDATE t SET a = now":                           {"UPDATE t SET a = $1", []any{localClock}},
 		"UPDATE t SET a = 'x' WHERE c = 7":               {"UPDATE t SET a = $2 WHERE c = $1", []any{7, "x"}},
 	} {
 		if got := s.text(); got != want {
@@ -36,5 +38,17 @@ func TestWrap(t *testing.T) {
 	}
 	if got := wrap("", 9); !slices.Equal(got, []string{""}) {
 		t.Errorf("nothing is %q", got)
+	}
+}
+
+// A clock is read when its statement is run.
+func TestClock(t *testing.T) {
+	now := time.Date(2026, 7, 1, 17, 0, 0, 0, time.UTC)
+	got, err := Statement{"", []any{1, localClock, milliClock}}.read(now)
+	if err != nil || !slices.Equal(got, []any{1, "2026-07-01 12:00:00", int64(1782925200000)}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := (Statement{"", []any{clock("Atlantis")}}).read(now); err == nil {
+		t.Error("a zone that there is not shows a time")
 	}
 }
