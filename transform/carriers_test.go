@@ -319,6 +319,14 @@ func TestCarriersShareTheProblemsOfTheRegistry(t *testing.T) {
 	if len(d.out.open) != 2 {
 		t.Fatalf("%v", d.out.open)
 	}
+	if waits, err := d.c.Waits(d.st, row.Fingerprint()); err != nil || !waits {
+		t.Errorf("nothing waits: %v", err)
+	}
+	for _, subject := range []string{"invoice/B1", "invoice/SOUTH:B1"} {
+		if _, err := d.c.PreviewAmend(d.st, row.Fingerprint(), subject, nil); err != nil {
+			t.Errorf("%s cannot be edited: %v", subject, err)
+		}
+	}
 	if err := d.c.Discard(d.st, d.out, d.entry(), row.Fingerprint()); err != nil {
 		t.Fatal(err)
 	}

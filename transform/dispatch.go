@@ -151,11 +151,8 @@ func (c *Carriers) Retry(st State, out Output, at Entry, fingerprint string) err
 
 // Discard gives up everything that waits on the problem, in each mapping when all share it: see Mapper.Discard.
 func (c *Carriers) Discard(st State, out Output, at Entry, fingerprint string) error {
-	of, fp := c.ofFingerprint(fingerprint)
-	for _, o := range c.all {
-		if o != of && !shared(fp) {
-			continue
-		}
+	all, fp := c.concerned(fingerprint)
+	for _, o := range all {
 		if err := o.p.Discard(o.state(st), c.output(o, out), c.entry(o, at), fp); err != nil {
 			return err
 		}

@@ -120,6 +120,18 @@ func (c *Carriers) ofFingerprint(fp string) (*carrier, string) {
 	return c.at(""), fp
 }
 
+// concerned are the mappings that a problem is of: all of them when they share it.
+func (c *Carriers) concerned(fp string) ([]*carrier, string) {
+	of, own := c.ofFingerprint(fp)
+	switch {
+	case shared(own):
+		return c.all, own
+	case of == nil:
+		return nil, own
+	}
+	return []*carrier{of}, own
+}
+
 // ofTimer finds whose timer it is, and what that mapping calls it.
 func (c *Carriers) ofTimer(id string) (*carrier, string) {
 	if rest, ok := strings.CutPrefix(id, "maps/"); ok {

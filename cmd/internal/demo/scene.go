@@ -146,19 +146,26 @@ func (s *show) decide(ctx context.Context, command []string, exception, word str
 	return err
 }
 
-// upgrade gives Waybill the second version of Northstar's mapping.
+// upgrade gives Waybill the second version of Northstar's mapping, and shows first what it would change.
 func (s *show) upgrade(ctx context.Context, word string) error {
 	if err := s.writeMapping(&northstar, 2); err != nil {
 		return err
 	}
 	s.console.point(word, fmt.Sprintf("northstar.yaml, version 2: charge: { %s: TARPING, … }", newChargeCode))
-	s.console.point("", "$ waybill map check")
-	if _, err := s.daemon.command(ctx, "map", "check"); err != nil {
+	diff := []string{"map", "diff", "active", northstar.folder + ".yaml"}
+	s.console.point("", "$ waybill "+quoted(diff))
+	v, err := ask[pipeline.MappingDiff](ctx, s.daemon, diff...)
+	if err != nil {
 		return err
 	}
-	s.daemon.stop()
-	s.console.point("", "$ waybill run")
-	return s.daemon.start()
+	a := v.Activation
+	s.console.point("", fmt.Sprintf("now it would post %d documents more, %d fewer and %d otherwise:", a.Posts.Added, a.Posts.Gone, a.Posts.Changed))
+	for _, d := range a.Documents {
+		if d.New != nil {
+			s.console.point("", fmt.Sprintf("%s %s, %s %s", d.Kind, d.ExternalID, grouped(d.New.Amount), d.New.Currency))
+		}
+	}
+	return s.decide(ctx, []string{"map", "activate", northstar.folder, "--why", "tarping has a code", "--yes"}, "", "")
 }
 
 // result waits until the mishap's documents are posted and its exception is closed, and tells it.
@@ -177,7 +184,7 @@ func (s *show) result(ctx context.Context, m Mishap, exception string) error {
 			return true, nil
 		}
 		x, err := ask[pipeline.ExceptionView](ctx, s.daemon, "exceptions", "show", exception)
-		return err == nil && x.State != "open", err
+		return err == nil && x.ClosedAt != nil, err
 	})
 	if err != nil {
 		return err

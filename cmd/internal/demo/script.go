@@ -31,7 +31,10 @@ func (c clock) at(t time.Time) (any, error) {
 		return t.UnixMilli(), nil
 	}
 	zone, err := time.LoadLocation(string(c))
-	return t.In(zone).Format(time.DateTime), err
+	if err != nil {
+		return nil, err
+	}
+	return t.In(zone).Format(time.DateTime), nil
 }
 
 // Statement is one SQL statement with its arguments.
