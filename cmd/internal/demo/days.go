@@ -101,7 +101,7 @@ func (d *days) northstar() {
 // lost is what happens to the answer about the document Lost, and to the ERP after it: the disasters make it so.
 func (d *days) lost() {
 	number := strings.Split(d.script.Lost, ":")[1]
-	d.mishap(Mishap{Name: "an answer of the ERP that got lost", Carrier: northstar.name, About: "invoice/NSTAR:" + number, Posted: []string{d.script.Lost},
+	d.mishap(Mishap{Name: "an answer of the ERP that got lost", Carrier: northstar.name, About: "invoice/NSTAR:" + number, Trace: "invoice/NSTAR:" + number, Posted: []string{d.script.Lost},
 		Story:   fmt.Sprintf("Tryton took invoice %s, its answer got lost, and then Tryton was away for %.0f s", number, outage.Seconds()),
 		Handled: "the outcome is unknown: Waybill looks the document up by its external id before it sends anything again"})
 }

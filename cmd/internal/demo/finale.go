@@ -20,7 +20,11 @@ func (s *show) drain(ctx context.Context) error {
 		return err
 	}
 	s.console.blank()
-	return s.shown(ctx, "report", "backlog")
+	if err := s.shown(ctx, "report", "backlog"); err != nil {
+		return err
+	}
+	s.console.blank()
+	return s.shown(ctx, "audit", "verify")
 }
 
 // shown runs a command and prints it with what it says.

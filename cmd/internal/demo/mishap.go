@@ -187,7 +187,7 @@ func (b *bulk) overCredit() {
 	b.release(t, d, "")
 	credit, meant := d.corrected("-A", -120), d.corrected("-A", -20)
 	m := Mishap{Name: "a credit memo beyond its invoice", Carrier: gulfCoast.name, Code: "CREDIT_EXCEEDS_ORIGINAL", About: "invoice/GCBK:" + credit.number,
-		Story: fmt.Sprintf("credit %s over %s was released against bill %s over %s", credit.number, cents(credit.total()), d.number, cents(d.total())),
+		Story: fmt.Sprintf("credit %s gives back %s of bill %s, which was over %s", credit.number, cents(-credit.total()), d.number, cents(d.total())),
 		Remedy: []Remedy{{Transactions: []Transaction{{Database: GulfCoast, What: "credit corrected", Statements: []Statement{
 			{"UPDATE bills SET tot_c = $2, chg = $3 WHERE bill_no = $1", []any{credit.number, meant.total(), meant.json()}}}}}}},
 		Posted: []string{"gcbk:" + credit.number}}

@@ -197,7 +197,28 @@ func (s *show) result(ctx context.Context, m Mishap, exception string) error {
 		all = append(all, fmt.Sprintf("%s closed by itself (%.0f s)", exception, time.Since(began).Seconds()))
 	}
 	s.console.point("result", strings.Join(all, "\n"))
+	if err := s.attempts(ctx, m.Trace); err != nil {
+		return err
+	}
 	return s.note(ctx, m.Notes)
+}
+
+// attempts shows what was sent to the ERP about something, and what became of it.
+func (s *show) attempts(ctx context.Context, key string) error {
+	if key == "" {
+		return nil
+	}
+	items, err := ask[[]pipeline.TraceItem](ctx, s.daemon, "trace", key)
+	if err != nil {
+		return err
+	}
+	s.console.point("", "$ waybill trace "+key)
+	for _, i := range items {
+		if i.Kind == "intent" || i.Kind == "outcome" {
+			s.console.point("", i.At.In(s.zone).Format(time.TimeOnly)+"  "+i.Text)
+		}
+	}
+	return nil
 }
 
 // note shows the notes of a case.

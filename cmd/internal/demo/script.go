@@ -70,6 +70,7 @@ type Mishap struct {
 	Now     []Transaction // it happens when people come to it, not in the days: what it corrects must be in the ERP already
 	Remedy  []Remedy
 	Posted  []string // external ids that must be in the ERP when it is mended
+	Trace   string   // what was sent to the ERP about it tells what became of it; "" for nothing
 	Notes   string   // case whose note tells what became of it; "" for none
 }
 
