@@ -45,6 +45,9 @@ func (r *run) refs(c *rowChange) error {
 			add(d.name + "/" + key)
 		}
 		for _, x := range d.correlate {
+			if x.each {
+				continue // its event says so
+			}
 			if key := quietText(x.e, f); key != "" {
 				add(Ref(company, x.entity, key))
 			}

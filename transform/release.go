@@ -317,15 +317,42 @@ func (d *document) refs(entity string, rec *docRecord, f *frame) []string {
 		add(d.name + "/" + rec.Original)
 	}
 	for _, x := range d.correlate {
-		if k := quietText(x.e, f); k != "" {
+		if x.each {
+			x.lines(f, func(k string) { add(Ref(rec.Company, x.entity, k)) })
+		} else if k := quietText(x.e, f); k != "" {
 			add(Ref(rec.Company, x.entity, k))
 		}
 	}
 	return all
 }
 
+// maxLineRefs bounds the references that the lines of a document add to its event; those of the first lines stay.
+const maxLineRefs = maxEventKeys
+
+// lines calls fn with each thing that the lines of the frame name, once.
+func (x correlation) lines(f *frame, fn func(key string)) {
+	kept := f.rows[lineRow]
+	defer func() { f.rows[lineRow] = kept }()
+	seen := map[string]bool{}
+	for _, l := range f.lines {
+		f.rows[lineRow] = l
+		k := quietText(x.e, f)
+		if k == "" || seen[k] {
+			continue
+		}
+		if len(seen) == maxLineRefs {
+			return
+		}
+		seen[k] = true
+		fn(k)
+	}
+}
+
 func correlationOf(d *document, rec *docRecord, f *frame) string {
 	for _, x := range d.correlate {
+		if x.each {
+			continue // many are none
+		}
 		if k := quietText(x.e, f); k != "" {
 			return Ref(rec.Company, x.entity, k)
 		}

@@ -85,6 +85,7 @@ func (r *run) standing(d *document, rec *docRecord, wanted func(time.Time) bool)
 	if !wanted(s.At) {
 		return nil, nil
 	}
+	d.part(f, rec) // a group is worth what is left of it
 	set, err := apply(f, d.set, d.name+"/"+rec.Key)
 	if err != nil {
 		return nil, err

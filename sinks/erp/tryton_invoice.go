@@ -20,6 +20,7 @@ type invoice struct {
 	Currency    string        `json:"currency"`
 	PaymentTerm string        `json:"payment_term"`
 	Description string        `json:"description"`
+	AppliesTo   string        `json:"applies_to"` // reference of the document that this one corrects; people read it in the description
 	Net         field         `json:"net"`
 	Tax         field         `json:"tax"`
 	Total       field         `json:"total"`
@@ -30,6 +31,7 @@ type invoiceLine struct {
 	Product     string `json:"product"`
 	Account     string `json:"account"`
 	Description string `json:"description"`
+	Shipment    string `json:"shipment"`   // people read it in the description
 	Quantity    field  `json:"quantity"`   // empty: 1
 	UnitPrice   field  `json:"unit_price"` // empty: the net amount
 	Net         field  `json:"net"`
@@ -217,7 +219,10 @@ func (x *exchange) prepareInvoice(op sinks.Operation, now time.Time) (createRequ
 	if out != nil {
 		return req, out
 	}
-	v["lines"], v["taxes"] = []any{[]any{"create", lines}}, []any{[]any{"create", taxes}}
+	v["lines"] = []any{[]any{"create", lines}}
+	if len(taxes) > 0 {
+		v["taxes"] = []any{[]any{"create", taxes}}
+	}
 	return createRequest{Values: v, Expect: d.expect()}, nil
 }
 
@@ -259,7 +264,7 @@ func (x *exchange) header(d document, co company, p record) (record, *sinks.Outc
 		return nil, rejected("DATE", "date", err.Error(), "")
 	}
 	v := record{"type": "out", "company": co.id, "party": p.id("id"), "invoice_address": address, "currency": currency.id("id"),
-		"journal": journal, "account": account, "reference": d.Reference, "description": d.Description, "invoice_date": date}
+		"journal": journal, "account": account, "reference": d.Reference, "description": described(d.Description, "corrects", d.AppliesTo), "invoice_date": date}
 	switch term, fallback := d.PaymentTerm, p.id("customer_payment_term"); {
 	case term == "" && fallback != 0:
 		v["payment_term"] = fallback
@@ -277,6 +282,22 @@ func (x *exchange) header(d document, co company, p record) (record, *sinks.Outc
 		v["payment_term"] = row.id("id")
 	}
 	return v, nil
+}
+
+// described adds to a description what Tryton has no field for.
+func described(text, what, name string) string {
+	if name == "" {
+		return text
+	}
+	return strings.TrimPrefix(text+", "+what+" "+name, ", ")
+}
+
+// measure is what a line charged for: the quantity, and its price where the document says one.
+func (l documentLine) measure() string {
+	if l.UnitPrice.Value == "" {
+		return l.quantity.String()
+	}
+	return fmt.Sprintf("%s x %s", l.quantity, l.price)
 }
 
 // bookLines makes Tryton's lines and tax lines. The source's amounts win: where Tryton would round a line differently
@@ -297,7 +318,8 @@ func (x *exchange) bookLines(d document) (lines, taxes []record, out *sinks.Outc
 		if !l.net.Equal(l.net.Round(digits)) {
 			return nil, nil, rejected("DIGITS", fmt.Sprintf("lines[%d].net", i), fmt.Sprintf("%s has more digits than %s.", l.net, d.Currency), "Round it in billing.")
 		}
-		v := record{"type": "line", "currency": currency.id("id"), "account": account.id("id"), "description": l.Description}
+		text := described(l.Description, "shipment", l.Shipment)
+		v := record{"type": "line", "currency": currency.id("id"), "account": account.id("id"), "description": text}
 		var unitDigits int32
 		if l.Product != "" {
 			product, out := x.resolve(lookProduct, l.Product)
@@ -309,7 +331,7 @@ func (x *exchange) bookLines(d document) (lines, taxes []record, out *sinks.Outc
 		}
 		q, price := l.quantity, l.price
 		if !q.Equal(q.Round(unitDigits)) || !price.Equal(price.Round(4)) || !q.Mul(price).RoundBank(digits).Equal(l.net) {
-			v["description"] = strings.TrimSpace(fmt.Sprintf("%s (%s x %s)", l.Description, l.quantity, l.price))
+			v["description"] = strings.TrimSpace(fmt.Sprintf("%s (%s)", text, l.measure()))
 			q, price = decimal.NewFromInt(1), l.net
 		}
 		v["quantity"], v["unit_price"] = json.Number(q.String()), wireDecimal(price)
