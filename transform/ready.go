@@ -30,6 +30,9 @@ func (j *judgement) checklist() {
 		}
 		item("pod", p != nil || j.waived("POD_MISSING", podFact), yes, no)
 	}
+	if j.s.orphan > 0 && j.stray() != nil && !j.waived("ORPHAN_COMPLETION", "load") {
+		item("load", false, "", "nothing is known of its load")
+	}
 	for _, c := range j.t.charges {
 		if c.State == "requested" {
 			item("charge "+c.Key, false, "", fmt.Sprintf("charge %s (%s) is not decided", c.Key, c.Charge))

@@ -101,12 +101,12 @@ func coversTable(t *testing.T, all []*story) {
 // compare compares the story with its golden file.
 func (s *story) compare(t *testing.T, err error) {
 	t.Helper()
+	got, bookErr := s.book()
 	if err != nil {
-		t.Fatalf("%s: %v", s.name, err)
+		t.Fatalf("%s: %v\nSo far:\n%s", s.name, err, got)
 	}
-	got, err := s.book()
-	if err != nil {
-		t.Fatal(err)
+	if bookErr != nil {
+		t.Fatal(bookErr)
 	}
 	golden := filepath.Join(stories, s.name+".golden")
 	if *update {

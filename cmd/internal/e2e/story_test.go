@@ -135,7 +135,7 @@ func words(line string) (all []string) {
 }
 
 // patience is how long a story waits for what must come. The waits of the mapping are seconds; a busy machine is slow.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 // wait waits until something is so.
 func (s *story) wait(what []string) error {
