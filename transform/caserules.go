@@ -141,7 +141,7 @@ func (j *judgement) cancelledLate() {
 	money := map[string]any{}
 	propose := "void the draft"
 	for _, d := range j.t.documents {
-		if d.State == "voided" || d.Kind == "credit" || credited[d.Number] {
+		if d.State == "voided" || d.State == withdrawn || d.credits() || credited[d.Number] {
 			continue
 		}
 		open = append(open, fmt.Sprintf("%s (%s)", d.Number, d.State))

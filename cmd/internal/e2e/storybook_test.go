@@ -52,6 +52,9 @@ func (s *story) tell(what string, v any) {
 
 // book is the golden text of the story: what people saw on the way, and at the end every event, exception, case and ERP document.
 func (s *story) book() (string, error) {
+	if err := s.world.name(); err != nil {
+		return "", err
+	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\n%s: %s\n", s.Title, s.Row, strings.Join(s.Codes, ", "))
 	fmt.Fprintf(&b, "\nON THE WAY\n%s", s.seen.String())
@@ -81,7 +84,7 @@ func (s *story) book() (string, error) {
 	}
 	fmt.Fprintf(&b, "\nERP\n")
 	s.tellERP(&b)
-	return s.world.named(b.String())
+	return s.world.masks.text(b.String()), nil
 }
 
 // tellEvents tells the events of each order key in their order; of different keys either may come first.
@@ -114,7 +117,7 @@ func (s *story) tellERP(b *bytes.Buffer) {
 		kind, key, _ := strings.Cut(ref, "/")
 		var rows []map[string]any
 		switch kind {
-		case "invoice", "week":
+		case "invoice":
 			rows = s.world.rpc.Rows("account.invoice", []any{[]any{"reference", "=", "sag:" + key}}, invoiceFields...)
 		case "customer":
 			rows = s.world.rpc.Rows("party.party", []any{[]any{"code", "=", key}}, customerFields...)
@@ -165,22 +168,19 @@ func plainRow(v any) any {
 	return v
 }
 
-// named puts names in the place of the ids of events.
-func (w *world) named(text string) (string, error) {
+// name gives every event a name in place of its id.
+func (w *world) name() error {
 	list, err := w.api.Events(context.Background(), pipeline.EventQuery{Limit: storyLimit})
-	if err != nil {
-		return "", err
-	}
 	count := map[string]int{}
-	var pairs []string
+	w.masks.names = map[string]string{}
 	for _, e := range list {
 		name := e.Type + " " + e.Key
 		if count[name]++; count[name] > 1 {
 			name += fmt.Sprintf(" #%d", count[name])
 		}
-		pairs = append(pairs, e.ID, "<"+name+">")
+		w.masks.names[e.ID] = "<" + name + ">"
 	}
-	return w.masks.text(strings.NewReplacer(pairs...).Replace(text)), nil
+	return err
 }
 
 // plainJSON makes a value what it is in JSON.

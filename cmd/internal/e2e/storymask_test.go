@@ -30,6 +30,7 @@ type disguise struct {
 	Times string `yaml:"times"` // why, and how
 
 	now      clock
+	names    map[string]string // of events by their ids, which hash log positions
 	patterns []*regexp.Regexp
 }
 
@@ -128,6 +129,9 @@ func (m *disguise) without(kind string, v any) any {
 				continue
 			}
 			v[k] = m.without(kind, x)
+			if ids, ok := v[k].([]any); ok && k == "causation_ids" {
+				slices.SortFunc(ids, func(a, b any) int { return strings.Compare(m.names[fmt.Sprint(a)], m.names[fmt.Sprint(b)]) })
+			}
 		}
 	}
 	return v
@@ -140,8 +144,12 @@ var (
 
 // text masks a text that is otherwise ready.
 func (m *disguise) text(text string) string {
+	for id, name := range m.names {
+		text = strings.ReplaceAll(text, id, name)
+	}
 	text = instants.ReplaceAllStringFunc(text, m.instant)
 	text = days.ReplaceAllStringFunc(text, m.day)
+	text = strings.ReplaceAll(text, fmt.Sprintf("%d-", m.now.In(phoenix).Year()-1), "<last year>-") // a period
 	for i, p := range m.patterns {
 		text = p.ReplaceAllString(text, m.Patterns[i].Show)
 	}

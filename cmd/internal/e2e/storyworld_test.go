@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ type world struct {
 	*site
 	api   *admin.Client
 	proxy *sinktest.FaultProxy
+	hurt  int64 // requests that suffered before the fault that holds
 	erp   *sinktest.Tryton
 	rpc   *sinktest.TrytonRPC
 	now   clock
@@ -116,6 +118,11 @@ func (w *world) erpDoes(what []string) error {
 		w.proxy.Set(sinktest.ProxyFault{Fault: sinktest.TooMany})
 	case "up":
 		w.proxy.Set(sinktest.ProxyFault{Fault: sinktest.Pass})
+		if _, hurt := w.proxy.Requests(); hurt == w.hurt {
+			return errors.New("no request suffered")
+		} else {
+			w.hurt = hurt
+		}
 	case "lose":
 		w.proxy.Set(sinktest.ProxyFault{Fault: sinktest.DropAnswer, Match: what[1], Count: 1})
 	case "close", "reopen":
