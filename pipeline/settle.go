@@ -169,8 +169,8 @@ func (p *projector) posted(s *state, d *delivery, o outcomeEntry, e checkpoint.E
 
 // park opens an exception for a delivery that its target refuses. Only its own order key waits.
 func (s *state) park(d *delivery, o outcomeEntry, e checkpoint.Entry) error {
-	class := "DATA"
 	code := refusal(o.Outcome)
+	class, owner := concerns(code)
 	title := fmt.Sprintf("%s refused %s: %s", d.Post.Sink, subjectOf(d.Post), o.Outcome.Message)
 	if o.Outcome.Class == sinks.Conflict {
 		title = fmt.Sprintf("%s holds something else as %s: %s", d.Post.Sink, subjectOf(d.Post), o.Outcome.Message)
@@ -181,7 +181,7 @@ func (s *state) park(d *delivery, o outcomeEntry, e checkpoint.Entry) error {
 		return err
 	}
 	prob := transform.Problem{Fingerprint: "DELIVERY/" + d.Post.ID, Class: class, Code: code, Title: clip(title, 300),
-		Hint: o.Outcome.Hint, Owner: "billing", Subject: subjectOf(d.Post), OrderKey: d.Post.OrderKey, Amount: d.Post.Amount, Evidence: evidence}
+		Hint: o.Outcome.Hint, Owner: owner, Subject: subjectOf(d.Post), OrderKey: d.Post.OrderKey, Amount: d.Post.Amount, Evidence: evidence}
 	id, err := s.openException(originDelivery, prob, d.Post.ID, e.At)
 	if err != nil {
 		return err

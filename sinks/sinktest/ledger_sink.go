@@ -115,7 +115,7 @@ func (s *LedgerSink) Verify(ctx context.Context, in sinks.Intent) sinks.Outcome 
 	case in.Step != "upsert" && n > 1:
 		return sinks.Outcome{Class: sinks.Conflict, Code: "DUPLICATE_IN_TARGET", Message: fmt.Sprintf("Found %d times.", n)}
 	case last.Digest != want.Digest:
-		return sinks.Outcome{Class: sinks.Conflict, Code: "DIFFERENT", Ref: last.Ref, Message: "Found with another body."}
+		return sinks.Outcome{Class: sinks.Conflict, Code: "POST_CONFLICT", Ref: last.Ref, Message: "Found with another body."}
 	}
 	return sinks.Outcome{Class: sinks.AlreadyApplied, Ref: last.Ref, Number: last.Number, Facts: last.facts()}
 }

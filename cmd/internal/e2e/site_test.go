@@ -31,6 +31,7 @@ var siteNumber atomic.Int32
 // site is one carrier with its own two databases, its own target and its own Waybill.
 type site struct {
 	t        *testing.T
+	folder   string // of the carrier: its schemas and its mapping
 	dir      string
 	dispatch *sql.DB
 	billing  *sql.DB
@@ -50,9 +51,14 @@ type site struct {
 // newSite makes the databases with the carrier's schema. The target comes by ledger or tryton.
 func newSite(t *testing.T) *site {
 	t.Helper()
+	return newSiteOf(t, carrier)
+}
+
+func newSiteOf(t *testing.T, folder string) *site {
+	t.Helper()
 	p, m := postgres(t), mariadb(t)
 	n := siteNumber.Add(1)
-	s := &site{t: t, dir: t.TempDir(), pgName: fmt.Sprintf("tms_%d", n), myName: fmt.Sprintf("billing_%d", n),
+	s := &site{t: t, folder: folder, dir: t.TempDir(), pgName: fmt.Sprintf("tms_%d", n), myName: fmt.Sprintf("billing_%d", n),
 		cutover: time.Now().Add(-time.Hour).Truncate(time.Second)}
 	p.Exec(t, "CREATE DATABASE "+s.pgName)
 	m.Exec(t, "CREATE DATABASE "+s.myName+" CHARACTER SET latin1")
@@ -86,7 +92,7 @@ func (s *site) close() {
 
 func (s *site) read(name string) string {
 	s.t.Helper()
-	text, err := os.ReadFile(filepath.Join(carrier, name))
+	text, err := os.ReadFile(filepath.Join(s.folder, name))
 	if err != nil {
 		s.t.Fatal(err)
 	}
