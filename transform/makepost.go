@@ -20,6 +20,11 @@ func (r *run) makePosts(all []*post, f *frame, ev *Event, by *cause) ([]Post, []
 		if err := res.build(f, p.body, where, body); err != nil {
 			return nil, nil, err
 		}
+		if p.dated != nil {
+			if body[postingDateField], err = r.postingDay(p.dated, f, ev.Company, where, &res); err != nil {
+				return nil, nil, err
+			}
+		}
 		if out.Body, err = canonical(body); err != nil {
 			return nil, nil, err
 		}

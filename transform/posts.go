@@ -19,6 +19,7 @@ type post struct {
 	node     *yaml.Node
 	external *expr
 	sort     *expr
+	dated    *datedPost // nil: the target dates it
 	gates    []gateRule
 	body     []setting
 }
@@ -46,7 +47,7 @@ func (c *compiler) postRules(f field) {
 			c.fault(pf.at, fmt.Sprintf("%q", pf.key), "<event> -> <sink>.<entity>", "invoice.released -> erp.sales_invoice")
 			continue
 		}
-		got := c.record(pf.value, "post "+pf.key, []string{"external_id", "require", "sort", "body"},
+		got := c.record(pf.value, "post "+pf.key, []string{"external_id", "require", "sort", "posting_date", "body"},
 			map[string]string{"on_reject": "nothing; what the target refuses is an exception for its owner"})
 		if !c.need(pf.at, got, "post "+pf.key, "external_id", "body") {
 			continue
@@ -78,6 +79,9 @@ func (c *compiler) post(pf field, event string, p *post, got map[string]field) {
 		p.gates = c.gates(r, sc)
 	}
 	p.body = c.body(got["body"].value, sc, sc.made)
+	if d, ok := got["posting_date"]; ok {
+		c.postingDate(d, p, sc)
+	}
 	add(p)
 	c.m.posts = append(c.m.posts, p)
 }
