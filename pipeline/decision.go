@@ -78,6 +78,8 @@ func (p *projector) decide(s *state, id string, d decisionEntry, at time.Time) e
 		return s.again(x.Delivery)
 	case originReading:
 		return p.retryReading(s, x.Problem.Subject, d.By, d.Why, at)
+	case originService:
+		return nil // nothing in the state: Pipeline.Retry asks it again at once
 	case originTarget:
 		return nil // nothing in the state: Pipeline.Retry ends the pause of the lanes
 	}

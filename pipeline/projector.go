@@ -174,6 +174,8 @@ func (p *projector) entry(s *state, e checkpoint.Entry) error {
 		return p.activate(s, e)
 	case checkpoint.Note:
 		return p.note(s, e)
+	case checkpoint.Answer:
+		return p.answer(s, e)
 	}
 	return fmt.Errorf("entry %d has kind %q, which this release does not know", e.Index, e.Kind)
 }

@@ -14,21 +14,22 @@ import (
 
 // The kinds of work.
 const (
-	workGate     = "gate"     // release those who wait for a gate
-	workTimers   = "timers"   // fire what is due
-	workSnapshot = "snapshot" // a snapshot is complete: evaluate, compare, find what vanished
-	workActivate = "activate" // a mapping became active: look again at what is held
-	workAwaited  = "awaited"  // postings wait for a type of event for the first time: note those that happened
-	workRetry    = "retry"    // a person asked to look again at a problem
-	workHold     = "hold"     // map the held changes of a table
-	workReplay   = "replay"   // queue stored events' deliveries again
-	workFirst    = "first"    // the first readings of a source are in: apply the changes that they held
-	workForget   = "forget"   // a reading is over: drop its notes
-	workDrop     = "drop"     // a person gave up the held changes of a table
-	workDiscard  = "discard"  // a person gave up what waits on a problem
-	workXref     = "xref"     // rows of a CSV file enter the registry
-	workLinkCase = "link"     // a person linked a reference to a case: file what waits under it
-	workLetGo    = "let go"   // a held table is read again: what its held changes do not tell is in the rows
+	workGate     = "gate"      // release those who wait for a gate
+	workTimers   = "timers"    // fire what is due
+	workSnapshot = "snapshot"  // a snapshot is complete: evaluate, compare, find what vanished
+	workActivate = "activate"  // a mapping became active: look again at what is held
+	workAwaited  = "awaited"   // postings wait for a type of event for the first time: note those that happened
+	workRetry    = "retry"     // a person asked to look again at a problem
+	workHold     = "hold"      // map the held changes of a table
+	workReplay   = "replay"    // queue stored events' deliveries again
+	workFirst    = "first"     // the first readings of a source are in: apply the changes that they held
+	workForget   = "forget"    // a reading is over: drop its notes
+	workDrop     = "drop"      // a person gave up the held changes of a table
+	workDiscard  = "discard"   // a person gave up what waits on a problem
+	workXref     = "xref"      // rows of a CSV file enter the registry
+	workLinkCase = "link"      // a person linked a reference to a case: file what waits under it
+	workFallBack = "fall back" // a service is silent: let go what can do without it
+	workLetGo    = "let go"    // a held table is read again: what its held changes do not tell is in the rows
 )
 
 // workAt is the entry on whose account work is added.
@@ -137,6 +138,8 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 		return p.importXref(s, w)
 	case workLinkCase:
 		return p.linked(s, out, w, at)
+	case workFallBack:
+		return p.fallBack(s, out, w, at)
 	case workLetGo:
 		return p.letGo(s, w, at)
 	}
