@@ -228,7 +228,10 @@ func (x *exchange) prepareInvoice(op sinks.Operation, now time.Time) (createRequ
 	if out != nil {
 		return req, out
 	}
-	v["lines"], v["taxes"] = []any{[]any{"create", lines}}, []any{[]any{"create", taxes}}
+	v["lines"] = []any{[]any{"create", lines}}
+	if len(taxes) > 0 { // Tryton does not take a list that is null
+		v["taxes"] = []any{[]any{"create", taxes}}
+	}
 	return createRequest{Values: v, Expect: d.expect()}, nil
 }
 
