@@ -55,6 +55,7 @@ type frame struct {
 	now        time.Time            // journal time, by which answers have an age; zero: of any age
 	aging      *[]*Question         // answers that should be fresher soon; nil: nobody asks
 	unasked    bool                 // lookups have no value: what the rows alone say
+	amend      *amendment           // fields that a person wrote; nil for none
 }
 
 func (f *frame) row(which int) *row {

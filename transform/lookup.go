@@ -326,3 +326,21 @@ func (a *AnswerField) valid(s string) (err error) {
 func (a *AnswerField) value(text string) ref.Val { return valueOf(cdc.Of(answerTypes[a.Type], text)) }
 
 func (a *AnswerField) celType() *cel.Type { return typeOfKind(answerTypes[a.Type]) }
+
+// lookupsShape is the section for editors.
+func lookupsShape() fileShape {
+	answer := namedShape("the fields that rules use, with their types", fileShape{"type": "string", "pattern": fieldForm.String()})
+	return namedShape("questions to services outside", recordShape("a question", lookupKeys, map[string]fileShape{
+		"ask":      {"type": "string", "pattern": askForm.String(), "description": "<service or sink of waybill.yaml>.<question>"},
+		"key":      eitherShape("what it is asked about", textShape("a name"), listShape("names", textShape("a name"))),
+		"dated":    flagShape("it is asked as of a day"),
+		"answer":   answer,
+		"require":  textShape("a bool field that must be true, else there is no answer"),
+		"max_age":  durationShape("how long an answer is used; 24h unless it is said"),
+		"again":    durationShape("how often it is asked again while something waits for another answer; 5m unless it is said"),
+		"fallback": {"type": []string{"string", "null"}, "pattern": "^(hold|null|stale +.+)$", "description": "while the service does not answer: hold, null, or stale <how long>"},
+		"on_miss":  textShape("code of the problem when there is no answer"),
+		"class":    wordShape("of that problem", "MASTER", "DATA", "POLICY"),
+		"owner":    textShape("the team that settles it"),
+	}, "ask", "answer"))
+}

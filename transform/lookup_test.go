@@ -260,3 +260,30 @@ func TestAnAnswerThatIsUsedInItsLastQuarterIsRefreshed(t *testing.T) {
 		t.Errorf("%d posts: the refreshed answer was not used", len(d.out.posts))
 	}
 }
+
+func TestTheSchemaKnowsLookups(t *testing.T) {
+	if wrong := misfits(editorSchema(t), fileValue(t, "../testdata/mapping/lookups.yml"), "lookups.yml"); len(wrong) > 0 {
+		t.Error(strings.Join(wrong, "\n"))
+	}
+}
+
+// A closed period that a person lets pass is the target's business again.
+func TestAWaivedPeriodIsLeftToTheTarget(t *testing.T) {
+	d := lookupDrive(t)
+	d.tx(askHeader, askLine)
+	for range 2 {
+		for _, q := range asked(t, d.st) {
+			d.said(q, AnswerFound, map[string]string{"rate": "2", "limit": "3", "open": "false", "name": "2026-09"})
+		}
+	}
+	const fingerprint = "POLICY/PERIOD_CLOSED/erp/ASK:2026-09"
+	if got := d.problems(); !strings.Contains(got, "PERIOD_CLOSED") || len(d.out.posts) != 0 {
+		t.Fatalf("%s, %d posts", got, len(d.out.posts))
+	}
+	if err := d.p.Waive(d.st, d.out, d.entry(), fingerprint); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.out.posts) != 1 || strings.Contains(string(d.out.posts[0].Body), "posting_date") || len(d.out.open) != 0 {
+		t.Errorf("%d posts, open %v", len(d.out.posts), d.out.open)
+	}
+}

@@ -108,6 +108,25 @@ func (l *lookupRule) answer(f *frame, q *Question) (record, *trouble, error) {
 	return nil, l.pending(q), nil
 }
 
+// seen is what the state has of the answer, for people.
+func (n answerNode) seen(f *frame) LookupView {
+	l := LookupView{What: "lookup." + n.l.name}
+	var key []string
+	for _, k := range n.key {
+		key = append(key, plainText(k.eval(f)))
+	}
+	l.Key = strings.Join(key, "/")
+	if n.asOf != nil {
+		l.AsOf = plainText(n.asOf.eval(f))
+	}
+	if v, ok := n.eval(f).(record); ok {
+		if text, err := canonical(plain(v)); err == nil {
+			l.Answer, l.Row = string(text), n.l.service+"."+n.l.question
+		}
+	}
+	return l
+}
+
 // lasts is how long an answer is used. That there is none is believed for as long only as it would be asked again.
 func (l *lookupRule) lasts(k *kept) time.Duration {
 	if k.Status == AnswerFound {

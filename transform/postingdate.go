@@ -46,11 +46,13 @@ const (
 	defaultMost      = 31
 )
 
+var postingDateKeys = []string{"policy", "of", "periods", "most"}
+
 var daysForm = regexp.MustCompile(`^([1-9][0-9]{0,3})d$`)
 
 // postingDate reads posting_date of a post.
 func (c *compiler) postingDate(f field, p *post, sc *scope) {
-	got := c.record(f.value, "posting_date", []string{"policy", "of", "periods", "most"}, nil)
+	got := c.record(f.value, "posting_date", postingDateKeys, nil)
 	if !c.need(f.at, got, "posting_date", "policy") {
 		return
 	}
@@ -147,8 +149,12 @@ func (r *run) postingDay(d *datedPost, f *frame, company, where string, res *res
 	if err != nil || k == nil {
 		return "", err
 	}
-	res.add(d.closed(q, k, day, next))
-	return "", nil
+	closed := d.closed(q, k, day, next)
+	waived, err := r.st.Get(bucketWaived, closed.fingerprint())
+	if err == nil && waived == nil {
+		res.add(closed)
+	}
+	return "", err // when a person let it pass, the target decides
 }
 
 // closed is the trouble of a document whose period is closed: one for the period and company.

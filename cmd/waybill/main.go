@@ -72,6 +72,7 @@ func (a *app) commands() []*cobra.Command {
 		exceptionsCommand(a),
 		reportCommand(a),
 		xrefCommand(a),
+		auditCommand(a),
 		snapshotCommand(a),
 		checkpointCommand(a),
 		replayCommand(a),
