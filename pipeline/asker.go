@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -55,6 +54,7 @@ type asker struct {
 	since    time.Time            // of the first of them
 	pause    time.Time            // nothing is asked before
 	silent   bool                 // the journal says that it does not answer
+	last     string               // why it did not answer last
 }
 
 func newAsker(name string, service Service, store *checkpoint.Store, project *projector, m *metrics, log *slog.Logger) *asker {
@@ -205,8 +205,22 @@ func (a *asker) due(id string, q *transform.Question, now time.Time) time.Durati
 
 // ask asks once and journals what came of it.
 func (a *asker) ask(ctx context.Context, q *transform.Question) error {
+	ours, out := put(ctx, a.service.Answerer, q)
+	if out != nil {
+		if ctx.Err() != nil {
+			return nil // shutting down
+		}
+		a.metrics.asked(a.name, "failed")
+		return a.failed(ctx, *out)
+	}
+	a.metrics.asked(a.name, ours.Status)
+	return a.tell(ctx, q, ours)
+}
+
+// put puts a question and reads the answer. The outcome is not nil when nothing can be asked now.
+func put(ctx context.Context, to sinks.Answerer, q *transform.Question) (*transform.Answer, *sinks.Outcome) {
 	begun := time.Now()
-	got, out := a.service.Answerer.Ask(ctx, q)
+	got, out := to.Ask(ctx, q)
 	ours := &transform.Answer{Question: *q, Status: transform.AnswerAbsent, Version: got.Version, Asked: begun.UTC().Truncate(time.Microsecond), Took: time.Since(begun)}
 	ours.Wakes, ours.Again, ours.Last = nil, 0, ""
 	switch {
@@ -220,20 +234,15 @@ func (a *asker) ask(ctx context.Context, q *transform.Question) error {
 	case out.Class == sinks.Rejected || out.Class == sinks.Conflict:
 		ours.Status, ours.Why = transform.AnswerRefused, clip(out.Code+": "+out.Message, 500)
 	default:
-		if ctx.Err() != nil {
-			return nil // shutting down
-		}
-		a.metrics.asked(a.name, "failed")
-		return a.failed(ctx, *out)
+		return nil, out
 	}
-	a.metrics.asked(a.name, ours.Status)
-	return a.tell(ctx, q, ours)
+	return ours, nil
 }
 
 // tell journals an answer, unless it says what the last one said and somebody still waits for another.
 func (a *asker) tell(ctx context.Context, q *transform.Question, ours *transform.Answer) error {
 	a.mu.Lock()
-	a.failures, a.since, a.pause = 0, time.Time{}, time.Time{}
+	a.failures, a.since, a.pause, a.last = 0, time.Time{}, time.Time{}, ""
 	a.asked[q.ID()] = time.Now()
 	silent := a.silent
 	a.mu.Unlock()
@@ -278,6 +287,7 @@ func (a *asker) failed(ctx context.Context, o sinks.Outcome) error {
 	}
 	r := a.service.Retry
 	width := min(r.Cap, r.Base<<min(a.failures, 20))
+	a.last = clip(o.Code+": "+o.Message, 300)
 	a.pause = now.Add(max(o.Wait, width/2+rand.N(width/2+1)))
 	tells := !a.silent && (o.Class == sinks.Setup || now.Sub(a.since) >= a.service.Patience)
 	if wait := a.since.Add(a.service.Patience).Sub(now); !a.silent && wait > 0 && a.pause.After(now.Add(wait)) {
@@ -337,10 +347,10 @@ func (a *asker) append(ctx context.Context, e answerEntry) error {
 	return nil // when we are ending, the entry is safe, and the next start applies it first
 }
 
-// services are the askers that the mappings need. It refuses a mapping that asks what is not configured, or cannot be asked.
-func (p *Pipeline) services() error {
+// answerable refuses questions to those who are not configured, or do not know them.
+func (p *Pipeline) answerable(asks []string) error {
 	var errs []error
-	for _, ask := range p.o.Carriers.Asks() {
+	for _, ask := range asks {
 		name, question := splitTarget(ask)
 		service, ok := p.o.Services[name]
 		if !ok {
@@ -350,9 +360,40 @@ func (p *Pipeline) services() error {
 		if err := service.Answerer.Answers(question); err != nil {
 			errs = append(errs, fmt.Errorf("the mapping asks %s: %w", ask, err))
 		}
-		if !slices.ContainsFunc(p.askers, func(a *asker) bool { return a.name == name }) {
-			p.askers = append(p.askers, newAsker(name, service, p.store, p.project, p.metrics, p.log))
-		}
 	}
 	return errors.Join(errs...)
+}
+
+// servicesListed bounds the questions that a status counts.
+const servicesListed = 10_000
+
+// serviceStatus says how those stand whom the mappings ask.
+func (p *Pipeline) serviceStatus(s *state, st *Status) error {
+	for _, a := range p.askers {
+		v := ServiceStatus{Name: a.name}
+		a.mu.Lock()
+		v.Silent, v.Error = a.silent, a.last
+		if !a.since.IsZero() {
+			since := a.since.UTC()
+			v.Since = &since
+		}
+		a.mu.Unlock()
+		err := transform.Questions(s, a.name, "", func(_ string, q *transform.Question) (bool, error) {
+			if v.Questions++; q.Again > 0 {
+				v.Unanswered++
+			}
+			if v.Oldest == nil || q.At.Before(*v.Oldest) {
+				at := q.At
+				v.Oldest = &at
+			}
+			return v.Questions < servicesListed, nil
+		})
+		if err != nil {
+			return err
+		}
+		if v.Questions > 0 || v.Silent {
+			st.Services = append(st.Services, v)
+		}
+	}
+	return nil
 }

@@ -314,11 +314,11 @@ func contents(t *testing.T, store *checkpoint.Store, bucket string) string {
 func TestALookupMustBeConfigured(t *testing.T) {
 	r := newRig(t)
 	p := fleet(r, askingMapping[:strings.Index(askingMapping, "    FALLBACK")]+askingMapping[strings.Index(askingMapping, "events:"):])
-	if err := p.services(); err == nil || !strings.Contains(err.Error(), `the mapping asks "finance", which the configuration has neither under services nor under sinks`) {
+	if err := p.answerable(p.o.Carriers.Asks()); err == nil || !strings.Contains(err.Error(), `the mapping asks "finance", which the configuration has neither under services nor under sinks`) {
 		t.Error(err)
 	}
 	p.o.Services = map[string]Service{"finance": {Answerer: refuser{}}}
-	if err := p.services(); err == nil || err.Error() != "the mapping asks finance.credit: it knows nothing" {
+	if err := p.answerable(p.o.Carriers.Asks()); err == nil || err.Error() != "the mapping asks finance.credit: it knows nothing" {
 		t.Error(err)
 	}
 }

@@ -96,12 +96,15 @@ func New(o Options) (*Pipeline, error) {
 			p.lanes = append(p.lanes, newLane(ln, t, o.Store, p.project, p.metrics, o.Log))
 		}
 	}
+	for _, name := range names(o.Services) {
+		p.askers = append(p.askers, newAsker(name, o.Services[name], o.Store, p.project, p.metrics, o.Log))
+	}
 	if o.Metrics != nil {
 		if err := o.Metrics.Register(newCollector(p)); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
 	}
-	return p, errors.Join(p.covered(), p.services())
+	return p, errors.Join(p.covered(), p.answerable(o.Carriers.Asks()))
 }
 
 // covered refuses a mapping that names sources or sinks which are not configured.
@@ -139,8 +142,10 @@ func (p *Pipeline) wake() {
 	for _, l := range p.lanes {
 		l.notify()
 	}
-	for _, a := range p.askers {
-		a.notify()
+	if p.project.asks.Load() {
+		for _, a := range p.askers {
+			a.notify()
+		}
 	}
 	for _, c := range p.captures {
 		c.tables.notify()

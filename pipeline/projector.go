@@ -49,6 +49,7 @@ type projector struct {
 	published []reading     // copies of readings
 	moved     chan struct{} // closed and replaced after each commit
 	ended     chan struct{} // closed when run has returned
+	asks      atomic.Bool   // an active mapping has lookups
 	changes   atomic.Uint64 // row changes applied since start
 }
 

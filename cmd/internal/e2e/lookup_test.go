@@ -201,6 +201,10 @@ func TestDocumentsWaitForAService(t *testing.T) {
 			if x := open[0]; x.Title != "pricing has no contract for customer BETA, on 2026-08-30." || x.Owner != "pricing" {
 				t.Errorf("exception %+v", x)
 			}
+			var st pipeline.Status
+			if e.json(&st, "status"); len(st.Services) != 1 || st.Services[0].Name != "pricing" || st.Services[0].Questions != 1 || st.Services[0].Unanswered != 1 {
+				t.Errorf("status: %+v", st.Services)
+			}
 			service.set(false, map[string]string{"ACME": "2.10", "BETA": "3"})
 			e.until(20*time.Second, "the other follows by itself", func() bool { return len(e.bodies()) == 22 && e.codes() == "" })
 			if body := e.bodies()["e2e:B1"]; !strings.Contains(body, `"date":"2026-08-30"`) || !strings.Contains(body, `"posting_date":"2026-09-01"`) {
@@ -208,6 +212,13 @@ func TestDocumentsWaitForAService(t *testing.T) {
 			}
 			if out := e.must("events", "list", "--json", "--type", "invoice.released"); !strings.Contains(out, `"number": "K-ACME"`) || !strings.Contains(out, `"rate": "2.10"`) {
 				t.Errorf("events: %.600s", out)
+			}
+			var plan pipeline.PlanView
+			if e.json(&plan, "plan"); plan.Events["invoice.released"] != 21 || len(plan.Exceptions)+len(plan.Notes) != 0 {
+				t.Errorf("a plan, which asks, too: %+v", plan)
+			}
+			if out, _, _ := e.waybill("check"); !strings.Contains(out, "answers with HTTP 404") {
+				t.Errorf("check:\n%s", out)
 			}
 			e.stop()
 		})
