@@ -19,6 +19,7 @@ type post struct {
 	node     *yaml.Node
 	external *expr
 	sort     *expr
+	dated    *datedPost // nil: the target dates it
 	gates    []gateRule
 	body     []setting
 	shadow   bool // nothing is sent before a person switches it on
@@ -37,7 +38,7 @@ type gateRule struct {
 	node    *yaml.Node
 }
 
-var postKeys = []string{"external_id", "require", "sort", "shadow", "body"}
+var postKeys = []string{"external_id", "require", "sort", "posting_date", "shadow", "body"}
 
 func (p *post) target() string { return p.sink + "." + p.entity }
 
@@ -91,6 +92,9 @@ func (c *compiler) post(pf field, event string, p *post, got map[string]field) {
 		p.shadow = c.flag(s.value)
 	}
 	p.body = c.body(got["body"].value, sc, sc.made)
+	if d, ok := got["posting_date"]; ok {
+		c.postingDate(d, p, sc)
+	}
 	add(p)
 	c.m.posts = append(c.m.posts, p)
 }

@@ -3,6 +3,7 @@ package transform
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/common/types/ref"
@@ -109,6 +110,9 @@ func (r *run) issue(d *document, e *emitRule, rec *docRecord, f *frame, rootKey 
 		return r.carveOrWait(d, e, rec, f, rootKey, nil, more, amount)
 	}
 	rec.Sent = hash(string(ev.Data))
+	if rec.Apart, err = d.apart(f, rec); err != nil {
+		return err
+	}
 	if back, err := r.takeBack(d, e, rec, amount); err != nil {
 		return err
 	} else if back {
@@ -138,7 +142,7 @@ func (r *run) issue(d *document, e *emitRule, rec *docRecord, f *frame, rootKey 
 
 // carveOrWait keeps a document that cannot be released; when its time is over the bad members of a group may be taken out first.
 func (r *run) carveOrWait(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string, waiting *trouble, troubles []*trouble, amount *Money) error {
-	if waiting == nil && rec.Pending.Late {
+	if waiting == nil && rec.Pending.Late && !slices.ContainsFunc(troubles, quietlyAsks) {
 		if carved, err := r.carve(d, e, rec, f); err != nil {
 			return err
 		} else if carved {

@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"waybill/cdc"
@@ -133,7 +134,7 @@ func (e *Effect) facts() map[string]string {
 		}
 	}
 	if facts["date"] != "" {
-		facts["posting_date"] = facts["date"]
+		facts["posting_date"] = e.posted()
 	}
 	return facts
 }
@@ -230,6 +231,9 @@ func (s *LedgerSink) call(ctx context.Context, method, path string, body []byte,
 		o.Class, o.Code, o.Hint = sinks.Setup, "AUTH", "Correct the credentials."
 	case http.StatusUnprocessableEntity:
 		o.Class, o.Code, o.Message = sinks.Rejected, "REFUSED", o.Answer
+		if code, _, said := strings.Cut(o.Answer, ":"); said && code == "PERIOD_CLOSED" {
+			o.Code = code
+		}
 	default:
 		o.Class, o.Code, o.Outage = sinks.Unknown, "OUTAGE", true
 	}
