@@ -27,6 +27,7 @@ type CaseQuery struct {
 type CaseView struct {
 	transform.Case
 	Exceptions []CaseException `json:"exceptions,omitempty"`
+	Held       []DeliveryView  `json:"held,omitempty"` // what waits for a batch or a window
 }
 
 // CaseException is an open exception of the case or of one of its documents.
@@ -106,7 +107,10 @@ func (p *Pipeline) Case(_ context.Context, typed string) (view CaseView, err err
 			return err
 		}
 		view.Case = *c
-		view.Exceptions, err = s.caseExceptions(c)
+		if view.Exceptions, err = s.caseExceptions(c); err != nil {
+			return err
+		}
+		view.Held, err = s.caseHeld(c)
 		return err
 	})
 	return view, err

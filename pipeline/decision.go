@@ -40,6 +40,8 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 	case actionLinkCase:
 		line.Target = d.Case.Ref + " " + d.Case.Case
 		err = s.linkCase(d.Case)
+	case actionHurry:
+		err = s.decideHurry(d, e, &line)
 	case "read", "pause", "resume":
 		line.Target = d.Read.Source + "/" + d.Read.Table.String()
 		err = p.decideReading(s, d, e.At)

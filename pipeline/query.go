@@ -147,6 +147,9 @@ func (d *delivery) why() string {
 	case StateWaiting:
 		if len(d.Unmet) > 0 {
 			g := d.Unmet[0]
+			if timed := d.timed(); timed != nil && len(d.Unmet) == 1 {
+				return "waits for " + timed.Until()
+			}
 			return fmt.Sprintf("waits for %s %s", g.Name, g.Key)
 		}
 		return "waits behind an earlier posting of " + d.Post.OrderKey

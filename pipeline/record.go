@@ -47,6 +47,7 @@ type delivery struct {
 	FirstRetry time.Time                `json:"first_retry,omitempty"`
 	Replays    int                      `json:"replays,omitempty"`
 	Withdrawn  string                   `json:"withdrawn,omitempty"` // why it was taken back before it was ever sent
+	Urgent     *urgent                  `json:"urgent,omitempty"`    // a person let it go before its batch
 }
 
 // ledgerRow is what we know to be in a target. Its key is (sink, company, entity, external id, step) (Invariant 6).
@@ -124,13 +125,14 @@ type outcomeEntry struct {
 
 // decisionEntry is the payload of a checkpoint.Decision entry: what a named person decided.
 type decisionEntry struct {
-	Action string         `json:"action"` // retry, discard, replay, reset, read, pause, resume, xref, link case
+	Action string         `json:"action"` // retry, discard, replay, reset, read, pause, resume, xref, link case, release now
 	IDs    []string       `json:"ids,omitempty"`
 	Replay *ReplayRequest `json:"replay,omitempty"`
 	Reset  *ResetRequest  `json:"reset,omitempty"`
 	Read   *ReadRequest   `json:"read,omitempty"`
 	Xref   *XrefRequest   `json:"xref,omitempty"`
 	Case   *CaseLink      `json:"case,omitempty"`
+	Hurry  *HeldRelease   `json:"hurry,omitempty"`
 	By     string         `json:"by"`
 	Why    string         `json:"why,omitempty"`
 }

@@ -20,6 +20,7 @@ type post struct {
 	external *expr
 	sort     *expr
 	gates    []gateRule
+	times    *timetable // nil: at once
 	body     []setting
 }
 
@@ -46,7 +47,7 @@ func (c *compiler) postRules(f field) {
 			c.fault(pf.at, fmt.Sprintf("%q", pf.key), "<event> -> <sink>.<entity>", "invoice.released -> erp.sales_invoice")
 			continue
 		}
-		got := c.record(pf.value, "post "+pf.key, []string{"external_id", "require", "sort", "body"},
+		got := c.record(pf.value, "post "+pf.key, []string{"external_id", "require", "sort", "schedule", "window", "body"},
 			map[string]string{"on_reject": "nothing; what the target refuses is an exception for its owner"})
 		if !c.need(pf.at, got, "post "+pf.key, "external_id", "body") {
 			continue
@@ -77,6 +78,7 @@ func (c *compiler) post(pf field, event string, p *post, got map[string]field) {
 	if r, ok := got["require"]; ok {
 		p.gates = c.gates(r, sc)
 	}
+	p.times = c.timetable(got, sc.src)
 	p.body = c.body(got["body"].value, sc, sc.made)
 	add(p)
 	c.m.posts = append(c.m.posts, p)
@@ -95,6 +97,9 @@ func (c *compiler) emitter(event string) (*scope, func(*post)) {
 				return d.scope, func(p *post) { e.posts = append(e.posts, p) }
 			}
 		}
+	}
+	if event == ready && c.m.cases != nil {
+		return c.readyScope(), func(p *post) { c.m.cases.posts = append(c.m.cases.posts, p) }
 	}
 	return nil, nil
 }
