@@ -23,6 +23,8 @@ type BillingOptions struct {
 	Token   string // what callers must bear; empty for none
 	DSN     string // of the billing database into which it writes; empty for none
 	Release bool   // it releases its drafts at once
+	// Forgetful makes it know no keys: what is asked twice is made twice.
+	Forgetful bool
 }
 
 // Billing is the simulator testdata/billing in a process of its own: it lives on when the daemon under test is killed.
@@ -76,7 +78,8 @@ func StartBilling(tb testing.TB, o BillingOptions) *Billing {
 	}
 	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), "TZ=America/Chicago", "BILLING_FILE="+o.File, "BILLING_TOKEN="+o.Token, "BILLING_DSN="+o.DSN,
-		"BILLING_RELEASE="+map[bool]string{true: "1"}[o.Release])
+		"BILLING_RELEASE="+map[bool]string{true: "1"}[o.Release],
+		"BILLING_FORGETFUL="+map[bool]string{true: "1"}[o.Forgetful])
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
@@ -115,6 +118,22 @@ func (b *Billing) Fault(fault string, count int, delay time.Duration) {
 	if resp.StatusCode != http.StatusOK {
 		b.tb.Fatalf("switching a fault: HTTP %d", resp.StatusCode)
 	}
+}
+
+// Received is how many requests for an invoice have come.
+func (b *Billing) Received() int {
+	b.tb.Helper()
+	c := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Get(b.URL + "/control")
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var v struct{ Received int }
+	if err := json.NewDecoder(resp.Body).Decode(&v); err != nil {
+		b.tb.Fatal(err)
+	}
+	return v.Received
 }
 
 // Made reads the keys of what it made, in order: a key that stands there twice was billed twice.

@@ -6,10 +6,12 @@
 //	GET  /v1/invoices?key=KEY    what was made under the key
 //	GET  /health
 //	POST /control                {"fault", "count", "delay_ms"}: drop, error, slow, throttle, down or pass
+//	GET  /control                {"received", "made"}: how many requests came, and how many invoices it made
 //
 // The first line on standard output is its address. The environment says the rest: BILLING_ADDR (default 127.0.0.1:0),
 // BILLING_FILE (what it made, a JSON line each; it is read again at the next start), BILLING_TOKEN (what callers must bear),
-// BILLING_DSN (of the MariaDB with inv_hdr, inv_line and bill_cust), BILLING_RELEASE=1 (drafts are released at once).
+// BILLING_DSN (of the MariaDB with inv_hdr, inv_line and bill_cust), BILLING_RELEASE=1 (drafts are released at once),
+// BILLING_FORGETFUL=1 (it knows no keys: what is asked twice is made twice).
 package main
 
 import (
@@ -28,7 +30,7 @@ func main() {
 }
 
 func run() error {
-	s := &service{token: os.Getenv("BILLING_TOKEN"), made: map[string]*invoice{}}
+	s := &service{token: os.Getenv("BILLING_TOKEN"), forgetful: os.Getenv("BILLING_FORGETFUL") == "1", made: map[string][]*invoice{}}
 	if err := s.open(os.Getenv("BILLING_FILE")); err != nil {
 		return err
 	}

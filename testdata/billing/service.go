@@ -45,13 +45,16 @@ type fault struct {
 
 // service keeps what it made by the keys of the requests.
 type service struct {
-	token string
-	books *books
+	token     string
+	forgetful bool // it knows no keys: what is asked twice is made twice
+	books     *books
 
-	mu    sync.Mutex
-	file  *os.File
-	made  map[string]*invoice
-	order fault
+	mu       sync.Mutex
+	file     *os.File
+	made     map[string][]*invoice
+	count    int
+	received int // requests for an invoice
+	order    fault
 }
 
 // open reads what an earlier run made, and goes on behind it.
@@ -69,7 +72,8 @@ func (s *service) open(name string) error {
 		if err := json.Unmarshal(lines.Bytes(), &inv); err != nil {
 			return fmt.Errorf("reading %s: %w", name, err)
 		}
-		s.made[inv.Key] = &inv
+		s.made[inv.Key] = append(s.made[inv.Key], &inv)
+		s.count++
 	}
 	s.file = f
 	return lines.Err()
@@ -93,6 +97,12 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.mu.Unlock()
 		return
 	}
+	if route == "GET /control" {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		reply(w, http.StatusOK, map[string]int{"received": s.received, "made": s.count})
+		return
+	}
 	if s.token != "" && r.Header.Get("Authorization") != "Bearer "+s.token {
 		problem(w, http.StatusUnauthorized, "the token is not known", "")
 		return
@@ -112,9 +122,9 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *service) find(w http.ResponseWriter, key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	items := []*invoice{}
-	if inv := s.made[key]; inv != nil {
-		items = append(items, inv)
+	items := s.made[key]
+	if items == nil {
+		items = []*invoice{}
 	}
 	reply(w, http.StatusOK, map[string]any{"items": items})
 }
@@ -124,6 +134,7 @@ func (s *service) draw() fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.order
+	s.received++
 	if f.Count > 0 {
 		if s.order.Count--; s.order.Count == 0 {
 			s.order = fault{}
@@ -192,13 +203,13 @@ func (s *service) make(key string, body []byte) (*invoice, int, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known := s.made[key]; known != nil {
-		if !bytes.Equal(known.Asked, body) {
+	if known := s.made[key]; known != nil && !s.forgetful {
+		if !bytes.Equal(known[0].Asked, body) {
 			return nil, http.StatusConflict, errors.New("the key was used for another request")
 		}
-		return known, http.StatusOK, nil
+		return known[0], http.StatusOK, nil
 	}
-	n := len(s.made) + 1
+	n := s.count + 1
 	inv := &invoice{ID: fmt.Sprintf("I%05d", n), Key: key, Number: fmt.Sprintf("G%05d", n), Shipment: asked.Shipment, Customer: asked.Customer, Asked: body,
 		Lines: append([]line{{"LINEHAUL", lineHaul}}, asked.Charges...)}
 	total := decimal.Zero
@@ -224,7 +235,8 @@ func (s *service) make(key string, body []byte) (*invoice, int, error) {
 			return nil, http.StatusInternalServerError, err
 		}
 	}
-	s.made[key] = inv
+	s.made[key] = append(s.made[key], inv)
+	s.count = n
 	if s.books != nil {
 		if err := s.books.released(inv); err != nil {
 			return nil, http.StatusInternalServerError, err
