@@ -100,6 +100,12 @@ func (s *state) unbatch(d *delivery, g *transform.Gate) error {
 	return nil
 }
 
+// decideHurry applies the decision.
+func (s *state) decideHurry(d decisionEntry, e checkpoint.Entry, line *AuditLine) error {
+	line.Target = d.Hurry.Ref
+	return s.hurry(d.Hurry, e)
+}
+
 // hurry lets deliveries go before their batch, because a named person decided so. What waits before one of them in its order key's queue
 // still goes first (Invariant 4), and what else it waits for it still does.
 func (s *state) hurry(r *HeldRelease, e checkpoint.Entry) error {
@@ -108,8 +114,18 @@ func (s *state) hurry(r *HeldRelease, e checkpoint.Entry) error {
 		if err != nil {
 			return err
 		}
-		if d == nil || d.timed() == nil {
-			continue // its batch came first
+		if d == nil || d.State != StateWaiting && d.State != StateReady && d.State != StateRetry {
+			continue // it has gone meanwhile
+		}
+		if d.timed() == nil {
+			if d.Post.Window != nil { // a shut window alone keeps it back, which only the lane can tell
+				d.Urgent = &urgent{r.By, r.Why, e.At, e.Index, "its window opens"}
+				err = s.putDelivery(d)
+			}
+			if err != nil {
+				return err
+			}
+			continue
 		}
 		g := *d.timed()
 		if err := s.unbatch(d, &g); err != nil {
@@ -145,6 +161,11 @@ func (d *delivery) opening(now time.Time) time.Time {
 		return at
 	}
 	return time.Time{}
+}
+
+// windowText says when a window opens.
+func windowText(opens time.Time) string {
+	return transform.Gate{Kind: transform.GateTime, Name: "window", Key: opens.Format(time.RFC3339)}.Until()
 }
 
 // HeldBatch is what waits on a lane for one batch, or for one opening of a window.

@@ -20,6 +20,7 @@ const batchMapping = `mapping: small
 version: 3
 sources:
   billing: { schema: public, zone: America/Chicago }
+  dispatch: { schema: public, zone: America/Chicago }
 events:
   customer.changed:
     from: billing.customers
@@ -122,6 +123,15 @@ func TestABatchGoesWhenItsSourceIsCapturedPastIt(t *testing.T) {
 	views, err := p.Held(context.Background(), "", 0)
 	if err != nil || len(views) != 1 || views[0].ID != "b" {
 		t.Errorf("%+v %v", views, err)
+	}
+	// Another version of the mapping has no schedule: what has its batch keeps it.
+	payload, err := json.Marshal(mappingEntry{"small/4", "small.yml", strings.Replace(batchMapping, "version: 3", "version: 4", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.journal(checkpoint.Mapping, payload)
+	if d := r.delivery("b"); d.State != StateWaiting {
+		t.Errorf("under another mapping it is %s", d.State)
 	}
 	r.captured(next.Add(time.Second))
 	r.state("b", StateDone)
@@ -253,7 +263,11 @@ func TestNothingIsSentWhileTheWindowIsShut(t *testing.T) {
 			t.Errorf("%s was sent through a shut window", s)
 		}
 	}
-	if d := r.delivery("late"); d.State != StateReady || d.opening(time.Now()).IsZero() {
-		t.Errorf("%s", d.State)
+	if d := r.delivery("late"); d.State != StateReady || !strings.HasPrefix(d.why(), "waits for the window that opens at ") {
+		t.Errorf("%s: it %s", d.State, d.why())
 	}
+	if _, err := p.ReleaseHeld(ctx, HeldRelease{Ref: "x:late", By: "ann", Why: "tonight"}); err != nil {
+		t.Fatal(err)
+	}
+	r.state("late", StateDone)
 }

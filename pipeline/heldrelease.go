@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"waybill/checkpoint"
 )
@@ -57,7 +58,19 @@ func (s *state) heldBy(typed string) ([]*delivery, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.heldOf(refs)
+	found, err := s.heldOf(refs)
+	if err != nil {
+		return nil, err
+	}
+	// By the external id also what a lane keeps back alone, because its window shut before it was sent.
+	err = s.Scan(bucketAlias, key(typed, "post/"), "", func(k string, _ []byte) (bool, error) {
+		d, err := s.delivery(strings.TrimPrefix(k, key(typed, "post/")))
+		if err == nil && d != nil && (d.State == StateReady || d.State == StateRetry) && !d.opening(time.Now()).IsZero() {
+			found = append(found, d)
+		}
+		return len(found) < listMost, err
+	})
+	return found, err
 }
 
 // ReleaseHeld journals that what waits of a reference goes now, and returns how it stands then. The error is a *HeldError when nothing
@@ -96,10 +109,4 @@ func (p *Pipeline) ReleaseHeld(ctx context.Context, r HeldRelease) ([]DeliveryVi
 		return nil
 	})
 	return views, err
-}
-
-// decideHurry applies the decision.
-func (s *state) decideHurry(d decisionEntry, e checkpoint.Entry, line *AuditLine) error {
-	line.Target = d.Hurry.Ref
-	return s.hurry(d.Hurry, e)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"waybill/checkpoint"
 	"waybill/transform"
@@ -154,6 +155,9 @@ func (d *delivery) why() string {
 		}
 		return "waits behind an earlier posting of " + d.Post.OrderKey
 	case StateReady:
+		if opens := d.opening(time.Now()); !opens.IsZero() {
+			return "waits for " + windowText(opens)
+		}
 		return "will be sent next"
 	case StateSent:
 		if d.Last != nil {
