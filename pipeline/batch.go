@@ -100,12 +100,6 @@ func (s *state) unbatch(d *delivery, g *transform.Gate) error {
 	return nil
 }
 
-// decideHurry applies the decision.
-func (s *state) decideHurry(d decisionEntry, e checkpoint.Entry, line *AuditLine) error {
-	line.Target = d.Hurry.Ref
-	return s.hurry(d.Hurry, e)
-}
-
 // hurry lets deliveries go before their batch, because a named person decided so. What waits before one of them in its order key's queue
 // still goes first (Invariant 4), and what else it waits for it still does.
 func (s *state) hurry(r *HeldRelease, e checkpoint.Entry) error {

@@ -194,7 +194,7 @@ func TestUrgentRelease(t *testing.T) {
 	if d := r.delivery("b"); d.State != StateWaiting {
 		t.Errorf("b is %s", d.State)
 	}
-	audit, err := p.Audit(ctx, 10)
+	audit, err := p.Audit(ctx, AuditQuery{By: "ann", Oldest: true})
 	if err != nil || len(audit) != 3 || audit[1].Action != actionHurry || audit[1].Target != "invoice/a" || audit[1].By != "ann" || audit[1].Why != "the customer waits" {
 		t.Errorf("%+v %v", audit, err)
 	}

@@ -33,7 +33,7 @@ func (p *Pipeline) Held(_ context.Context, ref string, limit int) (views []Deliv
 	err = p.store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
 		if ref != "" {
-			found, err := s.heldBy(ref)
+			found, err := s.timedBy(ref)
 			for _, d := range found {
 				views = append(views, d.view())
 			}
@@ -52,8 +52,8 @@ func (p *Pipeline) Held(_ context.Context, ref string, limit int) (views []Deliv
 	return views, err
 }
 
-// heldBy finds what waits of the thing that people know by a key.
-func (s *state) heldBy(typed string) ([]*delivery, error) {
+// timedBy finds what waits of the thing that people know by a key.
+func (s *state) timedBy(typed string) ([]*delivery, error) {
 	refs, err := s.refs(typed)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (p *Pipeline) ReleaseHeld(ctx context.Context, r HeldRelease) ([]DeliveryVi
 	}
 	r.IDs = nil
 	err := p.store.View(func(tx *checkpoint.Txn) error {
-		found, err := newState(tx).heldBy(r.Ref)
+		found, err := newState(tx).timedBy(r.Ref)
 		for _, d := range found {
 			r.IDs = append(r.IDs, d.Post.ID)
 		}

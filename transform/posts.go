@@ -22,6 +22,7 @@ type post struct {
 	gates    []gateRule
 	times    *timetable // nil: at once
 	body     []setting
+	shadow   bool // nothing is sent before a person switches it on
 }
 
 // gateRule is one requirement of a posting.
@@ -37,6 +38,8 @@ type gateRule struct {
 	node    *yaml.Node
 }
 
+var postKeys = []string{"external_id", "require", "sort", "schedule", "window", "shadow", "body"}
+
 func (p *post) target() string { return p.sink + "." + p.entity }
 
 func (c *compiler) postRules(f field) {
@@ -47,7 +50,7 @@ func (c *compiler) postRules(f field) {
 			c.fault(pf.at, fmt.Sprintf("%q", pf.key), "<event> -> <sink>.<entity>", "invoice.released -> erp.sales_invoice")
 			continue
 		}
-		got := c.record(pf.value, "post "+pf.key, []string{"external_id", "require", "sort", "schedule", "window", "body"},
+		got := c.record(pf.value, "post "+pf.key, postKeys,
 			map[string]string{"on_reject": "nothing; what the target refuses is an exception for its owner"})
 		if !c.need(pf.at, got, "post "+pf.key, "external_id", "body") {
 			continue
@@ -79,6 +82,9 @@ func (c *compiler) post(pf field, event string, p *post, got map[string]field) {
 		p.gates = c.gates(r, sc)
 	}
 	p.times = c.timetable(got, sc.src)
+	if s, ok := got["shadow"]; ok {
+		p.shadow = c.flag(s.value)
+	}
 	p.body = c.body(got["body"].value, sc, sc.made)
 	add(p)
 	c.m.posts = append(c.m.posts, p)

@@ -251,3 +251,23 @@ func (c *compiler) window(f field, tt *timetable) *Window {
 	}
 	return w
 }
+
+// scheduleShape is schedule for editors.
+func scheduleShape() fileShape {
+	return eitherShape("when it goes", wordShape("at once", "realtime"), recordShape("with a batch", []string{"batch", "zone", "cutoff"}, map[string]fileShape{
+		"batch":  textShape("a crontab line: minute, hour, day of the month, month, day of the week"),
+		"zone":   textShape("IANA time zone; left out, that of the event's source"),
+		"cutoff": textShape("a time of day, or how long before the batch: what is released later goes with the next one"),
+	}, "batch"))
+}
+
+// windowShape is window for editors.
+func windowShape() fileShape {
+	return recordShape("when the target may be given it", []string{"open", "close", "days", "zone", "blackout"}, map[string]fileShape{
+		"open":     textShape("a time of day"),
+		"close":    textShape("a time of day; not behind open it is on the next day"),
+		"days":     textShape("days of the week on which it opens: MON-FRI"),
+		"zone":     textShape("IANA time zone; left out, that of the event's source"),
+		"blackout": listShape("days on which it does not open", textShape("2026-12-25")),
+	})
+}
