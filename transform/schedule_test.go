@@ -253,6 +253,9 @@ func TestScheduleInline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if wrong := misfits(editorSchema(t), fileValue(t, "../testdata/mapping/schedule.yml"), "schedule.yml"); len(wrong) > 0 {
+		t.Errorf("the editor's schema: %s", strings.Join(wrong, "\n"))
+	}
 	results := mustParse(t, string(text)).Test()
 	if len(results) != 2 {
 		t.Fatalf("%d tests", len(results))
