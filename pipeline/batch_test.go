@@ -271,3 +271,18 @@ func TestNothingIsSentWhileTheWindowIsShut(t *testing.T) {
 	}
 	r.state("late", StateDone)
 }
+
+// A case shows what of it, and of its documents, waits for a batch.
+func TestCaseShowsItsBatch(t *testing.T) {
+	r, p := caseRig(t)
+	r.happen("d", "shipment.delivered", "1")
+	r.happen("i", "invoice.released", "A1", "shipment/1")
+	gate := batchGate(batchTime)
+	gate.Sources = []string{"dispatch"}
+	other := invoice("A2", "invoice/A2", gate)
+	r.post(invoice("A1", "invoice/A1", gate), other)
+	v, err := p.Case(context.Background(), "shipment/1")
+	if err != nil || len(v.Held) != 1 || v.Held[0].ID != "A1" || !strings.HasPrefix(v.Held[0].Why, "waits for the batch of Fri") {
+		t.Errorf("%+v %v", v.Held, err)
+	}
+}

@@ -33,6 +33,18 @@ func (f *fakeDaemon) ReleaseHeld(_ context.Context, r pipeline.HeldRelease) ([]p
 	return []pipeline.DeliveryView{one}, nil
 }
 
+// A case says what of it waits for its time.
+func TestCaseShowsWhatWaits(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{out: &out, zone: testZone, now: nowForTests}
+	v := fakeCase()
+	v.Held = []pipeline.DeliveryView{{Sink: "erp", Entity: "sales_invoice", ExternalID: "nstar:A10023:0", Why: "waits for the batch of Mon 2026-03-09 18:00 -05:00"}}
+	a.printCase(v)
+	if want := "\nHeld\n  erp.sales_invoice nstar:A10023:0: waits for the batch of Mon 2026-03-09 18:00 -05:00\n"; !strings.Contains(out.String(), want) {
+		t.Error(out.String())
+	}
+}
+
 // The status says what waits for its time.
 func TestStatusShowsBatches(t *testing.T) {
 	var out bytes.Buffer
