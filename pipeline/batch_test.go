@@ -147,10 +147,13 @@ func TestABatchGoesWhenItsSourceIsCapturedPastIt(t *testing.T) {
 			return err
 		}
 		d.Done, d.Verify = nil, true
-		if err := s.enqueue(d); err == nil && d.timed() != nil {
-			err = errors.New("replayed it " + d.why())
+		if err := s.enqueue(d); err != nil {
+			return err
 		}
-		return err
+		if d.timed() != nil {
+			return errors.New("replayed it " + d.why())
+		}
+		return nil
 	})
 }
 
