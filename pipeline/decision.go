@@ -42,6 +42,8 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 		return p.decideReading(s, d, e.At)
 	case actionLinkCase:
 		return s.linkCase(d.Case)
+	case actionHurry:
+		return s.hurry(d.Hurry, e)
 	case "xref":
 		return p.registry(s, d, e)
 	case "shadow":
@@ -69,6 +71,8 @@ func (d *decisionEntry) target() string {
 		return d.Read.Source + "/" + d.Read.Table.String()
 	case d.Case != nil:
 		return d.Case.Ref + " " + d.Case.Case
+	case d.Hurry != nil:
+		return d.Hurry.Ref
 	case d.Xref != nil:
 		return d.Xref.text()
 	case d.Shadow != nil:

@@ -158,7 +158,7 @@ func (p *projector) posted(s *state, d *delivery, o outcomeEntry, e checkpoint.E
 		}
 	}
 	if d.Post.Amount == nil {
-		return nil
+		return p.requested(s, out, d, o, e)
 	}
 	ev := derived("erp.posted", d, o, e)
 	if err := out.Event(ev); err != nil {

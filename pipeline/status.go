@@ -102,6 +102,9 @@ func (p *Pipeline) laneStatus(s *state, st *Status, now time.Time) error {
 		if err := oldest(s, l, &ls, st, now); err != nil {
 			return err
 		}
+		if ls.Held, err = s.batchesOf(ls.Lane, ls.Sink); err != nil {
+			return err
+		}
 		st.Lanes = append(st.Lanes, ls)
 	}
 	return nil

@@ -79,6 +79,7 @@ type LaneStatus struct {
 	Oldest    *time.Time     `json:"oldest,omitempty"` // commit time of the oldest undelivered event
 	LastError string         `json:"last_error,omitempty"`
 	ByEntity  map[string]int `json:"by_entity,omitempty"` // undelivered, by entity
+	Held      []HeldBatch    `json:"held,omitempty"`      // of those that wait: for a batch or a window, the next first
 }
 
 // ServiceStatus is one service that the mappings' lookups ask.
@@ -256,6 +257,8 @@ func (notFound) Error() string { return "not found" }
 //	ChangeXref(ctx, XrefRequest) (XrefPreview, error)
 //	Cases(ctx, CaseQuery) ([]transform.Case, error)
 //	Case(ctx, key string) (CaseView, error)
+//	Held(ctx, ref string, limit int) ([]DeliveryView, error)
+//	ReleaseHeld(ctx, HeldRelease) ([]DeliveryView, error)                  // before its batch; returns when the decision is applied
 //	LinkCase(ctx, CaseLink) (CaseView, error)                              // returns when what waited is filed
 //	Checkpoint(ctx) (CheckpointView, error)
 //	Change(ctx, ExceptionChange) ([]ExceptionView, error)                  // assign, comment, wait, fix, retry, waive, release

@@ -227,6 +227,8 @@ func (p *projector) fire(s *state, out *output, at transform.Entry, marks map[st
 		}
 		if id, ok := strings.CutPrefix(t.ID, "gate/"); ok {
 			err = s.overdue(id, at.Observed)
+		} else if strings.HasPrefix(t.ID, timerBatch) {
+			err = s.open(t.Payload)
 		} else if strings.HasPrefix(t.ID, exceptionTimers) {
 			err = s.fireException(*t, at.Observed)
 		} else {

@@ -41,6 +41,7 @@ func (r *run) makePosts(all []*post, f *frame, ev *Event, by *cause) ([]Post, []
 		if out.Gates, err = r.makeGates(p, f, &res, where, ev.Company, by); err != nil {
 			return nil, nil, err
 		}
+		r.timed(p, by, &out)
 		posts = append(posts, out)
 	}
 	return posts, res.troubles, nil

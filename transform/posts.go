@@ -21,6 +21,7 @@ type post struct {
 	sort     *expr
 	dated    *datedPost // nil: the target dates it
 	gates    []gateRule
+	times    *timetable // nil: at once
 	body     []setting
 	shadow   bool // nothing is sent before a person switches it on
 }
@@ -38,7 +39,7 @@ type gateRule struct {
 	node    *yaml.Node
 }
 
-var postKeys = []string{"external_id", "require", "sort", "posting_date", "shadow", "body"}
+var postKeys = []string{"external_id", "require", "sort", "posting_date", "schedule", "window", "shadow", "body"}
 
 func (p *post) target() string { return p.sink + "." + p.entity }
 
@@ -88,6 +89,7 @@ func (c *compiler) post(pf field, event string, p *post, got map[string]field) {
 	if r, ok := got["require"]; ok {
 		p.gates = c.gates(r, sc)
 	}
+	p.times = c.timetable(got, sc.src)
 	if s, ok := got["shadow"]; ok {
 		p.shadow = c.flag(s.value)
 	}
@@ -118,6 +120,9 @@ func (c *compiler) emitter(event, document string) (sc *scope, add func(*post), 
 	}
 	if len(makers) > 1 {
 		return nil, nil, makers
+	}
+	if sc == nil && event == ready && document == "" && c.m.cases != nil {
+		return c.readyScope(), func(p *post) { c.m.cases.posts = append(c.m.cases.posts, p) }, nil
 	}
 	return sc, add, nil
 }

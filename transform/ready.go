@@ -120,8 +120,20 @@ func (j *judgement) ready() error {
 	if err != nil {
 		return err
 	}
+	posts, whole, err := j.requests(&ev)
+	if err != nil || !whole {
+		return err
+	}
 	j.rec.Ready = &Readiness{Event: ev.ID, At: ev.Occurred}
-	return j.r.out.Event(ev)
+	if err := j.r.out.Event(ev); err != nil {
+		return err
+	}
+	for _, p := range posts {
+		if err := j.r.out.Post(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // told reports whether people were told of a problem of the code.

@@ -188,8 +188,10 @@ var sectionShapes = map[string]fileShape{
 			"posting_date": recordShape("the day on which the target books it, where the document's period is closed", postingDateKeys, map[string]fileShape{
 				"policy": wordShape("the target decides, the next open period, or a wait until the period is open", dateOfDocument, dateNextOpen, dateWait), "of": valueShape("the document's date; date unless it is said"),
 				"periods": textShape("the lookup that says which periods are open; period unless it is said"), "most": fileShape{"type": "string", "pattern": daysForm.String(), "description": "by how much it may be later than the document: 31d"}}, "policy"),
-			"shadow": {"type": "boolean", "description": "kept, and not sent before a person switches it on"},
-			"body":   bodyShape,
+			"schedule": scheduleShape(),
+			"window":   windowShape(),
+			"shadow":   {"type": "boolean", "description": "kept, and not sent before a person switches it on"},
+			"body":     bodyShape,
 		}, "external_id", "body")},
 	"tests": listShape("inline tests: waybill map test", recordShape("a test", testKeys, map[string]fileShape{
 		"name":   textShape("what it shows"),

@@ -169,6 +169,7 @@ func (a *app) printLanes(lanes []pipeline.LaneStatus) {
 		if text != "" {
 			a.printf("  %s to %s: %s\n", l.Lane, l.Sink, oneLine(text, 300))
 		}
+		a.printBatches(l)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"waybill/cmd/internal/config"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
 	"waybill/sinks/sinktest"
 	"waybill/transform"
@@ -143,6 +144,8 @@ func newSink(name string, s config.Sink, log *slog.Logger) (sinks.Sink, error) {
 	switch settings := s.Settings.(type) {
 	case *erp.TrytonConfig:
 		return erp.NewTryton(*settings, log)
+	case *http.Config:
+		return http.New(*settings)
 	case *config.Ledger:
 		return sinktest.NewLedgerSink(settings.URL, settings.Timeout), nil
 	}

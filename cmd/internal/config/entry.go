@@ -18,6 +18,7 @@ import (
 	"waybill/pipeline"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
 )
 
@@ -33,7 +34,7 @@ type Source struct {
 
 // Sink is one target: its type, the settings that its adapter declares, and the policy of its deliveries.
 type Sink struct {
-	// tryton; or ledger, a simulator for tests.
+	// tryton; http; or ledger, a simulator for tests.
 	Type string
 	// Settings is the adapter's own configuration.
 	Settings any
@@ -113,6 +114,11 @@ func mysqlKind(flavor string) kind {
 
 var sinkKinds = []kind{
 	{name: "tryton", settings: func(string) any { return &erp.TrytonConfig{} }},
+	{name: "http", settings: func(string) any { return &http.Config{} },
+		secrets: func(s any) map[string]rereadable {
+			c := s.(*http.Config)
+			return map[string]rereadable{"secret": {&c.Secret, &c.Reread}}
+		}},
 	{name: "ledger", settings: func(string) any { return &Ledger{Timeout: 30 * time.Second} }},
 }
 
