@@ -150,26 +150,17 @@ func (a *asker) round(ctx context.Context, start func(*transform.Question)) (tim
 				return false, nil
 			}
 			found++
-			wait := a.due(id, q, now)
-			if wait > 0 {
+			if wait := a.due(id, q, now); wait > 0 {
 				next = min(next, wait)
 				return true, nil
 			}
-			if a.flying[id] {
-				return true, nil
+			if !a.flying[id] {
+				if !a.takeOff(id) {
+					a.cursor = id // a flight that lands wakes us
+					return false, nil
+				}
+				start(q)
 			}
-			if a.failures > 0 && len(a.flying) > 0 {
-				a.cursor = id // one question finds out whether the service is back
-				return false, nil
-			}
-			select {
-			case a.slots <- struct{}{}:
-			default:
-				a.cursor = id // a flight that lands wakes us
-				return false, nil
-			}
-			a.flying[id] = true
-			start(q)
 			return true, nil
 		})
 	})
@@ -184,6 +175,21 @@ func (a *asker) round(ctx context.Context, start func(*transform.Question)) (tim
 		err = a.idle(ctx)
 	}
 	return next, err
+}
+
+// takeOff reserves a slot for a question, unless none is free. While the service fails one question at a time finds out whether it is
+// back. It is called with the lock held.
+func (a *asker) takeOff(id string) bool {
+	if a.failures > 0 && len(a.flying) > 0 {
+		return false
+	}
+	select {
+	case a.slots <- struct{}{}:
+		a.flying[id] = true
+		return true
+	default:
+		return false
+	}
 }
 
 // due is how long a question may wait. One that was answered is asked again once in its time.
@@ -345,55 +351,4 @@ func (a *asker) append(ctx context.Context, e answerEntry) error {
 		return err
 	}
 	return nil // when we are ending, the entry is safe, and the next start applies it first
-}
-
-// answerable refuses questions to those who are not configured, or do not know them.
-func (p *Pipeline) answerable(asks []string) error {
-	var errs []error
-	for _, ask := range asks {
-		name, question := splitTarget(ask)
-		service, ok := p.o.Services[name]
-		if !ok {
-			errs = append(errs, fmt.Errorf("the mapping asks %q, which the configuration has neither under services nor under sinks", name))
-			continue
-		}
-		if err := service.Answerer.Answers(question); err != nil {
-			errs = append(errs, fmt.Errorf("the mapping asks %s: %w", ask, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// servicesListed bounds the questions that a status counts.
-const servicesListed = 10_000
-
-// serviceStatus says how those stand whom the mappings ask.
-func (p *Pipeline) serviceStatus(s *state, st *Status) error {
-	for _, a := range p.askers {
-		v := ServiceStatus{Name: a.name}
-		a.mu.Lock()
-		v.Silent, v.Error = a.silent, a.last
-		if !a.since.IsZero() {
-			since := a.since.UTC()
-			v.Since = &since
-		}
-		a.mu.Unlock()
-		err := transform.Questions(s, a.name, "", func(_ string, q *transform.Question) (bool, error) {
-			if v.Questions++; q.Again > 0 {
-				v.Unanswered++
-			}
-			if v.Oldest == nil || q.At.Before(*v.Oldest) {
-				at := q.At
-				v.Oldest = &at
-			}
-			return v.Questions < servicesListed, nil
-		})
-		if err != nil {
-			return err
-		}
-		if v.Questions > 0 || v.Silent {
-			st.Services = append(st.Services, v)
-		}
-	}
-	return nil
 }
