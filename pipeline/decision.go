@@ -197,7 +197,7 @@ func (p *projector) retry(s *state, x *exception, d decisionEntry, at time.Time)
 	case originReading:
 		return p.retryReading(s, x.Problem.Subject, d.By, d.Why, at)
 	}
-	return nil // of a target: nothing in the state; Pipeline.Retry ends the pause of the lanes
+	return nil // of a target or a service: nothing in the state; Pipeline.Retry ends their pauses
 }
 
 // stillSo puts an exception back that was looked at again and is as it was.
@@ -247,6 +247,9 @@ func (p *projector) discard(s *state, x *exception, d decisionEntry, at time.Tim
 				return err
 			}
 			if err := s.leave(dl); err != nil {
+				return err
+			}
+			if err := s.keepReplacement(dl, d, at); err != nil {
 				return err
 			}
 		}

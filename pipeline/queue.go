@@ -71,6 +71,9 @@ func (s *state) enqueue(d *delivery) error {
 			}
 		}
 	}
+	if err := s.stepAhead(d, q); err != nil {
+		return err
+	}
 	if err := s.putDelivery(d); err != nil {
 		return err
 	}

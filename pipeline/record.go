@@ -103,6 +103,7 @@ const (
 	originTarget   = "target" // a whole target is blocked: credentials, closed period
 	originGate     = "gate"
 	originTable    = "table"   // a table is held because its shape is not understood
+	originService  = "service" // a service that rules ask does not answer
 	originReading  = "reading" // a table's rows cannot be read
 	originBlast    = "blast"   // a rule made more than its bound
 )

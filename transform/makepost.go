@@ -20,6 +20,15 @@ func (r *run) makePosts(all []*post, f *frame, ev *Event, by *cause) ([]Post, []
 		if err := res.build(f, p.body, where, body); err != nil {
 			return nil, nil, err
 		}
+		if p.dated != nil {
+			day, err := r.postingDay(p.dated, f, ev.Company, where, &res)
+			if err != nil {
+				return nil, nil, err
+			}
+			if day != "" {
+				body[postingDateField] = day
+			}
+		}
 		if out.Body, err = canonical(body); err != nil {
 			return nil, nil, err
 		}

@@ -239,6 +239,18 @@ func (a *app) printBilling(v pipeline.CaseView) {
 		}
 		t.print(a.out)
 	}
+	for i, c := range v.Corrections {
+		if i == 0 {
+			a.printf("\nCorrections\n")
+		}
+		a.printf("  of %s%s\n", c.Of, prefixed("; open: ", strings.Join(c.Open, ", ")))
+		t := newTable("DOCUMENT", "KIND", ">AMOUNT", "STATE", "IT")
+		t.indent = "    "
+		for _, d := range c.Documents {
+			t.row(d.Ref, d.Kind, money(d.Amount), d.State, oneLine(d.Why, 160))
+		}
+		t.print(a.out)
+	}
 }
 
 func caseLinkCommand(a *app) *cobra.Command {

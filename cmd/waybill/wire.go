@@ -22,6 +22,7 @@ import (
 	"waybill/sinks"
 	"waybill/sinks/erp"
 	"waybill/sinks/http"
+	"waybill/sinks/httpjson"
 	"waybill/sinks/sinktest"
 	"waybill/transform"
 )
@@ -149,6 +150,14 @@ func newSink(name string, s config.Sink, log *slog.Logger) (sinks.Sink, error) {
 		return sinktest.NewLedgerSink(settings.URL, settings.Timeout), nil
 	}
 	return nil, fmt.Errorf("sink %s: no adapter for type %q", name, s.Type)
+}
+
+// newService makes the adapter of a configured service, without its policy.
+func newService(name string, s config.Service) (sinks.Service, error) {
+	if settings, ok := s.Settings.(*httpjson.Config); ok {
+		return httpjson.New(*settings)
+	}
+	return nil, fmt.Errorf("service %s: no adapter for type %q", name, s.Type)
 }
 
 func storeOptions(c *config.Config, log *slog.Logger, reg prometheus.Registerer) checkpoint.Options {
