@@ -118,11 +118,11 @@ func (c *compiler) emitter(event, document string) (sc *scope, add func(*post), 
 			}
 		}
 	}
-	if event == ready && sc == nil && document == "" && c.m.cases != nil {
-		return c.readyScope(), func(p *post) { c.m.cases.posts = append(c.m.cases.posts, p) }, nil
-	}
 	if len(makers) > 1 {
 		return nil, nil, makers
+	}
+	if sc == nil && event == ready && document == "" && c.m.cases != nil {
+		return c.readyScope(), func(p *post) { c.m.cases.posts = append(c.m.cases.posts, p) }, nil
 	}
 	return sc, add, nil
 }
