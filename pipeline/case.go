@@ -28,6 +28,7 @@ type CaseView struct {
 	transform.Case
 	Corrections []Correction    `json:"corrections,omitempty"` // of its documents
 	Exceptions  []CaseException `json:"exceptions,omitempty"`
+	Held        []DeliveryView  `json:"held,omitempty"` // what waits for a batch or a window
 }
 
 // CaseException is an open exception of the case or of one of its documents.
@@ -114,7 +115,10 @@ func (p *Pipeline) Case(_ context.Context, typed string) (view CaseView, err err
 		if view.Corrections, err = s.corrections(documents); err != nil {
 			return err
 		}
-		view.Exceptions, err = s.caseExceptions(c)
+		if view.Exceptions, err = s.caseExceptions(c); err != nil {
+			return err
+		}
+		view.Held, err = s.caseHeld(c)
 		return err
 	})
 	return view, err

@@ -184,17 +184,18 @@ func (t *tracer) event(seq string) error {
 	ids, err := t.s.deliveriesOf(e.ID)
 	for _, id := range ids {
 		if err == nil {
-			err = t.delivery(id)
+			err = t.delivery(id, e.Index)
 		}
 	}
 	return err
 }
 
-func (t *tracer) delivery(id string) error {
+func (t *tracer) delivery(id string, event uint64) error {
 	d, err := t.s.delivery(id)
 	if err != nil || d == nil {
 		return err
 	}
+	t.waits(d, event)
 	return t.s.Scan(bucketLog, id+sep, "", func(k string, v []byte) (bool, error) {
 		var n traceNote
 		if err := json.Unmarshal(v, &n); err != nil {

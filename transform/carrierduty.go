@@ -27,38 +27,47 @@ func (c *Carriers) OfProblem(fingerprint string) *Mapping {
 
 // Waits reports whether a change or a document waits on the problem: see Mapper.Waits.
 func (c *Carriers) Waits(st State, fingerprint string) (bool, error) {
-	o, fp := c.ofFingerprint(fingerprint)
-	if o == nil {
-		return false, nil
+	all, fp := c.concerned(fingerprint)
+	for _, o := range all {
+		if waits, err := o.p.Waits(o.state(st), fp); waits || err != nil {
+			return waits, err
+		}
 	}
-	return o.p.Waits(o.state(st), fp)
+	return false, nil
 }
 
 // Waive lets a problem pass: see Mapper.Waive.
 func (c *Carriers) Waive(st State, out Output, at Entry, fingerprint string) error {
-	o, fp := c.ofFingerprint(fingerprint)
-	if o == nil {
-		return nil
+	all, fp := c.concerned(fingerprint)
+	for _, o := range all {
+		if err := o.p.Waive(o.state(st), c.output(o, out), c.entry(o, at), fp); err != nil {
+			return err
+		}
 	}
-	return o.p.Waive(o.state(st), c.output(o, out), c.entry(o, at), fp)
+	return nil
 }
 
 // Amend gives fields of what waits on the problem their values: see Mapper.Amend.
 func (c *Carriers) Amend(st State, out Output, at Entry, fingerprint, subject string, fields map[string]json.RawMessage, by uint64) error {
-	o, fp := c.ofFingerprint(fingerprint)
-	if o == nil {
-		return nil
+	all, fp := c.concerned(fingerprint)
+	for _, o := range all {
+		if err := o.p.Amend(o.state(st), c.output(o, out), c.entry(o, at), fp, subject, fields, by); err != nil {
+			return err
+		}
 	}
-	return o.p.Amend(o.state(st), c.output(o, out), c.entry(o, at), fp, subject, fields, by)
+	return nil
 }
 
 // PreviewAmend says what Amend would make: see Mapper.PreviewAmend.
-func (c *Carriers) PreviewAmend(st State, fingerprint, subject string, fields map[string]json.RawMessage) (Amendment, error) {
-	o, fp := c.ofFingerprint(fingerprint)
-	if o == nil {
-		return Amendment{}, notAmendable(subject)
+func (c *Carriers) PreviewAmend(st State, fingerprint, subject string, fields map[string]json.RawMessage) (v Amendment, err error) {
+	all, fp := c.concerned(fingerprint)
+	err = notAmendable(subject)
+	for _, o := range all {
+		if v, err = o.p.PreviewAmend(o.state(st), fp, subject, fields); err == nil {
+			break
+		}
 	}
-	return o.p.PreviewAmend(o.state(st), fp, subject, fields)
+	return v, err
 }
 
 // Due is how soon after its opening an exception has to be settled: the soonest that one of the mappings says; 0 when none does.

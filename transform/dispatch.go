@@ -149,13 +149,15 @@ func (c *Carriers) Retry(st State, out Output, at Entry, fingerprint string) err
 	return nil
 }
 
-// Discard gives up everything that waits on the problem: see Mapper.Discard.
+// Discard gives up everything that waits on the problem, in each mapping when all share it: see Mapper.Discard.
 func (c *Carriers) Discard(st State, out Output, at Entry, fingerprint string) error {
-	o, fp := c.ofFingerprint(fingerprint)
-	if o == nil {
-		return nil
+	all, fp := c.concerned(fingerprint)
+	for _, o := range all {
+		if err := o.p.Discard(o.state(st), c.output(o, out), c.entry(o, at), fp); err != nil {
+			return err
+		}
 	}
-	return o.p.Discard(o.state(st), c.output(o, out), c.entry(o, at), fp)
+	return nil
 }
 
 // Activate evaluates again what earlier versions of the mapping in this scope held.

@@ -11,7 +11,7 @@ import (
 )
 
 func (r *run) frame(c *rowChange) *frame {
-	f := &frame{m: r.m, st: r.st, op: c.op}
+	f := &frame{m: r.m, st: r.st, op: c.op, now: r.at.Observed, aging: &r.aging}
 	f.rows[newRow], f.rows[oldRow] = c.now, c.before
 	return f
 }
@@ -45,6 +45,9 @@ func (r *run) refs(c *rowChange) error {
 			add(d.name + "/" + key)
 		}
 		for _, x := range d.correlate {
+			if x.each {
+				continue // its event says so
+			}
 			if key := quietText(x.e, f); key != "" {
 				add(Ref(company, x.entity, key))
 			}
@@ -190,7 +193,7 @@ func (r *run) send(ev Event, posts []Post) error {
 			return err
 		}
 	}
-	return nil
+	return r.refresh()
 }
 
 // sameVersion reports whether the entity's mapped fields are what they were at its last event.

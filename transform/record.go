@@ -16,6 +16,7 @@ type docRecord struct {
 	Done     []string `json:"done,omitempty"`     // released events that were made
 	Waits    []string `json:"waits,omitempty"`    // fingerprints of its problems
 	Sent     string   `json:"sent,omitempty"`     // hash of the data of its last released event
+	Apart    string   `json:"apart,omitempty"`    // hash of that data without what was looked up; of documents that look something up
 	Drifted  bool     `json:"drifted,omitempty"`  // billing says something else now, and people were told
 	Gone     bool     `json:"gone,omitempty"`     // its header was deleted after the release, and people were told
 

@@ -3,6 +3,7 @@ package transform
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/common/types/ref"
@@ -109,6 +110,9 @@ func (r *run) issue(d *document, e *emitRule, rec *docRecord, f *frame, rootKey 
 		return r.carveOrWait(d, e, rec, f, rootKey, nil, more, amount)
 	}
 	rec.Sent = hash(string(ev.Data))
+	if rec.Apart, err = d.apart(f, rec); err != nil {
+		return err
+	}
 	if back, err := r.takeBack(d, e, rec, amount); err != nil {
 		return err
 	} else if back {
@@ -138,7 +142,7 @@ func (r *run) issue(d *document, e *emitRule, rec *docRecord, f *frame, rootKey 
 
 // carveOrWait keeps a document that cannot be released; when its time is over the bad members of a group may be taken out first.
 func (r *run) carveOrWait(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string, waiting *trouble, troubles []*trouble, amount *Money) error {
-	if waiting == nil && rec.Pending.Late {
+	if waiting == nil && rec.Pending.Late && !slices.ContainsFunc(troubles, quietlyAsks) {
 		if carved, err := r.carve(d, e, rec, f); err != nil {
 			return err
 		} else if carved {
@@ -317,15 +321,42 @@ func (d *document) refs(entity string, rec *docRecord, f *frame) []string {
 		add(d.name + "/" + rec.Original)
 	}
 	for _, x := range d.correlate {
-		if k := quietText(x.e, f); k != "" {
+		if x.each {
+			x.lines(f, func(k string) { add(Ref(rec.Company, x.entity, k)) })
+		} else if k := quietText(x.e, f); k != "" {
 			add(Ref(rec.Company, x.entity, k))
 		}
 	}
 	return all
 }
 
+// maxLineRefs bounds the references that the lines of a document add to its event; those of the first lines stay.
+const maxLineRefs = maxEventKeys
+
+// lines calls fn with each thing that the lines of the frame name, once.
+func (x correlation) lines(f *frame, fn func(key string)) {
+	kept := f.rows[lineRow]
+	defer func() { f.rows[lineRow] = kept }()
+	seen := map[string]bool{}
+	for _, l := range f.lines {
+		f.rows[lineRow] = l
+		k := quietText(x.e, f)
+		if k == "" || seen[k] {
+			continue
+		}
+		if len(seen) == maxLineRefs {
+			return
+		}
+		seen[k] = true
+		fn(k)
+	}
+}
+
 func correlationOf(d *document, rec *docRecord, f *frame) string {
 	for _, x := range d.correlate {
+		if x.each {
+			continue // many are none
+		}
 		if k := quietText(x.e, f); k != "" {
 			return Ref(rec.Company, x.entity, k)
 		}

@@ -147,6 +147,12 @@ func (a *app) printCase(v pipeline.CaseView) {
 		}
 		t.print(a.out)
 	}
+	if len(v.Held) > 0 {
+		a.printf("\nHeld\n")
+		for _, d := range v.Held {
+			a.printf("  %s.%s %s: %s\n", d.Sink, d.Entity, d.ExternalID, d.Why)
+		}
+	}
 	for i, n := range v.Notes {
 		if i == 0 {
 			a.printf("\nNotes\n")
