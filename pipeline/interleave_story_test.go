@@ -22,6 +22,7 @@ func northstarWeek() []thread {
 			"dispatch accessorials update acc_id=5 appr_flg=Y appr_by=mk upd_ts=2026-10-02_11:00:00"),
 		// A draft is voided, and a total is a cent off until it is corrected.
 		one(header("I3", "", "D", "70.00"), "billing inv_hdr update inv_no=I3 stat=V"), one(lineOf("I3", "70.00")),
+		one(header("I5", "", "D", "20.00"), "billing inv_hdr delete inv_no=I5"), one(lineOf("I5", "20.00"), "billing inv_line delete inv_no=I5 line_no=1"),
 		one(header("I4", "", "R", "50.00")), one(lineOf("I4", "49.99"), "billing inv_line update inv_no=I4 line_no=1 ext_amt=50.00 rate=50.0000"),
 	}
 	for i := 1; i <= 2; i++ {
@@ -64,6 +65,10 @@ func pinevalleyWeek() []thread {
 		one("pvly ar.cust_acct insert shipto_cd=ACME-CHI erp_acct=ACME-CHI cur=USD eff_dt=2019-01-01"),
 		one("pvly ops.acc_chg insert acc_id=7 pro_no=0000000001 acc_cd=DTN units=3.00 rt=25.0000 amt=75.00 ins_utc=2026-10-02_10:00:00"),
 		one("pvly ops.acc_appr insert appr_id=1 acc_id=7 dcsn=A appr_by=mk appr_utc=2026-10-02_11:00:00"),
+		// Another is disputed, and waived an hour later: two rows.
+		one("pvly ops.acc_chg insert acc_id=8 pro_no=0000000002 acc_cd=INS units=1.00 rt=40.0000 amt=40.00 ins_utc=2026-10-02_10:00:00"),
+		one("pvly ops.acc_appr insert appr_id=2 acc_id=8 dcsn=D appr_by=mk appr_utc=2026-10-02_11:00:00"),
+		one("pvly ops.acc_appr insert appr_id=3 acc_id=8 dcsn=W appr_by=mk appr_utc=2026-10-02_12:00:00"),
 		one("pvly ops.doc_image insert img_id=1 pro_no=0000000001 doc_typ=DR sig_nm=J_Doe scan_utc=2026-10-02_12:00:00"),
 	}
 	n := 0

@@ -124,7 +124,7 @@ func newFair(t *testing.T) *fair {
 	north := read(folder+"northstar/mapping.yaml") + "\n" + read("../testdata/mapping/cases.yml")
 	north = strings.Replace(north, "    at: first(dep_ts, upd_ts)\n", "    at: first(dep_ts, upd_ts)\n    correlate: { load: load_no, pro: \"NSTR:{load_no}\", bol: bol_no, po: note }\n", 1)
 	north = strings.Replace(north, "  backdated: 72h\n", "", 1) // goes by commit times, which each interleaving has its own of
-	f.mappings = []string{north, strings.Replace(read(folder+"pinevalley/mapping.yaml"), "version: 1\n", "version: 1\ncompany: PVLY\n", 1),
+	f.mappings = []string{north, strings.Replace(read(folder+"pinevalley/mapping.yaml"), "version: 1\n", "version: 1\ncompany: PVLY\n", 1) + "\ncases:\n  keys: { shipment: strong }\n  wait: 15m\n",
 		strings.Replace(read(folder+"gulfcoast/mapping.yaml"), "version: 1\n", "version: 1\ncompany: GCBK\n", 1) + "\ncases:\n  keys: { shipment: strong }\n  wait: 15m\n"}
 	for i, text := range f.mappings {
 		m, err := transform.Parse(fmt.Sprintf("%d.yaml", i+1), []byte(text))

@@ -425,3 +425,67 @@ func TestRebillHalfway(t *testing.T) {
 	}
 	s.stop()
 }
+
+// TestRebillBeforeTheOriginalIsPosted credits originals whole while they wait, and while the ERP has one and has not answered: what was certainly
+// never sent is withdrawn with its credit, what may be there is posted and credited. A credit of a part lets no replacement go, and one beyond
+// what is left is refused until it is corrected.
+func TestRebillBeforeTheOriginalIsPosted(t *testing.T) {
+	s := newSaga(t, 0)
+	mapping := s.read("mapping.yaml")
+	counted := strings.Replace(mapping, `      credit_memo.issued: became(h.stat, "R") and h.inv_amt < 0`,
+		`      credit_memo.issued: { when: 'became(h.stat, "R") and h.inv_amt < 0', credits: original, unsent: withdraw }`, 1)
+	if counted == mapping {
+		t.Fatal("the mapping's credit memos are not where they were")
+	}
+	s.file("mapping.yaml", cutoverLine.ReplaceAllString(counted, "cutover: "+s.cutover.Format(time.RFC3339)))
+	s.sql(s.dispatch, `INSERT INTO loads (load_no, cust_cd, status_cd, ord_ts, pcs_ord) VALUES (7, '100001', 'ASG', now(), 20)`)
+	s.start()
+	told := func(no string, parts ...string) {
+		t.Helper()
+		s.until(30*time.Second, fmt.Sprintf("%s is told as %q", no, parts), func() bool {
+			out, _, _ := s.waybill("trace", "invoice/"+no, "--json")
+			return !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(out, p) })
+		})
+	}
+	issue := func(no, original string, cents int64, load int) {
+		t.Helper()
+		inv := invoice{no: no, customer: "100001", original: original, load: load, lines: []line{{"LH", cents, "EX"}}}
+		s.draft(inv)
+		s.release(no)
+	}
+	issue("W1", "", 10000, 7) // its load is not delivered
+	told("W1", "invoice.released invoice/W1")
+	issue("W1C", "W1", -10000, 0)
+	issue("W1R", "W1", 9000, 0)
+	told("W1", "invoice W1 was withdrawn", "credit W1C was never sent", "replacement W1R is posted as ", "open: W1R 90.00 USD")
+
+	s.erp.SetFault(sinktest.FaultOrder{Entity: "sales_invoice", Step: "create", Fault: sinktest.ErrorAfter, Count: 1})
+	issue("W2", "", 20000, 0)
+	issue("W2C", "W2", -20000, 0)
+	issue("W2R", "W2", 19000, 0)
+	told("W2", "invoice W2 is posted as ", "credit W2C is posted as ", "replacement W2R is posted as ", "open: W2R 190.00 USD")
+
+	issue("W3", "", 10000, 0)
+	issue("W3A", "W3", -6000, 0)
+	issue("W3R", "W3", 9000, 0)
+	told("W3", "of which 40.00 USD is not credited yet", "open: W3 40.00 USD")
+	issue("W3C", "W3", -5000, 0)
+	s.until(30*time.Second, "the second credit is beyond what is left", func() bool { return strings.Contains(s.must("exceptions", "list"), "CREDIT_EXCEEDS_ORIGINAL") })
+	s.sql(s.billing, `UPDATE inv_hdr SET inv_amt=-40.00 WHERE inv_no='W3C'`)
+	s.sql(s.billing, `UPDATE inv_line SET ext_amt=-40.00, rate=40.00 WHERE inv_no='W3C'`)
+	told("W3", "replacement W3R is posted as ", "open: W3R 90.00 USD")
+
+	if st := s.settled(30 * time.Second); len(st.Exceptions) > 0 {
+		t.Errorf("exceptions are open:\n%s", s.must("exceptions", "list"))
+	}
+	var posted []string
+	for _, e := range s.effects() {
+		if e.Step == "post" {
+			posted = append(posted, numberOf(e.ExternalID))
+		}
+	}
+	if want := "W1R W2 W2C W2R W3 W3A W3C W3R"; strings.Join(posted, " ") != want {
+		t.Errorf("posted %v, want %s", posted, want)
+	}
+	s.stop()
+}
