@@ -71,7 +71,12 @@ func (s *story) book() (string, error) {
 	})
 	fmt.Fprintf(&b, "\nEXCEPTIONS\n")
 	for _, x := range list {
-		fmt.Fprintf(&b, "- %s\n", s.world.masks.line("exception", x))
+		full, err := s.world.api.Exception(context.Background(), x.ID)
+		if err != nil {
+			return "", err
+		}
+		full.Event = nil // it stands above
+		fmt.Fprintf(&b, "- %s\n", s.world.masks.line("exception", full))
 	}
 	fmt.Fprintf(&b, "\nCASES\n")
 	for _, ref := range s.About {
