@@ -54,6 +54,9 @@ func (p *Pipeline) kick() {
 	for _, l := range p.lanes {
 		l.kick()
 	}
+	for _, a := range p.askers {
+		a.kick()
+	}
 	for _, c := range p.captures {
 		if st := c.status(p.started); st.State == "stopped" {
 			c.mu.Lock()
@@ -75,7 +78,7 @@ func (p *Pipeline) Discard(ctx context.Context, ids []string, by, why string) ([
 		if err != nil {
 			return nil, err
 		}
-		if x.Origin == originTarget || x.Origin == originGate || x.Origin == originReading {
+		if x.Origin == originTarget || x.Origin == originGate || x.Origin == originReading || x.Origin == originService {
 			return nil, fmt.Errorf("exception %s (%s) cannot be discarded: it ends when its cause is removed", id, x.Code)
 		}
 	}

@@ -188,6 +188,7 @@ func (p *projector) use(known map[string]activation) error {
 	fresh, err := compiled(known)
 	if err == nil {
 		p.mapper = fresh
+		p.asks.Store(len(fresh.Asks()) > 0)
 	}
 	return err
 }

@@ -42,6 +42,8 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 		return p.decideReading(s, d, e.At)
 	case actionLinkCase:
 		return s.linkCase(d.Case)
+	case actionHurry:
+		return s.hurry(d.Hurry, e)
 	case "xref":
 		return p.registry(s, d, e)
 	case "shadow":
@@ -69,6 +71,8 @@ func (d *decisionEntry) target() string {
 		return d.Read.Source + "/" + d.Read.Table.String()
 	case d.Case != nil:
 		return d.Case.Ref + " " + d.Case.Case
+	case d.Hurry != nil:
+		return d.Hurry.Ref
 	case d.Xref != nil:
 		return d.Xref.text()
 	case d.Shadow != nil:
@@ -193,7 +197,7 @@ func (p *projector) retry(s *state, x *exception, d decisionEntry, at time.Time)
 	case originReading:
 		return p.retryReading(s, x.Problem.Subject, d.By, d.Why, at)
 	}
-	return nil // of a target: nothing in the state; Pipeline.Retry ends the pause of the lanes
+	return nil // of a target or a service: nothing in the state; Pipeline.Retry ends their pauses
 }
 
 // stillSo puts an exception back that was looked at again and is as it was.
@@ -243,6 +247,9 @@ func (p *projector) discard(s *state, x *exception, d decisionEntry, at time.Tim
 				return err
 			}
 			if err := s.leave(dl); err != nil {
+				return err
+			}
+			if err := s.keepReplacement(dl, d, at); err != nil {
 				return err
 			}
 		}

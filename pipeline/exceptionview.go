@@ -289,7 +289,7 @@ func (x *exception) allowed() []string {
 		return []string{"release", "discard"}
 	case originGate:
 		return []string{"waive"}
-	case originTarget, originReading:
+	case originTarget, originReading, originService:
 		return []string{"retry"}
 	case originDelivery:
 		return []string{"retry", "edit", "discard"}

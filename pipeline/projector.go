@@ -49,6 +49,7 @@ type projector struct {
 	published []reading     // copies of readings
 	moved     chan struct{} // closed and replaced after each commit
 	ended     chan struct{} // closed when run has returned
+	asks      atomic.Bool   // an active mapping has lookups
 	changes   atomic.Uint64 // row changes applied since start
 }
 
@@ -186,6 +187,8 @@ func (p *projector) entry(s *state, e checkpoint.Entry) error {
 		return p.activate(s, e)
 	case checkpoint.Note:
 		return p.note(s, e)
+	case checkpoint.Answer:
+		return p.answer(s, e)
 	}
 	return fmt.Errorf("entry %d has kind %q, which this release does not know", e.Index, e.Kind)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"waybill/checkpoint"
 	"waybill/transform"
@@ -146,10 +147,16 @@ func (d *delivery) why() string {
 	case StateWaiting:
 		if len(d.Unmet) > 0 {
 			g := d.Unmet[0]
+			if timed := d.timed(); timed != nil && len(d.Unmet) == 1 {
+				return "waits for " + timed.Until()
+			}
 			return fmt.Sprintf("waits for %s %s", g.Name, g.Key)
 		}
 		return "waits behind an earlier posting of " + d.Post.OrderKey
 	case StateReady:
+		if opens := d.opening(time.Now()); !opens.IsZero() {
+			return "waits for " + windowText(opens)
+		}
 		return "will be sent next"
 	case StateSent:
 		if d.Last != nil {

@@ -49,6 +49,7 @@ type delivery struct {
 	FirstRetry time.Time                `json:"first_retry,omitempty"`
 	Replays    int                      `json:"replays,omitempty"`
 	Withdrawn  string                   `json:"withdrawn,omitempty"` // why it was taken back before it was ever sent
+	Urgent     *urgent                  `json:"urgent,omitempty"`    // a person let it go before its batch
 	Original   json.RawMessage          `json:"original,omitempty"`  // body as the mapping built it, when a person edited it
 	Edited     uint64                   `json:"edited,omitempty"`    // line of the audit that says who edited it
 }
@@ -102,6 +103,7 @@ const (
 	originTarget   = "target" // a whole target is blocked: credentials, closed period
 	originGate     = "gate"
 	originTable    = "table"   // a table is held because its shape is not understood
+	originService  = "service" // a service that rules ask does not answer
 	originReading  = "reading" // a table's rows cannot be read
 	originBlast    = "blast"   // a rule made more than its bound
 )
@@ -143,7 +145,7 @@ type outcomeEntry struct {
 
 // decisionEntry is the payload of a checkpoint.Decision entry: what a named person decided.
 type decisionEntry struct {
-	Action    string          `json:"action"` // retry, discard, assign, comment, wait, fix, waive, release, edit, redact, replay, reset, read, pause, resume, xref, link case, shadow
+	Action    string          `json:"action"` // retry, discard, assign, comment, wait, fix, waive, release, edit, redact, replay, reset, read, pause, resume, xref, link case, shadow, release now
 	IDs       []string        `json:"ids,omitempty"`
 	Exception *exceptionWords `json:"exception,omitempty"`
 	Edit      *bodyEdit       `json:"edit,omitempty"`
@@ -154,6 +156,7 @@ type decisionEntry struct {
 	Xref      *XrefRequest    `json:"xref,omitempty"`
 	Case      *CaseLink       `json:"case,omitempty"`
 	Shadow    *ShadowRequest  `json:"shadow,omitempty"`
+	Hurry     *HeldRelease    `json:"hurry,omitempty"`
 	By        string          `json:"by"`
 	Why       string          `json:"why,omitempty"`
 	Salt      string          `json:"salt,omitempty"` // random, of the audit's seals

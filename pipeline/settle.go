@@ -103,7 +103,7 @@ func (p *projector) settle(s *state, d *delivery, o outcomeEntry, e checkpoint.E
 		d.RetryAt = o.RetryAt
 		return s.blocked(d, o, e.At)
 	case sinks.Rejected, sinks.Conflict:
-		return s.park(d, o, e)
+		return p.park(s, d, o, e)
 	}
 	return fmt.Errorf("outcome %d has class %q, which this release does not know", e.Index, o.Outcome.Class)
 }
@@ -158,7 +158,7 @@ func (p *projector) posted(s *state, d *delivery, o outcomeEntry, e checkpoint.E
 		}
 	}
 	if d.Post.Amount == nil {
-		return nil
+		return p.requested(s, out, d, o, e)
 	}
 	ev := derived("erp.posted", d, o, e)
 	if err := out.Event(ev); err != nil {
@@ -168,9 +168,9 @@ func (p *projector) posted(s *state, d *delivery, o outcomeEntry, e checkpoint.E
 }
 
 // park opens an exception for a delivery that its target refuses. Only its own order key waits.
-func (s *state) park(d *delivery, o outcomeEntry, e checkpoint.Entry) error {
-	class := "DATA"
+func (p *projector) park(s *state, d *delivery, o outcomeEntry, e checkpoint.Entry) error {
 	code := refusal(o.Outcome)
+	class, owner := concerns(code)
 	title := fmt.Sprintf("%s refused %s: %s", d.Post.Sink, subjectOf(d.Post), o.Outcome.Message)
 	if o.Outcome.Class == sinks.Conflict {
 		title = fmt.Sprintf("%s holds something else as %s: %s", d.Post.Sink, subjectOf(d.Post), o.Outcome.Message)
@@ -181,13 +181,16 @@ func (s *state) park(d *delivery, o outcomeEntry, e checkpoint.Entry) error {
 		return err
 	}
 	prob := transform.Problem{Fingerprint: "DELIVERY/" + d.Post.ID, Class: class, Code: code, Title: clip(title, 300),
-		Hint: o.Outcome.Hint, Owner: "billing", Subject: subjectOf(d.Post), OrderKey: d.Post.OrderKey, Amount: d.Post.Amount, Evidence: evidence}
+		Hint: o.Outcome.Hint, Owner: owner, Subject: subjectOf(d.Post), OrderKey: d.Post.OrderKey, Amount: d.Post.Amount, Evidence: evidence}
 	id, err := s.openException(originDelivery, prob, d.Post.ID, e.At)
 	if err != nil {
 		return err
 	}
 	d.State, d.Exception, d.Intent = StateParked, id, nil
 	if err := s.behead(d); err != nil {
+		return err
+	}
+	if err := p.doubtPeriods(s, d, code, e); err != nil {
 		return err
 	}
 	if err := s.rejected(d, o, e); err != nil {

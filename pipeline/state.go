@@ -315,7 +315,13 @@ func (s *state) first(bucket, prefix string) (k string, v []byte, err error) {
 	return k, v, err
 }
 
-func gateKey(g transform.Gate) string { return key(string(g.Kind), g.Name, g.Key) }
+// gateKey names a gate. Those of time are one for what waits on the same sources.
+func gateKey(g transform.Gate) string {
+	if g.Kind == transform.GateTime {
+		return key(string(g.Kind), g.Name, g.Key, strings.Join(g.Sources, ","))
+	}
+	return key(string(g.Kind), g.Name, g.Key)
+}
 
 func ledgerKey(p transform.Post, step string) string {
 	return key(p.Sink, p.Company, p.Entity, p.ExternalID, step)

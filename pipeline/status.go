@@ -55,6 +55,9 @@ func (p *Pipeline) status(money bool) (Status, error) {
 		if err := p.laneStatus(s, &st, now); err != nil {
 			return err
 		}
+		if err := p.serviceStatus(s, &st); err != nil {
+			return err
+		}
 		if err := heldTables(s, &st); err != nil {
 			return err
 		}
@@ -97,6 +100,9 @@ func (p *Pipeline) laneStatus(s *state, st *Status, now time.Time) error {
 			st.Problems = append(st.Problems, fmt.Sprintf("lane %s to %s is %s: %s", ls.Lane, ls.Sink, ls.State, ls.Error))
 		}
 		if err := oldest(s, l, &ls, st, now); err != nil {
+			return err
+		}
+		if ls.Held, err = s.batchesOf(ls.Lane, ls.Sink); err != nil {
 			return err
 		}
 		st.Lanes = append(st.Lanes, ls)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -40,8 +41,8 @@ func (p *Pipeline) Trace(_ context.Context, typed string) ([]TraceItem, error) {
 				return err
 			}
 		}
-		items = t.story()
-		return nil
+		items, err = t.correcting(t.story())
+		return err
 	})
 	return items, err
 }
@@ -72,6 +73,19 @@ func (t *tracer) story() []TraceItem {
 	return items
 }
 
+// correcting ends a story with the corrections that its documents belong to, each in one line: how they stand now.
+func (t *tracer) correcting(items []TraceItem) ([]TraceItem, error) {
+	all, err := t.s.corrections(t.groups)
+	if err != nil || len(items) == 0 {
+		return items, err
+	}
+	last := items[len(items)-1]
+	for _, c := range all {
+		items = append(items, TraceItem{At: last.At, Kind: "correction", Where: c.Of, Text: c.Text, Index: last.Index})
+	}
+	return items, nil
+}
+
 // rank orders what one journal entry brought: causes before effects.
 func (i TraceItem) rank() int {
 	if i.Kind == "event" && i.Where == deliveryRule {
@@ -87,6 +101,7 @@ type tracer struct {
 	lines   []traceLine
 	seen    map[string]bool
 	commits map[string]uint64 // journal entry and commit → first row change of it there
+	groups  []string          // order keys of events about money
 }
 
 // traceLine is an item with the commit that it belongs to.
@@ -138,6 +153,9 @@ func (t *tracer) event(seq string) error {
 	}
 	text := fmt.Sprintf("%s %s, occurred %s", e.Type, transform.Ref(e.Company, e.Entity, e.Key), e.Occurred.Format(time.RFC3339))
 	if e.Amount != nil {
+		if !slices.Contains(t.groups, e.OrderKey) {
+			t.groups = append(t.groups, e.OrderKey)
+		}
 		text += fmt.Sprintf(", %s %s", e.Amount.Amount, e.Amount.Currency)
 	}
 	if e.Edited > 0 {
@@ -166,17 +184,18 @@ func (t *tracer) event(seq string) error {
 	ids, err := t.s.deliveriesOf(e.ID)
 	for _, id := range ids {
 		if err == nil {
-			err = t.delivery(id)
+			err = t.delivery(id, e.Index)
 		}
 	}
 	return err
 }
 
-func (t *tracer) delivery(id string) error {
+func (t *tracer) delivery(id string, event uint64) error {
 	d, err := t.s.delivery(id)
 	if err != nil || d == nil {
 		return err
 	}
+	t.waits(d, event)
 	return t.s.Scan(bucketLog, id+sep, "", func(k string, v []byte) (bool, error) {
 		var n traceNote
 		if err := json.Unmarshal(v, &n); err != nil {

@@ -22,6 +22,7 @@ type Status struct {
 	Problems   []string        `json:"problems,omitempty"` // why it is not ready, or what needs a person, one sentence each
 	Sources    []SourceStatus  `json:"sources"`
 	Lanes      []LaneStatus    `json:"lanes"`
+	Services   []ServiceStatus `json:"services,omitempty"` // those that are asked something now, or are silent
 	Journal    JournalStatus   `json:"journal"`
 	Exceptions []ExceptionStat `json:"exceptions,omitempty"`
 	Money      []MoneyStatus   `json:"money,omitempty"`
@@ -78,6 +79,18 @@ type LaneStatus struct {
 	Oldest    *time.Time     `json:"oldest,omitempty"` // commit time of the oldest undelivered event
 	LastError string         `json:"last_error,omitempty"`
 	ByEntity  map[string]int `json:"by_entity,omitempty"` // undelivered, by entity
+	Held      []HeldBatch    `json:"held,omitempty"`      // of those that wait: for a batch or a window, the next first
+}
+
+// ServiceStatus is one service that the mappings' lookups ask.
+type ServiceStatus struct {
+	Name       string     `json:"name"`
+	Questions  int        `json:"questions"`        // that are open, at most 10,000 counted
+	Unanswered int        `json:"unanswered"`       // of those, answered in a way that something cannot use, and asked again
+	Oldest     *time.Time `json:"oldest,omitempty"` // when the oldest was put
+	Silent     bool       `json:"silent,omitempty"` // an exception says that it does not answer
+	Since      *time.Time `json:"since,omitempty"`  // when it began not to answer
+	Error      string     `json:"error,omitempty"`  // what came of the last attempt
 }
 
 // JournalStatus is the store.
@@ -152,7 +165,7 @@ type DeliveryView struct {
 // TraceItem is one line of the story of a shipment, an invoice or a customer.
 type TraceItem struct {
 	At     time.Time       `json:"at"`
-	Kind   string          `json:"kind"`  // row, note, event, intent, outcome, exception, decision
+	Kind   string          `json:"kind"`  // row, note, event, intent, outcome, exception, decision, correction
 	Where  string          `json:"where"` // dispatch.loads, northstar/7, erp
 	Text   string          `json:"text"`  // one line for people
 	ID     string          `json:"id,omitempty"`
@@ -244,6 +257,8 @@ func (notFound) Error() string { return "not found" }
 //	ChangeXref(ctx, XrefRequest) (XrefPreview, error)
 //	Cases(ctx, CaseQuery) ([]transform.Case, error)
 //	Case(ctx, key string) (CaseView, error)
+//	Held(ctx, ref string, limit int) ([]DeliveryView, error)
+//	ReleaseHeld(ctx, HeldRelease) ([]DeliveryView, error)                  // before its batch; returns when the decision is applied
 //	LinkCase(ctx, CaseLink) (CaseView, error)                              // returns when what waited is filed
 //	Checkpoint(ctx) (CheckpointView, error)
 //	Change(ctx, ExceptionChange) ([]ExceptionView, error)                  // assign, comment, wait, fix, retry, waive, release

@@ -29,6 +29,7 @@ const (
 	workXref     = "xref"     // rows of a CSV file enter the registry
 	workLinkCase = "link"     // a person linked a reference to a case: file what waits under it
 	workShadow   = "shadow"   // a shadow was switched on: send what it kept
+	workFallBack = "fallback" // a service is silent: let go what can do without it
 	workLetGo    = "let go"   // a held table is read again: what its held changes do not tell is in the rows
 	workJudge    = "judge"    // a person decided about many exceptions
 	workSubjects = "subjects" // an exception was closed with all who waited
@@ -160,6 +161,8 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 		return p.importXref(s, w)
 	case workLinkCase:
 		return p.linked(s, out, w, at)
+	case workFallBack:
+		return p.fallBack(s, out, w, at)
 	case workLetGo:
 		return p.letGo(s, w, at)
 	case workShadow:
@@ -224,6 +227,8 @@ func (p *projector) fire(s *state, out *output, at transform.Entry, marks map[st
 		}
 		if id, ok := strings.CutPrefix(t.ID, "gate/"); ok {
 			err = s.overdue(id, at.Observed)
+		} else if strings.HasPrefix(t.ID, timerBatch) {
+			err = s.open(t.Payload)
 		} else if strings.HasPrefix(t.ID, exceptionTimers) {
 			err = s.fireException(*t, at.Observed)
 		} else {

@@ -29,6 +29,9 @@ func (l *lane) deliver(ctx, hard context.Context, id string) error {
 		case StateSent:
 			goOn, err = l.verify(hard, d)
 		case StateReady, StateRetry:
+			if !d.opening(time.Now()).IsZero() {
+				return nil // its window has closed meanwhile
+			}
 			goOn, err = l.send(ctx, hard, d, &verified)
 		default:
 			return nil

@@ -120,6 +120,7 @@ var events = []EventType{
 	fact("invoice.rebilled", "billing", "An invoice replaces another.", ofDocument+" original:ref!"),
 	fact("credit_memo.issued", "billing", "A credit was released, with all that it says.", ofDocument+" original:ref"),
 	fact("invoice.voided", "billing", "An invoice is void.", "number:ref! currency:text reason:code"),
+	derivedType("invoice.requested", LaneTransactional, "A billing system was asked for a shipment's invoice, and took the request.", ofPosting+"number:text facts:object"),
 	derivedType("erp.posted", LaneTransactional, "The ERP has a document in its books.",
 		ofPosting+"number:text posting_date:date currency:text net:money tax:money total:money facts:object"),
 	derivedType("erp.rejected", LaneTransactional, "The ERP refuses a document.",

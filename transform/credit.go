@@ -189,7 +189,23 @@ func (r *run) credited(d *document, rec *docRecord, amount *Money) error {
 	n.Decimal = n.Abs()
 	rec.Credits = n.String()
 	up.Credited = number{n.Sub(left.Decimal)}.String()
-	return r.saveRecord(d, up)
+	if err := r.saveRecord(d, up); err != nil {
+		return err
+	}
+	return r.settled(d, up)
+}
+
+// settled ends the alarm about a voided document once all of it is credited.
+func (r *run) settled(d *document, rec *docRecord) error {
+	whole, err := r.released(d, rec)
+	if err != nil || whole == nil {
+		return err
+	}
+	if left, err := rest(rec, &docRecord{}, whole); err != nil || left.IsPositive() {
+		return err
+	}
+	t := d.voidedLate(rec.Key)
+	return r.out.Resolve(t.fingerprint(), d.name+"/"+rec.Key)
 }
 
 // standIn lets expressions speak of what is not in any row.

@@ -37,6 +37,7 @@ type document struct {
 	tolerance decimal.Decimal
 	wait      time.Duration
 	set       []setting
+	asks      bool // set holds lookups
 	scope     *scope
 	purge     time.Duration // a document released so long ago may be deleted without a word; 0: none may
 	corrects  bool          // an event credits originals: what is sent and credited is remembered
@@ -109,7 +110,9 @@ func (c *compiler) documentRules(f field) {
 		}
 		before := *sc
 		before.fields = map[string]*cel.Type{}
+		asked := c.asked
 		d.set = c.settings(got["set"], sc)
+		d.asks = c.asked > asked
 		if f, ok := got["currencies"]; ok {
 			c.currencies(d, f, sc)
 		}
@@ -290,7 +293,7 @@ func (c *compiler) emits(d *document, f field, sc *scope) {
 			c.corrections(d, e, got)
 			if s, ok := got["set"]; ok {
 				own := *sc
-				own.fields, own.lines, own.lineAlias = map[string]*cel.Type{}, nil, ""
+				own.fields, own.lines, own.lineAlias, own.notice = map[string]*cel.Type{}, nil, "", true
 				e.notice, e.set = true, c.settings(s, &own)
 				set = e.set
 			}

@@ -11,7 +11,7 @@ import (
 )
 
 func (r *run) frame(c *rowChange) *frame {
-	f := &frame{m: r.m, st: r.st, op: c.op}
+	f := &frame{m: r.m, st: r.st, op: c.op, now: r.at.Observed, aging: &r.aging}
 	f.rows[newRow], f.rows[oldRow] = c.now, c.before
 	return f
 }
@@ -193,7 +193,7 @@ func (r *run) send(ev Event, posts []Post) error {
 			return err
 		}
 	}
-	return nil
+	return r.refresh()
 }
 
 // sameVersion reports whether the entity's mapped fields are what they were at its last event.

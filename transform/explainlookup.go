@@ -51,6 +51,11 @@ func partsOf(n node) []node {
 		return []node{n.x}
 	case programNode:
 		return n.parts
+	case answerNode:
+		if n.asOf != nil {
+			return append(n.key[:len(n.key):len(n.key)], n.asOf)
+		}
+		return n.key
 	case lookupNode:
 		if n.asOf != nil {
 			return append(n.key[:len(n.key):len(n.key)], n.asOf)
@@ -97,6 +102,8 @@ func lookups(n node, f *frame) []LookupView {
 			all = append(all, n.codes.asked(before, n.asOf, f))
 		}
 		return all
+	case answerNode:
+		return []LookupView{n.seen(f)}
 	case lookupNode:
 		return []LookupView{n.asked(f)}
 	}

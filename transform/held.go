@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"waybill/cdc"
 )
@@ -86,7 +87,7 @@ func (t *trouble) locate(c *rowChange) {
 	if t.evidence == nil {
 		t.evidence = map[string]any{}
 	}
-	t.evidence["row"] = c.table.key() + " " + c.key
+	t.evidence["row"] = c.table.key() + " " + strings.ReplaceAll(c.key, separator, "/")
 	t.evidence["position"] = c.cause.Commit
 	if t.code == "VALUE_NOT_EXACT" || t.code == "VALUE_MISSING" {
 		t.cause += "/" + c.key

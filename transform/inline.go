@@ -28,6 +28,7 @@ type testStep struct {
 	at       time.Time // commit time; zero: a second after the step before
 	changes  []testChange
 	registry []RegistryRow // entered by people
+	answers  []testAnswer  // of services, from then on
 }
 
 type testChange struct {
@@ -83,7 +84,7 @@ func (c *compiler) step(n *yaml.Node) testStep {
 	s := testStep{line: n.Line}
 	all := c.fields(n, "a step")
 	if !slices.ContainsFunc(all, func(f field) bool {
-		return f.key == "tx" || f.key == "snapshot" || f.key == "wait" || f.key == "registry"
+		return f.key == "tx" || f.key == "snapshot" || f.key == "wait" || f.key == "registry" || f.key == "lookup"
 	}) {
 		s.changes = c.testRows(all)
 		return s
@@ -98,6 +99,8 @@ func (c *compiler) step(n *yaml.Node) testStep {
 			s.wait = c.duration(f.value)
 		case "registry":
 			s.registry = c.registryRows(f.value)
+		case "lookup":
+			s.answers = c.testAnswers(f.value)
 		case "at":
 			at, err := time.Parse(time.RFC3339, f.value.Value)
 			if err != nil {
@@ -105,7 +108,7 @@ func (c *compiler) step(n *yaml.Node) testStep {
 			}
 			s.at = at
 		default:
-			c.fault(f.at, fmt.Sprintf("%q in a step", f.key), "tx, snapshot, wait, registry or at", "")
+			c.fault(f.at, fmt.Sprintf("%q in a step", f.key), "tx, snapshot, wait, registry, lookup or at", "")
 		}
 	}
 	return s

@@ -20,6 +20,15 @@ func (r *run) makePosts(all []*post, f *frame, ev *Event, by *cause) ([]Post, []
 		if err := res.build(f, p.body, where, body); err != nil {
 			return nil, nil, err
 		}
+		if p.dated != nil {
+			day, err := r.postingDay(p.dated, f, ev.Company, where, &res)
+			if err != nil {
+				return nil, nil, err
+			}
+			if day != "" {
+				body[postingDateField] = day
+			}
+		}
 		if out.Body, err = canonical(body); err != nil {
 			return nil, nil, err
 		}
@@ -32,6 +41,7 @@ func (r *run) makePosts(all []*post, f *frame, ev *Event, by *cause) ([]Post, []
 		if out.Gates, err = r.makeGates(p, f, &res, where, ev.Company, by); err != nil {
 			return nil, nil, err
 		}
+		r.timed(p, by, &out)
 		posts = append(posts, out)
 	}
 	return posts, res.troubles, nil

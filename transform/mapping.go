@@ -23,6 +23,7 @@ type Mapping struct {
 	owners    map[string]*owner // by entity
 	codes     map[string]*codeTable
 	xrefs     map[string]*xref
+	lookups   map[string]*lookupRule
 	tables    map[string]*table // by source.schema.name
 	order     []*table
 	events    []*eventRule

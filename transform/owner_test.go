@@ -88,7 +88,7 @@ func TestOthersPropose(t *testing.T) {
 	for _, p := range d.out.open {
 		d.expect("evidence", string(p.Evidence), `{"after":{"cust_cd":"L","eff_dt":"2019-01-01","end_dt":null,"erp_acct":"104377","nm":"LONER"},`+
 			`"before":{"cust_cd":"L","eff_dt":"2019-01-01","end_dt":null,"erp_acct":"104377","nm":"LONE"},`+
-			`"difference":{"name":{"owner":"LONE","proposed":"LONER"}},"owner":"dispatch","position":"0/5","row":"billing.bill_cust L`+`\u00002019-01-01","source":"billing"}`)
+			`"difference":{"name":{"owner":"LONE","proposed":"LONER"}},"owner":"dispatch","position":"0/5","row":"billing.bill_cust L`+`/2019-01-01","source":"billing"}`)
 	}
 	d.expect("nothing is told", d.events(), "")
 	d.tx("update dispatch.customers cust_cd=104377 phone=1")

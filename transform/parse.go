@@ -81,7 +81,7 @@ func (c *compiler) tidy() Faults {
 	})
 }
 
-var sections = []string{"mapping", "version", "company", "cutover", "shadow", "sources", "owners", "tables", "codes", "xref", "events", "documents", "cases", "posts", "bounds", "exceptions", "tests"}
+var sections = []string{"mapping", "version", "company", "cutover", "shadow", "sources", "owners", "tables", "codes", "xref", "lookups", "events", "documents", "cases", "posts", "bounds", "exceptions", "tests"}
 
 func (c *compiler) mapping(n *yaml.Node) {
 	got := c.record(n, "the mapping", sections, map[string]string{
@@ -116,7 +116,7 @@ func (c *compiler) mapping(n *yaml.Node) {
 	for _, section := range []struct {
 		name string
 		read func(field)
-	}{{"tables", c.tableRules}, {"xref", c.xref}, {"events", c.eventRules}, {"documents", c.documentRules}, {"cases", c.caseRules}, {"posts", c.postRules}, {"bounds", c.boundRules},
+	}{{"tables", c.tableRules}, {"xref", c.xref}, {"lookups", c.lookupRules}, {"events", c.eventRules}, {"documents", c.documentRules}, {"cases", c.caseRules}, {"posts", c.postRules}, {"bounds", c.boundRules},
 		{"exceptions", c.exceptionDuties}, {"tests", c.inlineTests}} {
 		if f, ok := got[section.name]; ok {
 			section.read(f)

@@ -3,6 +3,7 @@ package transform
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/common/types/ref"
@@ -109,6 +110,9 @@ func (r *run) issue(d *document, e *emitRule, rec *docRecord, f *frame, rootKey 
 		return r.carveOrWait(d, e, rec, f, rootKey, nil, more, amount)
 	}
 	rec.Sent = hash(string(ev.Data))
+	if rec.Apart, err = d.apart(f, rec); err != nil {
+		return err
+	}
 	if back, err := r.takeBack(d, e, rec, amount); err != nil {
 		return err
 	} else if back {
@@ -138,7 +142,7 @@ func (r *run) issue(d *document, e *emitRule, rec *docRecord, f *frame, rootKey 
 
 // carveOrWait keeps a document that cannot be released; when its time is over the bad members of a group may be taken out first.
 func (r *run) carveOrWait(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string, waiting *trouble, troubles []*trouble, amount *Money) error {
-	if waiting == nil && rec.Pending.Late {
+	if waiting == nil && rec.Pending.Late && !slices.ContainsFunc(troubles, quietlyAsks) {
 		if carved, err := r.carve(d, e, rec, f); err != nil {
 			return err
 		} else if carved {
@@ -184,8 +188,11 @@ func (r *run) incomplete(d *document, e *emitRule, rec *docRecord, f *frame, roo
 		return nil, nil
 	}
 	g, err := r.group(d, rootKey)
-	if err != nil || g.Emitted[e.after+" "+rec.Original] {
+	if err != nil {
 		return nil, err
+	}
+	if g.Emitted[e.after+" "+rec.Original] {
+		return r.uncredited(d, rec, e.after)
 	}
 	return &trouble{class: "WAITING", code: "CORRECTION_PENDING", cause: d.root.source.name + "/" + d.name + "/" + rec.Key, owner: "billing",
 		title: fmt.Sprintf("%s/%s replaces %s/%s, for which no %s has come.", d.name, rec.Key, d.name, rec.Original, e.after),
@@ -260,8 +267,10 @@ func (r *run) wait(d *document, e *emitRule, rec *docRecord, rootKey string, wai
 	}
 	subject := d.name + "/" + rec.Key
 	w := waiter{"doc", stateKey(d.name, rec.Key), subject}
+	all := union(compact(waiting), troubles)
+	rec.Pending.Type, rec.Pending.Why = e.typ, all[0].title
 	var err error
-	rec.Waits, err = r.settle(w, rec.Waits, union(compact(waiting), troubles), func(t *trouble) Problem {
+	rec.Waits, err = r.settle(w, rec.Waits, all, func(t *trouble) Problem {
 		return t.problem(subject, d.name+"/"+rootKey, e.typ+" ("+e.at+")", amount)
 	})
 	if err != nil {

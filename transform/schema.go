@@ -142,6 +142,7 @@ var sectionShapes = map[string]fileShape{
 		"company":  textShape("the legal entity, in the registry"),
 		"describe": fileShape{"type": "object", "description": "what the source says of a key, for candidates", "additionalProperties": textShape("a column"), "propertyNames": fileShape{"enum": RegistryTraits}},
 	}, "key")),
+	"lookups": lookupsShape(),
 	"events": byEvent("events of one row", recordShape("a rule that makes an event of one row change", eventKeys, map[string]fileShape{
 		"from":         textShape("<source>.<table>, or <source>.message(<prefix>)"),
 		"when":         valueShape("the change that makes it: became(column, value)"),
@@ -184,8 +185,13 @@ var sectionShapes = map[string]fileShape{
 			"external_id": valueShape("the natural key in the target"),
 			"require":     listShape("what must have come before it", eitherShape("an event, an event with a condition, or a name with its key", textShape("<event> if <condition>"), fileShape{"type": "object", "additionalProperties": valueShape("the key"), "properties": map[string]any{"deadline": durationShape("then it is an exception"), "if": valueShape("a condition"), "company": valueShape("the legal entity of what is required, where it is another")}})),
 			"sort":        valueShape("order among different keys where the target wants one"),
-			"shadow":      {"type": "boolean", "description": "kept, and not sent before a person switches it on"},
-			"body":        bodyShape,
+			"posting_date": recordShape("the day on which the target books it, where the document's period is closed", postingDateKeys, map[string]fileShape{
+				"policy": wordShape("the target decides, the next open period, or a wait until the period is open", dateOfDocument, dateNextOpen, dateWait), "of": valueShape("the document's date; date unless it is said"),
+				"periods": textShape("the lookup that says which periods are open; period unless it is said"), "most": fileShape{"type": "string", "pattern": daysForm.String(), "description": "by how much it may be later than the document: 31d"}}, "policy"),
+			"schedule": scheduleShape(),
+			"window":   windowShape(),
+			"shadow":   {"type": "boolean", "description": "kept, and not sent before a person switches it on"},
+			"body":     bodyShape,
 		}, "external_id", "body")},
 	"tests": listShape("inline tests: waybill map test", recordShape("a test", testKeys, map[string]fileShape{
 		"name":   textShape("what it shows"),

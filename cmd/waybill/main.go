@@ -70,6 +70,7 @@ func (a *app) commands() []*cobra.Command {
 		traceCommand(a),
 		caseCommand(a),
 		exceptionsCommand(a),
+		laneCommand(a),
 		reportCommand(a),
 		xrefCommand(a),
 		auditCommand(a),

@@ -17,6 +17,7 @@ type invoice struct {
 	Type        string        `json:"type"`  // invoice or credit; empty: by the sign of the total
 	Party       string        `json:"party"` // code of the customer
 	Date        string        `json:"date"`
+	PostingDate string        `json:"posting_date"` // of the move, by the mapping's policy; empty: the date
 	Currency    string        `json:"currency"`
 	PaymentTerm string        `json:"payment_term"`
 	Description string        `json:"description"`
@@ -90,6 +91,12 @@ func (x *exchange) readInvoice(raw json.RawMessage) (document, *sinks.Outcome) {
 	d.net, d.tax, d.total = number("net", d.Net), number("tax", d.Tax), number("total", d.Total)
 	if _, err := time.Parse(dateForm, d.Date); err != nil && bad == nil {
 		bad = rejected("DATE", "date", fmt.Sprintf("date is %q, not YYYY-MM-DD.", d.Date), "Map it to a date without a time.")
+	}
+	if d.PostingDate == "" {
+		d.PostingDate = d.Date
+	} else if _, err := time.Parse(dateForm, d.PostingDate); (err != nil || d.PostingDate < d.Date) && bad == nil {
+		bad = rejected("DATE", "posting_date", fmt.Sprintf("posting_date is %q, and the document is dated %s.", d.PostingDate, d.Date),
+			"Map it to a date without a time, not before the document's.")
 	}
 	if n := len(d.Lines); (n == 0 || n > maxLines) && bad == nil {
 		bad = rejected("LINES", "lines", fmt.Sprintf("The document has %d lines; 1 to %d are possible.", n, maxLines), "")
@@ -203,6 +210,10 @@ func (x *exchange) prepareInvoice(op sinks.Operation, now time.Time) (createRequ
 		return req, rejected("FUTURE_DATE", "date", fmt.Sprintf("The document is dated %s, today is %s.", d.Date, today),
 			"Correct the date in billing, or retry on that day: a future number would block all earlier ones.")
 	}
+	if today := now.In(co.zone).Format(dateForm); d.PostingDate > today {
+		return req, rejected("FUTURE_DATE", "posting_date", fmt.Sprintf("The document would be posted on %s, today is %s.", d.PostingDate, today),
+			"Open an earlier period in Tryton, or retry on that day: a future number would block all earlier ones.")
+	}
 	p, out := x.party(d.Party)
 	if out != nil {
 		return req, out
@@ -212,7 +223,7 @@ func (x *exchange) prepareInvoice(op sinks.Operation, now time.Time) (createRequ
 		return req, out
 	}
 	// A closed period would leave a draft that cannot be posted: ask before it is made.
-	if _, out := x.openPeriod(d.Date, co); out != nil {
+	if _, out := x.openPeriod(d.PostingDate, co); out != nil {
 		return req, out
 	}
 	lines, taxes, out := x.bookLines(d)
@@ -220,7 +231,7 @@ func (x *exchange) prepareInvoice(op sinks.Operation, now time.Time) (createRequ
 		return req, out
 	}
 	v["lines"] = []any{[]any{"create", lines}}
-	if len(taxes) > 0 {
+	if len(taxes) > 0 { // Tryton does not take a list that is null
 		v["taxes"] = []any{[]any{"create", taxes}}
 	}
 	return createRequest{Values: v, Expect: d.expect()}, nil

@@ -51,6 +51,8 @@ func TestTryton(t *testing.T) {
 		{"credit memo", (*live).creditMemo},
 		{"back-dated documents", (*live).backDated},
 		{"closed period", (*live).closedPeriod},
+		{"lookups", (*live).lookups},
+		{"posting date", (*live).postingDate},
 		{"refused before anything is sent", (*live).refusals},
 		{"a draft created twice", (*live).createdTwice},
 		{"somebody else's hands", (*live).otherHands},
@@ -88,6 +90,7 @@ func (l *live) contract(t *testing.T) {
 		},
 		Unreachable: func() { l.proxy.Set(sinktest.ProxyFault{Fault: sinktest.Refuse}) },
 		Heal:        heal,
+		Questions:   l.questions(t),
 		Intruder: func(t *testing.T) sinks.Sink {
 			cfg := l.config()
 			cfg.User, cfg.Password = "intruder", "wrong"

@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"waybill/cdc"
@@ -115,7 +116,7 @@ func (s *LedgerSink) Verify(ctx context.Context, in sinks.Intent) sinks.Outcome 
 	case in.Step != "upsert" && n > 1:
 		return sinks.Outcome{Class: sinks.Conflict, Code: "DUPLICATE_IN_TARGET", Message: fmt.Sprintf("Found %d times.", n)}
 	case last.Digest != want.Digest:
-		return sinks.Outcome{Class: sinks.Conflict, Code: "DIFFERENT", Ref: last.Ref, Message: "Found with another body."}
+		return sinks.Outcome{Class: sinks.Conflict, Code: "POST_CONFLICT", Ref: last.Ref, Message: "Found with another body."}
 	}
 	return sinks.Outcome{Class: sinks.AlreadyApplied, Ref: last.Ref, Number: last.Number, Facts: last.facts()}
 }
@@ -133,7 +134,7 @@ func (e *Effect) facts() map[string]string {
 		}
 	}
 	if facts["date"] != "" {
-		facts["posting_date"] = facts["date"]
+		facts["posting_date"] = e.posted()
 	}
 	return facts
 }
@@ -230,6 +231,9 @@ func (s *LedgerSink) call(ctx context.Context, method, path string, body []byte,
 		o.Class, o.Code, o.Hint = sinks.Setup, "AUTH", "Correct the credentials."
 	case http.StatusUnprocessableEntity:
 		o.Class, o.Code, o.Message = sinks.Rejected, "REFUSED", o.Answer
+		if code, _, said := strings.Cut(o.Answer, ":"); said && code == "PERIOD_CLOSED" {
+			o.Code = code
+		}
 	default:
 		o.Class, o.Code, o.Outage = sinks.Unknown, "OUTAGE", true
 	}

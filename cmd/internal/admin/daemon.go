@@ -34,6 +34,8 @@ type Daemon interface {
 	Cases(ctx context.Context, q pipeline.CaseQuery) ([]transform.Case, error)
 	Case(ctx context.Context, key string) (pipeline.CaseView, error)
 	LinkCase(ctx context.Context, l pipeline.CaseLink) (pipeline.CaseView, error)
+	Held(ctx context.Context, ref string, limit int) ([]pipeline.DeliveryView, error)
+	ReleaseHeld(ctx context.Context, r pipeline.HeldRelease) ([]pipeline.DeliveryView, error)
 	Checkpoint(ctx context.Context) (pipeline.CheckpointView, error)
 	Change(ctx context.Context, c pipeline.ExceptionChange) ([]pipeline.ExceptionView, error)
 	PreviewEdit(ctx context.Context, r pipeline.EditRequest) (pipeline.EditView, error)

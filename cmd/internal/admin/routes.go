@@ -44,6 +44,8 @@ func (s *Server) routes() []route {
 		{"GET /api/cases", s.cases, false},
 		{"GET /api/cases/{key...}", s.aCase, false},
 		{"POST /api/cases/link", s.linkCase, true},
+		{"GET /api/held", s.held, false},
+		{"POST /api/held/release", s.releaseHeld, true},
 		{"GET /api/checkpoint", func(ctx context.Context, _ *http.Request) (any, error) { return d.Checkpoint(ctx) }, false},
 		{"POST /api/checkpoint/reset", s.reset, true},
 		{"POST /api/readings", s.read, true},
