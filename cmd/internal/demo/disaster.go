@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -85,12 +84,28 @@ func (s *show) disasters(ctx context.Context, start time.Time, span time.Duratio
 	return s.crash(ctx, second)
 }
 
+// taken reports whether the ERP has a document whose answer was lost. The proxy counts it as hurt before the ERP has done anything.
+func (s *show) taken(ctx context.Context) (bool, error) {
+	if _, hurt := s.servers.proxy.Requests(); hurt == 0 {
+		return false, nil
+	}
+	var found []struct {
+		ID int64 `json:"id"`
+	}
+	err := s.admin(ctx, &found, "model.account.invoice.search_read", []any{[]any{"reference", "=", s.script.Lost}}, 0, 1, nil, []string{"reference"})
+	return len(found) > 0, err
+}
+
 // lostAnswer waits until the ERP has done what nobody hears of, and stops it.
 func (s *show) lostAnswer(ctx context.Context) error {
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for over := time.Now().Add(patience); ; {
-		if _, hurt := s.servers.proxy.Requests(); hurt > 0 {
+		taken, err := s.taken(ctx)
+		if err != nil {
+			return err
+		}
+		if taken {
 			break
 		}
 		if time.Now().After(over) {
@@ -104,7 +119,7 @@ func (s *show) lostAnswer(ctx context.Context) error {
 	}
 	s.servers.tryton.Stop()
 	ended := time.Now().Add(outage)
-	s.console.event("Tryton has taken %s, and its answer is lost; then Tryton is away", strings.Replace(s.script.Lost, "nstar:", "invoice nstar:", 1))
+	s.console.event("Tryton has taken invoice %s, and its answer is lost; then Tryton is away", s.script.Lost)
 	if err := until(ctx, ended); err != nil {
 		return err
 	}

@@ -184,7 +184,7 @@ func (s *show) next() {
 	t := s.servers.tryton
 	say("Everything is still running. In another terminal:")
 	say("  export WAYBILL_CONFIG=%s/waybill.yaml", s.Dir)
-	for _, line := range []string{"status", "report reconcile", "case list --flag exception", "case show " + s.script.Tell[0], "trace " + strings.Replace(s.script.Mishaps[len(s.script.Mishaps)-1].About, "invoice/", "", 1),
+	for _, line := range []string{"status", "report reconcile", "case list --stage posted --limit 5", "case show " + s.script.Tell[0], "trace " + strings.Replace(s.script.Mishaps[len(s.script.Mishaps)-1].About, "invoice/", "", 1),
 		"exceptions list --state all", "xref list", "replay --all --dry-run"} {
 		say("  %s %s", s.Binary, line)
 	}

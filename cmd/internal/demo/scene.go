@@ -159,7 +159,7 @@ func (s *show) upgrade(ctx context.Context, word string) error {
 		return err
 	}
 	a := v.Activation
-	s.console.point("", fmt.Sprintf("now it would post %d documents more, %d fewer and %d otherwise:", a.Posts.Added, a.Posts.Gone, a.Posts.Changed))
+	s.console.point("", fmt.Sprintf("documents that it would post: %d added, %d gone, %d changed", a.Posts.Added, a.Posts.Gone, a.Posts.Changed))
 	for _, d := range a.Documents {
 		if d.New != nil {
 			s.console.point("", fmt.Sprintf("%s %s, %s %s", d.Kind, d.ExternalID, grouped(d.New.Amount), d.New.Currency))
@@ -214,7 +214,7 @@ func (s *show) attempts(ctx context.Context, key string) error {
 	}
 	s.console.point("", "$ waybill trace "+key)
 	for _, i := range items {
-		if i.Kind == "intent" || i.Kind == "outcome" {
+		if i.Kind == "intent" || i.Kind == "outcome" || i.Kind == "verify" {
 			s.console.point("", i.At.In(s.zone).Format(time.TimeOnly)+"  "+i.Text)
 		}
 	}
