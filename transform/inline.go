@@ -28,6 +28,7 @@ type testStep struct {
 	at       time.Time // commit time; zero: a second after the step before
 	changes  []testChange
 	registry []RegistryRow // entered by people
+	master   *masterStep   // decided about governed entities
 }
 
 type testChange struct {
@@ -82,7 +83,10 @@ func (c *compiler) inlineTests(f field) {
 func (c *compiler) step(n *yaml.Node) testStep {
 	s := testStep{line: n.Line}
 	all := c.fields(n, "a step")
-	if !slices.ContainsFunc(all, func(f field) bool {
+	if s.master = c.masterStep(all); s.master != nil {
+		all = slices.DeleteFunc(all, func(f field) bool { return f.key == "by" || slices.Contains(masterWords, f.key) })
+	}
+	if s.master == nil && !slices.ContainsFunc(all, func(f field) bool {
 		return f.key == "tx" || f.key == "snapshot" || f.key == "wait" || f.key == "registry"
 	}) {
 		s.changes = c.testRows(all)

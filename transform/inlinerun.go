@@ -166,6 +166,9 @@ func (b *bench) step(s *testStep) error {
 	if s.registry != nil {
 		return b.enter(s.registry)
 	}
+	if s.master != nil {
+		return b.govern(s.master)
+	}
 	if s.wait > 0 {
 		b.clock = b.clock.Add(s.wait)
 		return b.fire()

@@ -81,7 +81,7 @@ func (c *compiler) tidy() Faults {
 	})
 }
 
-var sections = []string{"mapping", "version", "company", "cutover", "sources", "owners", "tables", "codes", "xref", "events", "documents", "cases", "posts", "tests"}
+var sections = []string{"mapping", "version", "company", "cutover", "sources", "owners", "tables", "codes", "xref", "events", "documents", "cases", "posts", "masters", "tests"}
 
 func (c *compiler) mapping(n *yaml.Node) {
 	got := c.record(n, "the mapping", sections, map[string]string{
@@ -113,7 +113,7 @@ func (c *compiler) mapping(n *yaml.Node) {
 	for _, section := range []struct {
 		name string
 		read func(field)
-	}{{"tables", c.tableRules}, {"xref", c.xref}, {"events", c.eventRules}, {"documents", c.documentRules}, {"cases", c.caseRules}, {"posts", c.postRules}, {"tests", c.inlineTests}} {
+	}{{"tables", c.tableRules}, {"xref", c.xref}, {"events", c.eventRules}, {"documents", c.documentRules}, {"cases", c.caseRules}, {"posts", c.postRules}, {"masters", c.masterRules}, {"tests", c.inlineTests}} {
 		if f, ok := got[section.name]; ok {
 			section.read(f)
 		}
