@@ -63,7 +63,8 @@ type Post struct {
 	Body       json.RawMessage `json:"body"`              // JSON object as the mapping built it
 	Amount     *Money          `json:"amount,omitempty"`
 	Refs       []string        `json:"refs,omitempty"`
-	Adopt      bool            `json:"adopt,omitempty"` // may already be in the target: look before creating
+	Adopt      bool            `json:"adopt,omitempty"`   // may already be in the target: look before creating
+	Version    int             `json:"version,omitempty"` // of a governed entity, from 1
 }
 
 // Gate holds a post until something else is so. A gate that is not met by Deadline becomes one exception of what blocks.

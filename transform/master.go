@@ -45,7 +45,7 @@ func (c *compiler) masterRules(f field) {
 		names := heads(e.set)
 		for _, s := range e.set {
 			if slices.Contains(saidByMasters, s.name) {
-				c.fault(&yaml.Node{Line: s.line}, fmt.Sprintf("the field %s of %s", s.name, e.typ), "a field that its version does not say itself", "masters says it")
+				c.fault(&yaml.Node{Line: s.line}, fmt.Sprintf("the field %s of %s", s.name, e.typ), "a field of the entity: masters tells "+strings.Join(saidByMasters, ", "), "")
 			}
 		}
 		if a, ok := got["approve"]; ok {

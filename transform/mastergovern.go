@@ -356,6 +356,9 @@ func (r *run) activateVersion(e *eventRule, c *rowChange, held *heldChange, ev *
 	if told.Data, err = v.told(ev); err != nil {
 		return err
 	}
+	for i := range posts {
+		posts[i].Version = v.Number
+	}
 	if err := r.send(told, posts); err != nil {
 		return err
 	}

@@ -46,6 +46,7 @@ func TestTryton(t *testing.T) {
 		{"contract", (*live).contract},
 		{"check", (*live).check},
 		{"customer changes", (*live).customerChanges},
+		{"edits in Tryton", (*live).edits},
 		{"the source's cents win", (*live).cents},
 		{"credit memo", (*live).creditMemo},
 		{"back-dated documents", (*live).backDated},
