@@ -46,6 +46,9 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 	case "xref":
 		line.Action, line.Target = "xref "+string(d.Xref.Action), d.Xref.text()
 		err = p.registry(s, d, e)
+	case actionMaster:
+		line.Action, line.Target = "master "+string(d.Master.Action), d.Master.text()
+		err = p.master(s, d, e)
 	default:
 		err = fmt.Errorf("decision %q is not known", d.Action)
 	}

@@ -47,6 +47,7 @@ type delivery struct {
 	FirstRetry time.Time                `json:"first_retry,omitempty"`
 	Replays    int                      `json:"replays,omitempty"`
 	Withdrawn  string                   `json:"withdrawn,omitempty"` // why it was taken back before it was ever sent
+	Take       string                   `json:"take,omitempty"`      // whose value a person chose, where somebody changed the record in the target
 }
 
 // ledgerRow is what we know to be in a target. Its key is (sink, company, entity, external id, step) (Invariant 6).
@@ -131,6 +132,7 @@ type decisionEntry struct {
 	Read   *ReadRequest   `json:"read,omitempty"`
 	Xref   *XrefRequest   `json:"xref,omitempty"`
 	Case   *CaseLink      `json:"case,omitempty"`
+	Master *MasterRequest `json:"master,omitempty"`
 	By     string         `json:"by"`
 	Why    string         `json:"why,omitempty"`
 }
@@ -148,6 +150,8 @@ type noteEntry struct {
 	Target   string `json:"target,omitempty"`
 	Identity string `json:"identity,omitempty"`
 	Why      string `json:"why,omitempty"`
+	// Targets is what targets demand of governed entities.
+	Targets map[string]*transform.TargetTable `json:"targets,omitempty"`
 }
 
 // traceNote is what trace keeps of an intent or outcome, so that a story outlives the trimming of the journal.

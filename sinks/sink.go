@@ -88,6 +88,8 @@ const (
 	TakeOurs    = "ours"
 	TakeTheirs  = "theirs"
 	CodeChanged = "CHANGED_IN_TARGET"
+	// KeptFact begins the facts that say in which fields a person left the target's value, and which it was.
+	KeptFact = "kept."
 )
 
 // OperationOf makes the operation of a post.

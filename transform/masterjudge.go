@@ -93,9 +93,17 @@ type MasterEntity struct {
 	Versions []MasterVersion `json:"versions"`
 }
 
-// MasterEntities calls fn with each governed entity and its newest version, in the order of their keys, from the cursor on; what it is
-// called with can be told by Cursor.
-func MasterEntities(st State, from string, fn func(cursor string, e MasterEntity) (bool, error)) error {
+// MasterAfter is where MasterEntities goes on behind a reference; empty for none.
+func MasterAfter(ref string) string {
+	if key, ok := masterKeyOf(ref); ok {
+		return key + "\x00"
+	}
+	return ""
+}
+
+// MasterEntities calls fn with each governed entity and its newest version, in the order of their references, from a place that
+// MasterAfter tells.
+func MasterEntities(st State, from string, fn func(MasterEntity) (bool, error)) error {
 	type item struct {
 		key  string
 		head masterHead
@@ -115,7 +123,7 @@ func MasterEntities(st State, from string, fn func(cursor string, e MasterEntity
 			if v, err = masterVersion(st, it.key, it.head.Last); err != nil || v == nil {
 				continue
 			}
-			more, ferr := fn(it.key, MasterEntity{v.Ref, it.head.Active, it.head.Waiting, []MasterVersion{*v}})
+			more, ferr := fn(MasterEntity{v.Ref, it.head.Active, it.head.Waiting, []MasterVersion{*v}})
 			if ferr != nil || !more {
 				return ferr
 			}

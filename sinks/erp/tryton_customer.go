@@ -270,7 +270,7 @@ func customerOutcome(class sinks.Class, p record, req customerRequest) sinks.Out
 	}
 	facts := map[string]string{"party": req.Code, "name": name}
 	for field, there := range req.Kept {
-		facts[keptFact+field] = there
+		facts[sinks.KeptFact+field] = there
 	}
 	return sinks.Outcome{Class: class, Ref: itoa(p.id("id")), Number: req.Code, Facts: facts}
 }

@@ -22,9 +22,6 @@ func (t *Tryton) customerTable() *transform.TargetTable {
 	return &transform.TargetTable{Fields: fields, Closed: true}
 }
 
-// keptFact begins the facts that say in which fields a person left Tryton's value, and which it was.
-const keptFact = "kept."
-
 // edit is a field that was changed in Tryton since it was written.
 type edit struct{ field, there, last, wanted string }
 
@@ -44,7 +41,7 @@ func (x *exchange) last(op sinks.Operation, req *customerRequest) *sinks.Outcome
 	}
 	req.Was, req.Take, req.Kept = &before, op.Take, map[string]string{}
 	for name, v := range op.Last.Facts {
-		if field, ok := strings.CutPrefix(name, keptFact); ok {
+		if field, ok := strings.CutPrefix(name, sinks.KeptFact); ok {
 			req.Kept[field] = v
 		}
 	}
