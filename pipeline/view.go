@@ -285,6 +285,9 @@ func (notFound) Error() string { return "not found" }
 //	Cases(ctx, CaseQuery) ([]transform.Case, error)
 //	Case(ctx, key string) (CaseView, error)
 //	LinkCase(ctx, CaseLink) (CaseView, error)                              // returns when what waited is filed
+//	Masters(ctx, MasterQuery) ([]transform.MasterEntity, error)
+//	Master(ctx, key string) (MasterView, error)
+//	JudgeMaster(ctx, MasterRequest) (MasterView, error)                    // returns when it is applied
 //	Checkpoint(ctx) (CheckpointView, error)
 //	Audit(ctx, limit int) ([]AuditLine, error)
 //	Reconcile(ctx, ReportQuery) (ReconcileReport, error)

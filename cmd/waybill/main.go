@@ -72,6 +72,7 @@ func (a *app) commands() []*cobra.Command {
 		exceptionsCommand(a),
 		reportCommand(a),
 		xrefCommand(a),
+		masterCommand(a),
 		snapshotCommand(a),
 		checkpointCommand(a),
 		replayCommand(a),
