@@ -22,15 +22,17 @@ type MasterAction string
 const (
 	MasterApprove MasterAction = "approve" // a version may come into force, as far as this person is asked
 	MasterReject  MasterAction = "reject"  // a version never comes into force
+	MasterConfirm MasterAction = "confirm" // documents pass for which the entity was another when they were ordered
 	MasterSettle  MasterAction = "settle"  // somebody changed the record in the target: whose value stays
 )
 
 // MasterRequest is what a person decides. By and Why are needed for each.
 type MasterRequest struct {
 	Action    MasterAction `json:"action"`
-	Ref       string       `json:"ref,omitempty"`     // customer/104377
-	Version   int          `json:"version,omitempty"` // 0: the one that waits
-	Content   string       `json:"content,omitempty"` // of the version that was looked at, filled when it is journalled
+	Ref       string       `json:"ref,omitempty"`      // customer/104377
+	Version   int          `json:"version,omitempty"`  // 0: the one that waits; of a confirmation the one in force
+	Document  string       `json:"document,omitempty"` // invoice/A1: which document is confirmed; empty for all that wait
+	Content   string       `json:"content,omitempty"`  // of the version that was looked at, filled when it is journalled
 	Exception string       `json:"exception,omitempty"`
 	Take      string       `json:"take,omitempty"` // sinks.TakeOurs or sinks.TakeTheirs
 	By        string       `json:"by"`
@@ -41,6 +43,9 @@ type MasterRequest struct {
 func (r *MasterRequest) text() string {
 	if r.Action == MasterSettle {
 		return r.Exception + " takes " + r.Take
+	}
+	if r.Document != "" {
+		return fmt.Sprintf("%s@%d for %s", r.Ref, r.Version, r.Document)
 	}
 	return fmt.Sprintf("%s@%d", r.Ref, r.Version)
 }
@@ -65,8 +70,11 @@ func (p *Pipeline) JudgeMaster(ctx context.Context, r MasterRequest) (MasterView
 	}
 	err := p.store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
-		if r.Action == MasterSettle {
+		switch r.Action {
+		case MasterSettle:
 			return s.changedInTarget(&r)
+		case MasterConfirm:
+			return s.drifted(&r)
 		}
 		return s.judgeable(&r)
 	})
@@ -121,6 +129,49 @@ func (r *MasterRequest) judgement(at time.Time) transform.MasterJudgement {
 	return transform.MasterJudgement{Ref: r.Ref, Version: r.Version, Content: r.Content, Approve: r.Action == MasterApprove, By: r.By, Why: r.Why, At: at}
 }
 
+// drifted refuses a confirmation for which nothing waits, and completes the request.
+func (s *state) drifted(r *MasterRequest) error {
+	e, err := s.masterEntity(r.Ref)
+	if err != nil {
+		return err
+	}
+	r.Ref = e.Ref
+	if r.Version == 0 {
+		r.Version = e.Active
+	}
+	if r.Version != e.Active {
+		return &MasterError{Reason: fmt.Sprintf("version %d of %s is in force, not %d", e.Active, e.Ref, r.Version), Hint: "waybill master show " + e.Ref + " lists them."}
+	}
+	known, err := s.activations()
+	if err != nil {
+		return err
+	}
+	for scope := range known {
+		fp := transform.MasterDrift(e.Ref)
+		if scope != "" {
+			fp = scope + ":" + fp
+		}
+		id, err := s.Get(bucketOpen, fp)
+		if err != nil {
+			return err
+		}
+		if id == nil {
+			continue
+		}
+		if r.Document == "" {
+			return nil
+		}
+		if waits, err := s.Get(bucketSubject, key(string(id), r.Document)); err != nil || waits != nil {
+			return err
+		}
+	}
+	what := "no document waits"
+	if r.Document != "" {
+		what = r.Document + " does not wait"
+	}
+	return &MasterError{Reason: fmt.Sprintf("%s because %s was another when it was ordered", what, e.Ref), Hint: "waybill exceptions list --code MASTER_DRIFT shows what does."}
+}
+
 // changedInTarget refuses an exception that is not about a record which somebody changed in the target, and completes the request.
 func (s *state) changedInTarget(r *MasterRequest) error {
 	if r.Take != sinks.TakeOurs && r.Take != sinks.TakeTheirs {
@@ -165,6 +216,13 @@ func (p *projector) master(s *state, d decisionEntry, e checkpoint.Entry) error 
 		return err
 	}
 	at := transform.Entry{Index: e.Index, Observed: e.At, Now: now, Marks: marks}
+	if d.Master.Action == MasterConfirm {
+		out := &judged{output{s: s, entry: at}, d.By, "confirmed: " + d.Why}
+		if err := p.mapper.ConfirmMaster(s, out, at, d.Master.Ref, d.Master.Document, d.Master.Version); err != nil {
+			return err
+		}
+		return s.addWork(work{Kind: workTimers}) // the rest, when many wait
+	}
 	out := &judged{output{s: s, entry: at}, d.By, map[bool]string{true: "approved: ", false: "rejected: "}[d.Master.Action == MasterApprove] + d.Why}
 	return p.mapper.JudgeMaster(s, out, at, d.Master.judgement(e.At))
 }

@@ -296,3 +296,93 @@ func TestAPersonChoosesWhoseValueStays(t *testing.T) {
 	r.until("the target holds the second", func() bool { return p.master(t, "customer/A1") == "1 superseded, 2 active, erp.customer holds 2" })
 	refusedMaster(t, settle(sinks.TakeOurs), "is not about a record that somebody changed")
 }
+
+// billedMapping bills customers by what they were when they were ordered.
+const billedMapping = partsMapping + `
+documents:
+  invoice:
+    root: dispatch.inv as h
+    lines: h.doc as l
+    key: h.inv_no
+    released_at: h.rel
+    emit: { invoice.released: inserted() }
+    total: source
+    amount: h.amt
+    set:
+      number: h.inv_no
+      date: h.rel
+      currency: "USD"
+      bill_to: h.cust_cd
+      total: money(h.amt)
+      lines[]: { net: l.net }
+masters:
+  customer: { drift: { invoice: { key: bill_to, since: h.ord, fields: { name: order } } } }
+`
+
+var billedSchema = &cdc.Schema{Source: "dispatch", Table: cdc.Table{Schema: "public", Name: "inv"}, Codec: "plain/1",
+	Columns: []cdc.Column{{Name: "inv_no", Type: "text", Kind: cdc.KindText, Key: true}, {Name: "cust_cd", Type: "text", Kind: cdc.KindText},
+		{Name: "amt", Type: "numeric", Kind: cdc.KindDecimal}, {Name: "ord", Type: "date", Kind: cdc.KindDate}, {Name: "rel", Type: "date", Kind: cdc.KindDate},
+		{Name: "doc", Type: "json", Kind: cdc.KindJSON}}}
+
+// A person lets documents pass that were ordered from a customer as it was: one of them, then the rest, more than one call takes.
+func TestDocumentsOfACustomerThatChangedAreConfirmed(t *testing.T) {
+	r := newRig(t)
+	r.project.codecs["plain/1"] = plainCodec{}
+	p := fleet(r, billedMapping)
+	p.o.Sinks = map[string]sinks.Sink{"erp": &demanding{r.sink, 20}}
+	if err := p.configure(t); err != nil {
+		t.Fatal(err)
+	}
+	r.seeded("dispatch")
+	r.rows(named(1, cdc.Insert, "A1", "Lone"))
+	later := named(2, cdc.Update, "A1", "Loner")
+	r.rows(later)
+	const documents = 130
+	var e cdc.Encoder
+	at := time.Date(2026, 10, 1, 9, 0, 3, 0, time.UTC)
+	e.Begin(cdc.Tx{Commit: "d", CommitAt: at})
+	for i := range documents {
+		e.Change(cdc.Insert, billedSchema)
+		for _, v := range []string{fmt.Sprintf("D%03d", i), "A1", "10.00", "2026-09-30", "2026-10-01", `[{"net": "10.00"}]`} {
+			e.Value([]byte(v))
+		}
+	}
+	b := cdc.Batch{Source: "dispatch", Identity: "pg/1/1", Schemas: []*cdc.Schema{billedSchema}, CommitAt: at, Position: "pg/1/1/d"}
+	b.Data, b.Changes = e.Take()
+	r.rows(b)
+	r.start()
+	var open []ExceptionView
+	r.until("all wait on one cause", func() bool {
+		var err error
+		open, err = p.Exceptions(context.Background(), ExceptionQuery{})
+		return err == nil && len(open) == 1 && open[0].Waiting == documents
+	})
+	if open[0].Code != "MASTER_DRIFT" || !strings.Contains(open[0].Title, "name Lone → Loner") || open[0].Money["USD"] != "1300.00" {
+		t.Errorf("%+v", open[0])
+	}
+	confirm := func(document string) error {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		_, err := p.JudgeMaster(ctx, MasterRequest{Action: MasterConfirm, Ref: "A1", Document: document, By: "ann", Why: "agreed"})
+		return err
+	}
+	refusedMaster(t, confirm("invoice/X"), "invoice/X does not wait")
+	if err := confirm("invoice/D007"); err != nil {
+		t.Fatal(err)
+	}
+	if open, err := p.Exceptions(context.Background(), ExceptionQuery{}); err != nil || len(open) != 1 || open[0].Waiting != documents-1 {
+		t.Fatalf("%+v %v", open, err)
+	}
+	if err := confirm(""); err != nil {
+		t.Fatal(err)
+	}
+	events, err := p.Events(context.Background(), EventQuery{Type: "invoice.released", Limit: 1000})
+	if err != nil || len(events) != documents {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+	refusedMaster(t, confirm(""), "no document waits")
+	all, err := p.Exceptions(context.Background(), ExceptionQuery{State: "all"})
+	if err != nil || all[0].State != "resolved" {
+		t.Errorf("%+v %v", all, err)
+	}
+}

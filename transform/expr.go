@@ -150,6 +150,7 @@ type compiler struct {
 	env      *cel.Env
 	catalog  map[string][]*cdc.Schema // nil: kinds of columns are not known
 	declared map[string]bool          // events that the file declares, faulty ones too
+	governed map[string]bool          // entities that masters names
 }
 
 // value compiles a right-hand side: quoted text stands for itself, with {expressions} in it; anything else is an

@@ -26,7 +26,7 @@ type governance struct {
 }
 
 var (
-	masterKeys = []string{"approve", "effective", "by", "owner", "validate"}
+	masterKeys = []string{"approve", "effective", "by", "owner", "validate", "drift"}
 	persons    = []string{"none", "one", "two"}
 )
 
@@ -69,8 +69,22 @@ func (c *compiler) masterRules(f field) {
 		if v, ok := got["validate"]; ok {
 			c.validations(v, g, names)
 		}
+		if d, ok := got["drift"]; ok {
+			c.drifts(d, g, names)
+		}
 		e.governed = g
 	}
+}
+
+// namesUnder are the keys of a section that is read later; none when it is not there.
+func namesUnder(f field) map[string]bool {
+	names := map[string]bool{}
+	if f.value != nil && f.value.Kind == yaml.MappingNode {
+		for i := 0; i < len(f.value.Content); i += 2 {
+			names[f.value.Content[i].Value] = true
+		}
+	}
+	return names
 }
 
 // governs finds the owner's rule that tells of the entity.

@@ -100,6 +100,12 @@ func (r *run) newVersion(e *eventRule, c *rowChange, ev *Event, f *frame) (*Mast
 	if g.by != nil {
 		v.Proposer = quietText(g.by, f)
 	}
+	switch {
+	case v.From != "":
+		v.Day = clipDate(v.From)
+	case !v.Adopted:
+		v.Day = ev.Occurred.In(zoneOf(e.table.source)).Format(civilDate)
+	}
 	v.Due, v.Content = from, hash(string(v.Data), v.From, v.To)
 	return v, res.troubles, nil
 }
@@ -361,6 +367,11 @@ func (r *run) activateVersion(e *eventRule, c *rowChange, held *heldChange, ev *
 	}
 	if err := r.send(told, posts); err != nil {
 		return err
+	}
+	for _, t := range []*trouble{noVersion(v.Ref), driftTrouble(v.Ref)} {
+		if err := r.wake(t.fingerprint()); err != nil {
+			return err
+		}
 	}
 	return r.owned(e, ev)
 }

@@ -40,7 +40,8 @@ type MasterVersion struct {
 	Changes   []MasterChange   `json:"changes"` // against the version that was active
 	From      string           `json:"effective_from,omitempty"`
 	To        string           `json:"effective_to,omitempty"`
-	Due       time.Time        `json:"due,omitzero"` // From as an instant
+	Due       time.Time        `json:"due,omitzero"`  // From as an instant
+	Day       string           `json:"day,omitempty"` // from which it holds for documents; empty: from ever
 	Adopted   bool             `json:"adopted,omitempty"`
 	Proposer  string           `json:"proposed_by,omitempty"` // as the source names who made the change
 	Proposed  time.Time        `json:"proposed_at"`           // commit time of the change

@@ -110,6 +110,7 @@ func (c *compiler) mapping(n *yaml.Node) {
 	if f, ok := got["codes"]; ok {
 		c.codes(f, c.m)
 	}
+	c.governed = namesUnder(got["masters"])
 	for _, section := range []struct {
 		name string
 		read func(field)

@@ -24,7 +24,7 @@ it stays in force, and documents and targets know nothing of the new one.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: subcommands,
 	}
-	group.AddCommand(masterListCommand(a), masterShowCommand(a), masterApproveCommand(a), masterRejectCommand(a), masterSettleCommand(a))
+	group.AddCommand(masterListCommand(a), masterShowCommand(a), masterApproveCommand(a), masterRejectCommand(a), masterConfirmCommand(a), masterSettleCommand(a))
 	return group
 }
 
@@ -334,6 +334,46 @@ func (a *app) judgeMaster(ctx context.Context, r pipeline.MasterRequest, f *mast
 	a.printf("\n")
 	a.printMaster(v)
 	return nil
+}
+
+func masterConfirmCommand(a *app) *cobra.Command {
+	r := pipeline.MasterRequest{Action: pipeline.MasterConfirm}
+	c := &cobra.Command{
+		Use:   "confirm KEY",
+		Short: "Let documents pass for which an entity was another when they were ordered",
+		Long: `A document whose customer has other terms than when it was ordered waits (MASTER_DRIFT), where the mapping says that these fields hold as
+of the order. Confirm one document, or all that wait for the entity as it is now.`,
+		Example: `  waybill master confirm customer/104377 --document invoice/A10023 --why "agreed with the customer"
+  waybill master confirm customer/104377 --why "new contract covers open orders"`,
+		Args: oneArg("a key, such as customer/104377"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if strings.TrimSpace(r.Why) == "" {
+				return usage("", "--why is needed: say why; it is kept in the audit")
+			}
+			r.Ref, r.By = args[0], a.by
+			d, err := a.daemon()
+			if err != nil {
+				return err
+			}
+			defer d.Close()
+			v, err := d.JudgeMaster(c.Context(), r)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(v)
+			}
+			what := "every document that waited for it"
+			if r.Document != "" {
+				what = r.Document
+			}
+			a.printf("Confirmed: %s passes with version %d of %s in force.\n", what, v.Active, v.Ref)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&r.Document, "document", "", "only this document, such as invoice/A10023")
+	c.Flags().StringVar(&r.Why, "why", "", "the reason, for the audit (needed)")
+	return c
 }
 
 func masterSettleCommand(a *app) *cobra.Command {

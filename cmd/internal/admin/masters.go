@@ -38,7 +38,7 @@ func (s *Server) judgeMaster(ctx context.Context, r *http.Request) (any, error) 
 	}
 	hint := ""
 	switch q.Action {
-	case pipeline.MasterApprove, pipeline.MasterReject:
+	case pipeline.MasterApprove, pipeline.MasterReject, pipeline.MasterConfirm:
 		if q.Ref == "" {
 			hint = `Give "ref": the entity, such as customer/104377.`
 		}
@@ -47,7 +47,7 @@ func (s *Server) judgeMaster(ctx context.Context, r *http.Request) (any, error) 
 			hint = `Give "exception" and "take": ours or theirs.`
 		}
 	default:
-		hint = `Give "action": approve, reject or settle.`
+		hint = `Give "action": approve, reject, confirm or settle.`
 	}
 	if strings.TrimSpace(q.By) == "" || strings.TrimSpace(q.Why) == "" {
 		hint = `Give "by" and "why": the person who decides, and the reason; both are written to the audit.`
