@@ -77,9 +77,10 @@ bench: deps build ## 1,000,000 changes against the databases' own tools (BENCH_R
 	@CGO_ENABLED=0 go build -o .cache/bench ./cmd/internal/bench
 	@.cache/bench
 
-soak: deps ## kills at random, large transactions, 2 GB of WAL, pgbench beside it (SOAK_KILLS, SOAK_WALK_KILLS, LARGE_ROWS, RETAINED_MB, PGBENCH_SECONDS)
+soak: deps ## kills at random, large transactions, 2 GB of WAL, pgbench beside it (SOAK_KILLS, SOAK_WALK_KILLS, MASS_ROWS, LARGE_ROWS, RETAINED_MB, PGBENCH_SECONDS)
 	@CRASH_KILLS=$${SOAK_KILLS:-1000} go test -race -v -timeout 6h -run '^TestCrash' ./cmd/internal/e2e
 	@SOAK_WALK_KILLS=$${SOAK_WALK_KILLS:-300} go test -race -v -timeout 1h -run '^TestWalk$$' ./cmd/internal/e2e
+	@MASS_ROWS=$${MASS_ROWS:-50000} go test -v -timeout 20m -run '^TestMassUpdateIsHeld$$' ./cmd/internal/e2e
 	@LARGE_ROWS=$${LARGE_ROWS:-10000000} RETAINED_MB=$${RETAINED_MB:-2048} PGBENCH_SECONDS=$${PGBENCH_SECONDS:-20} \
 		go test -v -timeout 3h -run '^(TestLarge|TestRetained|TestJournalFull|TestNetwork|TestNeighbour)' ./cmd/internal/e2e
 

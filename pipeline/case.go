@@ -152,7 +152,7 @@ func (s *state) caseExceptions(c *transform.Case) ([]CaseException, error) {
 	for _, subject := range subjects {
 		err := s.Scan(bucketSubjectEx, subject+sep, "", func(k string, _ []byte) (bool, error) {
 			x, err := s.exception(strings.TrimPrefix(k, subject+sep))
-			if err != nil || x == nil || x.State != "open" || seen[x.ID] {
+			if err != nil || x == nil || !x.live() || seen[x.ID] {
 				return err == nil, err
 			}
 			seen[x.ID] = true

@@ -155,8 +155,8 @@ func TestDiscardLetsTheNextOneGo(t *testing.T) {
 	r.state("i1", StateParked)
 	r.decide(decisionEntry{Action: "discard", IDs: []string{"X-000001"}, By: "ann", Why: "entered by hand"})
 	r.state("i2", StateDone)
-	if x := r.exception("X-000001"); x.State != "discarded" || x.ClosedBy != "ann" {
-		t.Errorf("exception is %s by %q", x.State, x.ClosedBy)
+	if x, err := r.desk().Exception(context.Background(), "X-000001"); err != nil || x.State != "discarded" || x.ClosedBy != "ann" || x.Reason != "entered by hand" {
+		t.Errorf("exception is %s by %q: %v", x.State, x.ClosedBy, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -88,7 +89,8 @@ func (p *Pipeline) JudgeMaster(ctx context.Context, r MasterRequest) (MasterView
 		l.notify()
 	}
 	v, err := p.Master(ctx, r.Ref)
-	if _, unknown := err.(*MasterError); unknown && r.Action == MasterSettle { // of a mapping that governs it no more
+	var unknown *MasterError
+	if errors.As(err, &unknown) && r.Action == MasterSettle { // of a mapping that governs it no more
 		return MasterView{MasterEntity: transform.MasterEntity{Ref: r.Ref, Versions: []transform.MasterVersion{}}}, nil
 	}
 	return v, err
@@ -119,6 +121,9 @@ func (s *state) judgeable(r *MasterRequest) error {
 		r.Content = v.Content
 	}
 	j := r.judgement(time.Time{})
+	if j.Editor, err = s.editor(v); err != nil {
+		return err
+	}
 	if why := j.Refusal(v); why != "" {
 		return &MasterError{Reason: fmt.Sprintf("version %d of %s cannot be judged: %s", v.Number, e.Ref, why), Hint: "waybill master show " + e.Ref + " says what it waits for."}
 	}
@@ -126,7 +131,19 @@ func (s *state) judgeable(r *MasterRequest) error {
 }
 
 func (r *MasterRequest) judgement(at time.Time) transform.MasterJudgement {
-	return transform.MasterJudgement{Ref: r.Ref, Version: r.Version, Content: r.Content, Approve: r.Action == MasterApprove, By: r.By, Why: r.Why, At: at}
+	return transform.MasterJudgement{Ref: r.Ref, Version: r.Version, Content: r.Content, Approve: r.Action == MasterApprove, By: r.By, At: at}
+}
+
+// editor is who wrote fields of a version by hand; empty for nobody, and when the audit's line was redacted.
+func (s *state) editor(v *transform.MasterVersion) (string, error) {
+	if v.Edited == 0 {
+		return "", nil
+	}
+	line, err := s.auditLine(v.Edited)
+	if err != nil || line == nil {
+		return "", err
+	}
+	return line.By, nil
 }
 
 // drifted refuses a confirmation for which nothing waits, and completes the request.
@@ -147,7 +164,7 @@ func (s *state) drifted(r *MasterRequest) error {
 		return err
 	}
 	for scope := range known {
-		fp := transform.MasterDrift(e.Ref)
+		fp := transform.MasterDrift(e.Ref, e.Active)
 		if scope != "" {
 			fp = scope + ":" + fp
 		}
@@ -201,7 +218,8 @@ func (p *projector) master(s *state, d decisionEntry, e checkpoint.Entry) error 
 	if d.Master.Action == MasterSettle {
 		r := *d.Master
 		if err := s.changedInTarget(&r); err != nil {
-			if _, late := err.(*MasterError); late {
+			var late *MasterError
+			if errors.As(err, &late) {
 				return nil
 			}
 			return err
@@ -224,7 +242,29 @@ func (p *projector) master(s *state, d decisionEntry, e checkpoint.Entry) error 
 		return s.addWork(work{Kind: workTimers}) // the rest, when many wait
 	}
 	out := &judged{output{s: s, entry: at}, d.By, map[bool]string{true: "approved: ", false: "rejected: "}[d.Master.Action == MasterApprove] + d.Why}
-	return p.mapper.JudgeMaster(s, out, at, d.Master.judgement(e.At))
+	j := d.Master.judgement(e.At)
+	if j.Editor, err = s.editorOf(d.Master); err != nil {
+		return err
+	}
+	return p.mapper.JudgeMaster(s, out, at, j)
+}
+
+// editorOf is editor of the version that a request names.
+func (s *state) editorOf(r *MasterRequest) (string, error) {
+	e, err := s.masterEntity(r.Ref)
+	if err != nil {
+		var gone *MasterError
+		if errors.As(err, &gone) {
+			return "", nil
+		}
+		return "", err
+	}
+	for i := range e.Versions {
+		if e.Versions[i].Number == r.Version {
+			return s.editor(&e.Versions[i])
+		}
+	}
+	return "", nil
 }
 
 // takeSide sends a delivery again, with a person's word on whose value stays.

@@ -78,6 +78,20 @@ func (s *state) targets(n noteEntry) error {
 	return s.addWork(work{Kind: workTargets})
 }
 
+// settles gives the exception of a record that somebody changed the number that it has here.
+func (h *supposition) settles(s *state, d *decisionEntry) error {
+	if d.Master == nil || d.Master.Exception == "" {
+		return nil
+	}
+	fp, err := h.cause(d.Master.Exception)
+	if err != nil {
+		return err
+	}
+	here, err := s.Get(bucketOpen, fp)
+	d.Master.Exception = string(here)
+	return err
+}
+
 // rejudge looks again at the versions that targets could not take, some at a time.
 func (s *state) rejudge(w *work) (done bool, err error) {
 	return s.each(bucketOpen, "", &w.Cursor, func(fp string, _ []byte) (bool, error) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,6 +52,9 @@ type Pipeline struct {
 	changed  string // mapping active before this start
 	trim     chan struct{}
 	xrefs    sync.Mutex // held while a decision about the registry is previewed and journalled
+	sides    sync.Mutex // held while a question is answered in a side state
+	// activated is the version that a person activated since the start; nil for none.
+	activated atomic.Pointer[string]
 }
 
 // Bounds and defaults.

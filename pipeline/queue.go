@@ -220,8 +220,10 @@ func (s *state) pass(id string, at time.Time) error {
 	return s.advance(d.Post)
 }
 
+const gatePrefix = "WAITING/GATE/"
+
 func gateFingerprint(g transform.Gate) string {
-	return "WAITING/GATE/" + string(g.Kind) + "/" + g.Name + "/" + g.Key
+	return gatePrefix + string(g.Kind) + "/" + g.Name + "/" + g.Key
 }
 
 func subjectOf(p transform.Post) string {

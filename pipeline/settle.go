@@ -18,14 +18,14 @@ func (p *projector) intent(s *state, e checkpoint.Entry) error {
 		return fmt.Errorf("reading intent %d: %w", e.Index, err)
 	}
 	d, err := s.delivery(in.ID)
-	if err != nil || d == nil || d.State == StateDone || d.State == StateDiscarded {
+	if err != nil || d == nil || d.over() {
 		return err
 	}
 	d.State, d.Step, d.Intent, d.Last = StateSent, in.Step, &in, nil
 	d.Attempts++
 	d.Sends++
 	if err := s.log(in.ID, e, traceNote{At: e.At, Kind: "intent", Step: in.Step, Attempt: in.Attempt,
-		Request: clip(string(in.Request), 2000)}); err != nil {
+		Request: clip(string(in.Request), 2000), Edited: d.Edited}); err != nil {
 		return err
 	}
 	return s.putDelivery(d)
@@ -38,11 +38,12 @@ func (p *projector) outcome(s *state, e checkpoint.Entry) error {
 		return fmt.Errorf("reading outcome %d: %w", e.Index, err)
 	}
 	d, err := s.delivery(o.Delivery)
-	if err != nil || d == nil || d.State == StateDone || d.State == StateDiscarded {
+	if err != nil || d == nil || d.over() {
 		return err
 	}
 	note := traceNote{At: e.At, Kind: "outcome", Step: o.Step, Attempt: o.Attempt, Class: o.Outcome.Class, Code: o.Outcome.Code,
-		Message: o.Outcome.Message, Number: o.Outcome.Number, Took: o.Outcome.Took, Request: o.Outcome.Request, Answer: o.Outcome.Answer}
+		Message: o.Outcome.Message, Number: o.Outcome.Number, Took: o.Outcome.Took, Request: o.Outcome.Request, Answer: o.Outcome.Answer,
+		Edited: d.Edited}
 	if o.Verify {
 		note.Kind = "verify"
 	}
@@ -174,7 +175,7 @@ func (s *state) park(d *delivery, o outcomeEntry, e checkpoint.Entry) error {
 	if o.Outcome.Class == sinks.Conflict {
 		title = fmt.Sprintf("%s holds something else as %s: %s", d.Post.Sink, subjectOf(d.Post), o.Outcome.Message)
 	}
-	evidence, err := json.Marshal(map[string]any{"step": o.Step, "field": o.Outcome.Field, "message": o.Outcome.Message,
+	evidence, err := json.Marshal(map[string]any{"target": d.Post.Sink + "." + d.Post.Entity, "step": o.Step, "field": o.Outcome.Field, "message": o.Outcome.Message,
 		"facts": o.Outcome.Facts, "body": d.Post.Body, "external_id": d.Post.ExternalID})
 	if err != nil {
 		return err
@@ -218,7 +219,7 @@ func (s *state) settleException(d *delivery, state, by, reason string, at time.T
 		return nil
 	}
 	x, err := s.exception(d.Exception)
-	if err != nil || x == nil || x.State != "open" {
+	if err != nil || x == nil || !x.live() {
 		return err
 	}
 	x.Waiting = 0

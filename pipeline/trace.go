@@ -140,6 +140,15 @@ func (t *tracer) event(seq string) error {
 	if e.Amount != nil {
 		text += fmt.Sprintf(", %s %s", e.Amount.Amount, e.Amount.Currency)
 	}
+	if e.Edited > 0 {
+		line, err := t.s.auditLine(e.Edited)
+		if err != nil {
+			return err
+		}
+		if line != nil {
+			text += ", with fields written by " + line.shown("by", line.By)
+		}
+	}
 	if e.Historic {
 		text += " (from before the cut-over)"
 	}
@@ -174,8 +183,18 @@ func (t *tracer) delivery(id string) error {
 			return false, err
 		}
 		index := strings.TrimPrefix(k, id+sep)
+		text := n.text(d.Post.ExternalID)
+		if n.Edited > 0 {
+			line, err := t.s.auditLine(n.Edited)
+			if err != nil {
+				return false, err
+			}
+			if line != nil {
+				text += ", edited by " + line.shown("by", line.By)
+			}
+		}
 		t.add("log/"+id+index, "", TraceItem{At: n.At, Kind: n.Kind, Where: d.Post.Sink + "." + d.Post.Entity, ID: id, Index: unhex(index),
-			Text: n.text(d.Post.ExternalID), Detail: append([]byte(nil), v...)})
+			Text: text, Detail: append([]byte(nil), v...)})
 		return true, nil
 	})
 }
@@ -205,21 +224,41 @@ func (n *traceNote) answer() string {
 }
 
 func (t *tracer) exceptions(ref string) error {
-	return t.s.Scan(bucketSubjectEx, ref+sep, "", func(k string, _ []byte) (bool, error) {
-		x, err := t.s.exception(strings.TrimPrefix(k, ref+sep))
-		if err != nil || x == nil {
-			return err == nil, err
-		}
-		detail, err := json.Marshal(x.Problem)
-		if err != nil {
-			return false, err
-		}
-		t.add("exception/"+x.ID, "", TraceItem{At: x.OpenedAt, Kind: "exception", Where: x.Problem.Owner, ID: x.ID, Index: x.Index,
-			Text: fmt.Sprintf("%s %s opened: %s", x.ID, x.Problem.Code, x.Problem.Title), Detail: detail})
-		if x.ClosedAt != nil {
-			t.add("closed/"+x.ID, "", TraceItem{At: *x.ClosedAt, Kind: "decision", Where: x.ClosedBy, ID: x.ID, Index: x.ClosedIndex,
-				Text: fmt.Sprintf("%s %s: %s", x.ID, x.State, x.Reason)})
-		}
-		return true, nil
+	ids, err := t.s.blastsOf(ref)
+	if err != nil {
+		return err
+	}
+	err = t.s.Scan(bucketSubjectEx, ref+sep, "", func(k string, _ []byte) (bool, error) {
+		ids = append(ids, strings.TrimPrefix(k, ref+sep))
+		return len(ids) < traceMost, nil
 	})
+	for _, id := range ids {
+		if err == nil {
+			err = t.exception(id)
+		}
+	}
+	return err
+}
+
+func (t *tracer) exception(id string) error {
+	x, err := t.s.exception(id)
+	if err != nil || x == nil {
+		return err
+	}
+	detail, err := json.Marshal(x.Problem)
+	if err != nil {
+		return err
+	}
+	t.add("exception/"+x.ID, "", TraceItem{At: x.OpenedAt, Kind: "exception", Where: x.Problem.Owner, ID: x.ID, Index: x.Index,
+		Text: fmt.Sprintf("%s %s opened: %s", x.ID, x.Problem.Code, x.Problem.Title), Detail: detail})
+	if x.ClosedAt == nil {
+		return nil
+	}
+	by, why, err := t.s.closed(x)
+	if err != nil {
+		return err
+	}
+	t.add("closed/"+x.ID, "", TraceItem{At: *x.ClosedAt, Kind: "decision", Where: by, ID: x.ID, Index: x.ClosedIndex,
+		Text: fmt.Sprintf("%s %s: %s", x.ID, x.State, why)})
+	return nil
 }

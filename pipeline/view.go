@@ -94,6 +94,7 @@ type JournalStatus struct {
 type ExceptionStat struct {
 	Code    string            `json:"code"`
 	Open    int               `json:"open"`
+	Overdue int               `json:"overdue,omitempty"` // of these, past their due time
 	Waiting int               `json:"waiting"`
 	Money   map[string]string `json:"money,omitempty"` // currency → sum
 }
@@ -159,37 +160,6 @@ type TraceItem struct {
 	Detail json.RawMessage `json:"detail,omitempty"`
 }
 
-// ExceptionView is one exception.
-type ExceptionView struct {
-	ID       string            `json:"id"`     // short, for commands: X-000012
-	State    string            `json:"state"`  // open, resolved, discarded
-	Origin   string            `json:"origin"` // mapping (before the outbox) or delivery (after it)
-	Class    string            `json:"class"`
-	Code     string            `json:"code"`
-	Title    string            `json:"title"`
-	Hint     string            `json:"hint,omitempty"`
-	Owner    string            `json:"owner,omitempty"`
-	OpenedAt time.Time         `json:"opened_at"`
-	ClosedAt *time.Time        `json:"closed_at,omitempty"`
-	Subjects []string          `json:"subjects"` // what waits: invoice/A1; at most 100
-	Waiting  int               `json:"waiting"`  // how many wait
-	Behind   int               `json:"behind"`   // deliveries of the same order keys that wait behind
-	Money    map[string]string `json:"money,omitempty"`
-	Delivery *DeliveryView     `json:"delivery,omitempty"`
-	Rule     string            `json:"rule,omitempty"`
-	Evidence json.RawMessage   `json:"evidence,omitempty"`
-	Retries  int               `json:"retries"`
-	ClosedBy string            `json:"closed_by,omitempty"`
-	Reason   string            `json:"reason,omitempty"`
-}
-
-// ExceptionQuery selects exceptions.
-type ExceptionQuery struct {
-	State string `json:"state,omitempty"` // open (default), resolved, discarded, all
-	Code  string `json:"code,omitempty"`
-	Limit int    `json:"limit,omitempty"`
-}
-
 // ReplayRequest selects stored events to deliver again through the same protocol: what is applied is verified, not
 // posted twice. Exactly one of the selections is set, or All.
 type ReplayRequest struct {
@@ -245,16 +215,6 @@ type SourcePosition struct {
 	CommitAt time.Time `json:"commit_at"`
 }
 
-// AuditLine is one decision of a person or of the daemon on its own.
-type AuditLine struct {
-	At     time.Time `json:"at"`
-	By     string    `json:"by"`
-	Action string    `json:"action"`
-	Target string    `json:"target,omitempty"`
-	Why    string    `json:"why,omitempty"`
-	Index  uint64    `json:"index"`
-}
-
 // ErrNotFound is returned by the lookups for a key, event or exception that does not exist.
 var ErrNotFound = notFound{}
 
@@ -289,7 +249,12 @@ func (notFound) Error() string { return "not found" }
 //	Master(ctx, key string) (MasterView, error)
 //	JudgeMaster(ctx, MasterRequest) (MasterView, error)                    // returns when it is applied
 //	Checkpoint(ctx) (CheckpointView, error)
-//	Audit(ctx, limit int) ([]AuditLine, error)
+//	Change(ctx, ExceptionChange) ([]ExceptionView, error)                  // assign, comment, wait, fix, retry, waive, release
+//	PreviewEdit(ctx, EditRequest) (EditView, error)
+//	Edit(ctx, EditRequest) (EditView, error)
+//	Audit(ctx, AuditQuery) ([]AuditLine, error)
+//	VerifyAudit(ctx, expect string) (AuditProof, error)
+//	Redact(ctx, RedactRequest) (AuditLine, error)
 //	Reconcile(ctx, ReportQuery) (ReconcileReport, error)
 //	Backlog(ctx, ReportQuery) (BacklogReport, error)
 var _ context.Context

@@ -74,6 +74,24 @@ func (c *Carriers) TableKey(source string, t cdc.Table) string {
 	return ""
 }
 
+// Explain asks the rules of the mapping that reads the change's source: see Mapper.Explain.
+func (c *Carriers) Explain(st State, at Entry, ch *cdc.Change) (*Explanation, error) {
+	o := c.of(ch.Source)
+	if o == nil {
+		return nil, nil
+	}
+	return o.p.Explain(o.state(st), c.entry(o, at), ch)
+}
+
+// ExplainDocument tells where a document stands: see Mapper.ExplainDocument.
+func (c *Carriers) ExplainDocument(st State, at Entry, of DocumentKey) (*DocumentView, error) {
+	o := c.of(of.Source)
+	if o == nil {
+		return nil, nil
+	}
+	return o.p.ExplainDocument(o.state(st), c.entry(o, at), of)
+}
+
 // ofTable finds who reads a table by its key, which begins with the source.
 func (c *Carriers) ofTable(table string) *carrier {
 	source, _, _ := strings.Cut(table, ".")

@@ -218,7 +218,7 @@ func (c *compiler) policy(d *document, got map[string]field, sc *scope) {
 	if !ok {
 		return
 	}
-	r := c.record(f.value, "rounding", []string{"places", "mode"}, nil)
+	r := c.record(f.value, "rounding", roundingKeys, nil)
 	if p, ok := r["places"]; ok {
 		n, err := strconv.Atoi(p.value.Value)
 		if err != nil || n < 0 || n > 6 {
@@ -232,7 +232,7 @@ func (c *compiler) policy(d *document, got map[string]field, sc *scope) {
 }
 
 func (c *compiler) complete(d *document, f field, sc *scope) {
-	got := c.record(f.value, "complete", []string{"checks", "wait"}, nil)
+	got := c.record(f.value, "complete", completeKeys, nil)
 	if w, ok := got["wait"]; ok {
 		d.wait = c.duration(w.value)
 	}
@@ -280,7 +280,7 @@ func (c *compiler) emits(d *document, f field, sc *scope) {
 		if ef.value.Kind != yaml.MappingNode {
 			e.when = c.condition(ef.value, sc)
 		} else {
-			got := c.record(ef.value, "emit "+ef.key, []string{"when", "after", "credits", "unsent", "set"}, nil)
+			got := c.record(ef.value, "emit "+ef.key, emitKeys, nil)
 			if !c.need(ef.at, got, "emit "+ef.key, "when") {
 				continue
 			}

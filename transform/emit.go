@@ -110,6 +110,12 @@ func bug(err error) error {
 // evaluateEvent makes the rule's event, or holds the change. held is the change when it was held before.
 func (r *run) evaluateEvent(e *eventRule, c *rowChange, held *heldChange) error {
 	f := r.frame(c)
+	if held != nil {
+		var err error
+		if f.amend, err = r.amendment(waiter{"held", heldID(e, c), held.Subject}); err != nil {
+			return err
+		}
+	}
 	if e.lane == LaneMaster && c.now == nil && e.when == nil && (e.gone == nil || c.before == nil) {
 		if err := r.unproposed(e, c); err != nil {
 			return err
@@ -143,7 +149,10 @@ func (r *run) evaluateEvent(e *eventRule, c *rowChange, held *heldChange) error 
 	if err != nil {
 		return err
 	}
-	if troubles = union(troubles, more); len(troubles) > 0 {
+	if troubles, err = r.unwaived(union(troubles, more), e.shape, f); err != nil {
+		return err
+	}
+	if len(troubles) > 0 {
 		return r.hold(e, c, held, troubles, f)
 	}
 	if e.governed != nil {
@@ -254,6 +263,9 @@ func (r *run) makeEvent(e *eventRule, f *frame, by *cause) (Event, []*trouble, e
 	}
 	if err := r.occurred(&ev, e, f, subject, &res); err != nil {
 		return ev, nil, err
+	}
+	if f.amend != nil {
+		ev.Edited = f.amend.By
 	}
 	ev.Data, err = canonical(set.data)
 	return ev, res.troubles, err

@@ -29,6 +29,7 @@ type Event struct {
 	Data        json.RawMessage `json:"data"`                    // JSON object, keys sorted, decimals as strings
 	Amount      *Money          `json:"amount,omitempty"`        // the money that the event is about
 	Refs        []string        `json:"refs,omitempty"`          // "shipment/88121", "invoice/A1": what trace finds it by
+	Edited      uint64          `json:"edited,omitempty"`        // line of the audit that says who wrote fields of it by hand
 	Historic    bool            `json:"historic,omitempty"`      // from before the cut-over or from a snapshot: kept, not news, no postings
 }
 
@@ -63,8 +64,11 @@ type Post struct {
 	Body       json.RawMessage `json:"body"`              // JSON object as the mapping built it
 	Amount     *Money          `json:"amount,omitempty"`
 	Refs       []string        `json:"refs,omitempty"`
-	Adopt      bool            `json:"adopt,omitempty"`   // may already be in the target: look before creating
-	Version    int             `json:"version,omitempty"` // of a governed entity, from 1
+	Adopt      bool            `json:"adopt,omitempty"` // may already be in the target: look before creating
+	// Shadow names the mapping that marks the posting so: it is kept, and not sent before a person switches that on.
+	Shadow string `json:"shadow,omitempty"`
+	// Version is that of a governed entity, from 1.
+	Version int `json:"version,omitempty"`
 }
 
 // Gate holds a post until something else is so. A gate that is not met by Deadline becomes one exception of what blocks.

@@ -52,6 +52,7 @@ type frame struct {
 	lineFields map[string]ref.Val
 	made       []map[string]ref.Val // fields of each line, once set
 	at         time.Time            // when the document was released
+	amend      *amendment           // fields that a person wrote; nil for none
 }
 
 func (f *frame) row(which int) *row {

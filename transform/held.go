@@ -57,6 +57,8 @@ func (r *run) hold(e *eventRule, c *rowChange, held *heldChange, troubles []*tro
 	}
 	for _, t := range troubles {
 		t.locate(c)
+		t.show("before", image(c.before))
+		t.show("after", image(c.now))
 	}
 	w := waiter{"held", id, subject}
 	now, err := r.settle(w, waits, troubles, func(t *trouble) Problem {
@@ -109,6 +111,9 @@ func (r *run) dropSuperseded(e *eventRule, c *rowChange, held *heldChange) error
 
 func (r *run) dropHeld(w waiter, h *heldChange) error {
 	if err := r.st.Delete(bucketHeld, w.id); err != nil {
+		return err
+	}
+	if err := r.st.Delete(bucketAmend, stateKey(w.kind, w.id)); err != nil {
 		return err
 	}
 	for _, fp := range h.Waits {

@@ -59,7 +59,7 @@ func (c *compiler) inlineTests(f field) {
 		return
 	}
 	for _, n := range f.value.Content {
-		got := c.record(n, "a test", []string{"name", "unsent", "given", "expect"}, nil)
+		got := c.record(n, "a test", testKeys, nil)
 		if !c.need(n, got, "a test", "name", "given", "expect") {
 			continue
 		}

@@ -9,7 +9,7 @@ func (r *run) makePosts(all []*post, f *frame, ev *Event, by *cause) ([]Post, []
 	res.data = map[string]any{}
 	for _, p := range all {
 		out := Post{ID: hash(ev.ID, p.target()), Event: ev.ID, Sink: p.sink, Entity: p.entity, Lane: ev.Lane, OrderKey: ev.OrderKey,
-			Amount: ev.Amount, Refs: ev.Refs, Adopt: by.Adopt, Company: ev.Company}
+			Amount: ev.Amount, Refs: ev.Refs, Adopt: by.Adopt, Company: ev.Company, Shadow: r.m.shadowOf(p)}
 		where := p.target() + " of " + ev.Entity + "/" + ev.Key
 		id, err := res.one(f, &setting{name: "external_id", e: p.external}, where)
 		if err != nil {

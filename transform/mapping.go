@@ -17,6 +17,7 @@ type Mapping struct {
 	company string    // legal entity of all its rules that do not tell their own; empty for none
 	line    int       // of its name
 	cutover time.Time // documents released before it are history
+	shadow  bool      // of every post
 
 	sources   map[string]*source
 	owners    map[string]*owner // by entity
@@ -30,6 +31,8 @@ type Mapping struct {
 	cases     *cases // nil: none
 	tests     []*inlineTest
 	takes     bool // an event takes back what was never sent
+	bounds    bounds
+	duties    duties
 }
 
 // Version names the mapping and its version: "northstar/7". It is stamped on every event.

@@ -26,8 +26,11 @@ type governance struct {
 }
 
 var (
-	masterKeys = []string{"approve", "effective", "by", "owner", "validate", "drift"}
-	persons    = []string{"none", "one", "two"}
+	masterKeys    = []string{"approve", "effective", "by", "owner", "validate", "drift"}
+	approveKeys   = []string{"default", "new", "fields"}
+	effectiveKeys = []string{"from", "to"}
+	validateKeys  = []string{"required", "most", "values", "form", "means", "needs"}
+	persons       = []string{"none", "one", "two"}
 )
 
 // saidByMasters are the fields of an event that a governed rule may not give itself (domain.md §1.5).
@@ -52,7 +55,7 @@ func (c *compiler) masterRules(f field) {
 			c.approvals(a, g, names)
 		}
 		if x, ok := got["effective"]; ok {
-			dates := c.record(x.value, "effective", []string{"from", "to"}, nil)
+			dates := c.record(x.value, "effective", effectiveKeys, nil)
 			if d, ok := dates["from"]; ok {
 				g.from = c.moment(d, e.scope)
 			}
@@ -123,7 +126,7 @@ func (c *compiler) approvals(f field, g *governance, names []string) {
 		g.rest = c.persons(f.value)
 		return
 	}
-	got := c.record(f.value, "approve", []string{"default", "new", "fields"}, nil)
+	got := c.record(f.value, "approve", approveKeys, nil)
 	if d, ok := got["default"]; ok {
 		g.rest = c.persons(d.value)
 	}
@@ -158,7 +161,7 @@ func (c *compiler) validations(f field, g *governance, names []string) {
 			continue
 		}
 		t := TargetField{Name: x.key}
-		got := c.record(x.value, "validate "+x.key, []string{"required", "most", "values", "form", "means", "needs"}, nil)
+		got := c.record(x.value, "validate "+x.key, validateKeys, nil)
 		for _, k := range slices.Sorted(maps.Keys(got)) {
 			c.validation(got[k], &t, g, names)
 		}

@@ -67,7 +67,7 @@ func (d *drive) judge(ref, by string, approve bool) string {
 		d.t.Fatalf("%s: %v", ref, err)
 	}
 	v := e.Versions[len(e.Versions)-1]
-	j := MasterJudgement{Ref: ref, Version: v.Number, Content: v.Content, Approve: approve, By: by, Why: "test", At: d.clock}
+	j := MasterJudgement{Ref: ref, Version: v.Number, Content: v.Content, Approve: approve, By: by, At: d.clock}
 	refusal := j.Refusal(&v)
 	d.index++
 	if mine, err := d.p.JudgeMaster(d.st, d.out, d.entry(), j); err != nil || !mine {

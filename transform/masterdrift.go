@@ -33,9 +33,11 @@ const (
 // creditMemo is the event that takes back what was billed: it is of what was billed, whatever its customer is now.
 const creditMemo = "credit_memo.issued"
 
-// bucketMasterAgreed holds what people confirmed: reference of the entity, subject of the document or "" for all → number of the version
-// that was in force.
+// bucketMasterAgreed holds what people confirmed of one document: reference of the entity, subject of the document → number of the version
+// that was in force. What was confirmed for all is waived.
 const bucketMasterAgreed = "map/mst/agreed"
+
+var driftKeys = []string{"key", "since", "fields"}
 
 // drifts reads drift, by document.
 func (c *compiler) drifts(f field, g *governance, names []string) {
@@ -50,7 +52,7 @@ func (c *compiler) drifts(f field, g *governance, names []string) {
 			continue
 		}
 		d := c.m.documents[i]
-		got := c.record(df.value, "drift of "+df.key, []string{"key", "since", "fields"}, nil)
+		got := c.record(df.value, "drift of "+df.key, driftKeys, nil)
 		if !c.need(df.at, got, "drift of "+df.key, "key", "since", "fields") {
 			continue
 		}
@@ -93,11 +95,11 @@ func (r *run) drifted(d *document, rec *docRecord, f *frame, subject string) ([]
 	return all, nil
 }
 
-// MasterDrift is the fingerprint of the problem that an entity was another when documents were ordered, in the mapping alone.
-func MasterDrift(ref string) string { return driftTrouble(ref).fingerprint() }
+// MasterDrift is the fingerprint of the problem that an entity, of which a version is in force, was another when documents were ordered.
+func MasterDrift(ref string, version int) string { return driftTrouble(ref, version).fingerprint() }
 
-func driftTrouble(ref string) *trouble {
-	return &trouble{class: "POLICY", code: "MASTER_DRIFT", cause: ref, owner: "AR"}
+func driftTrouble(ref string, version int) *trouble {
+	return &trouble{class: "POLICY", code: "MASTER_DRIFT", cause: fmt.Sprintf("%s@%d", ref, version), owner: "AR"}
 }
 
 func (r *run) driftOf(one *drift, key, on, subject string) (*trouble, error) {
@@ -114,13 +116,11 @@ func (r *run) driftOf(one *drift, key, on, subject string) (*trouble, error) {
 	if len(asked) == 0 {
 		return nil, nil
 	}
-	for _, of := range []string{"", subject} {
-		agreed, err := r.st.Get(bucketMasterAgreed, stateKey(now.Ref, of))
-		if err != nil || string(agreed) == fmt.Sprint(now.Number) {
-			return nil, err
-		}
+	agreed, err := r.st.Get(bucketMasterAgreed, stateKey(now.Ref, subject))
+	if err != nil || string(agreed) == fmt.Sprint(now.Number) {
+		return nil, err
 	}
-	t := driftTrouble(now.Ref)
+	t := driftTrouble(now.Ref, now.Number)
 	t.title = fmt.Sprintf("%s: %s is not what it was on %s, when it was ordered (version %d, now %d): %s.", subject, now.Ref, on, then.Number, now.Number, changesText(asked))
 	t.hint = fmt.Sprintf("Correct the document in billing, or confirm it: waybill master confirm %s --document %s --why …; without --document all that wait.", now.Ref, subject)
 	t.evidence = map[string]any{"ordered": on, "version_then": then.Number, "version_now": now.Number, "changes": changes, "as_of": one.fields}
@@ -169,10 +169,14 @@ func (p *Mapper) ConfirmMaster(st State, out Output, at Entry, ref, subject stri
 	if head.Active != version {
 		return true, nil
 	}
+	fp := driftTrouble(ref, version).fingerprint()
+	if subject == "" {
+		return true, p.Waive(st, out, at, fp)
+	}
 	if err := st.Put(bucketMasterAgreed, stateKey(ref, subject), []byte(fmt.Sprint(version))); err != nil {
 		return true, err
 	}
-	return true, r.wake(driftTrouble(ref).fingerprint())
+	return true, r.wake(fp)
 }
 
 // masterNode is master.<entity>(key, as_of=date): the fields of the version that held on the day.

@@ -13,6 +13,9 @@ import (
 // masterTimer begins the ids of timers at which a version comes into force.
 const masterTimer = "master/"
 
+// codeApproval is the code of the problem that persons have to approve a version.
+const codeApproval = "APPROVAL_NEEDED"
+
 // govern makes a version of a change of a governed entity. The version that waits is the held change of its row, so that a later change
 // amends it, a retry judges it again, and whoever discards its exception gives it up. Its event and postings are made when it comes
 // into force; until then targets, gates and documents know the version before it.
@@ -64,7 +67,7 @@ func (r *run) govern(e *eventRule, c *rowChange, held *heldChange, ev *Event, po
 // newVersion is the version that a change would make, with what is wrong with its dates.
 func (r *run) newVersion(e *eventRule, c *rowChange, ev *Event, f *frame) (*MasterVersion, []*trouble, error) {
 	g := e.governed
-	v := &MasterVersion{Ref: Ref(ev.Company, e.entity, ev.Key), Row: heldID(e, c), Data: ev.Data, Adopted: c.cause.Adopt, Proposed: c.cause.At}
+	v := &MasterVersion{Ref: Ref(ev.Company, e.entity, ev.Key), Row: heldID(e, c), Data: ev.Data, Adopted: c.cause.Adopt, Proposed: c.cause.At, Edited: ev.Edited}
 	var res result
 	from, to := time.Time{}, time.Time{}
 	for _, d := range []struct {
@@ -106,7 +109,7 @@ func (r *run) newVersion(e *eventRule, c *rowChange, ev *Event, f *frame) (*Mast
 	case !v.Adopted:
 		v.Day = ev.Occurred.In(zoneOf(e.table.source)).Format(civilDate)
 	}
-	v.Due, v.Content = from, hash(string(v.Data), v.From, v.To)
+	v.Due, v.Content = from, hash(string(v.Data), v.From, v.To) // who wrote it by hand is no content: it was shown with it
 	return v, res.troubles, nil
 }
 
@@ -276,7 +279,7 @@ func (v *MasterVersion) unapproved(e *eventRule, active *MasterVersion) *trouble
 	if names := v.approvedBy(); names != "" {
 		has = "; approved so far by " + names
 	}
-	return &trouble{class: "POLICY", code: "APPROVAL_NEEDED", cause: v.Ref, owner: e.governed.owner,
+	return &trouble{class: "POLICY", code: codeApproval, cause: v.Ref, owner: e.governed.owner,
 		title: fmt.Sprintf("%s, version %d, needs the approval of %s: %s%s.", v.Ref, v.Number, need, changesText(v.Changes), has),
 		hint: fmt.Sprintf("waybill master approve %s --why …, or waybill master reject %[1]s --why …. Meanwhile %s.",
 			v.Ref, stays(active)),
@@ -368,10 +371,12 @@ func (r *run) activateVersion(e *eventRule, c *rowChange, held *heldChange, ev *
 	if err := r.send(told, posts); err != nil {
 		return err
 	}
-	for _, t := range []*trouble{noVersion(v.Ref), driftTrouble(v.Ref)} {
-		if err := r.wake(t.fingerprint()); err != nil {
-			return err
-		}
+	waits := noVersion(v.Ref)
+	if active != nil {
+		waits = driftTrouble(v.Ref, active.Number)
+	}
+	if err := r.wake(waits.fingerprint()); err != nil {
+		return err
 	}
 	return r.owned(e, ev)
 }

@@ -54,7 +54,7 @@ func (c *compiler) testTargets(f field) map[string]*TargetTable {
 		t := &TargetTable{}
 		for _, x := range c.fields(tf.value, "what "+tf.key+" demands") {
 			one := TargetField{Name: x.key}
-			got := c.record(x.value, "what "+tf.key+" demands of "+x.key, []string{"required", "most", "values", "form", "means"}, nil)
+			got := c.record(x.value, "what "+tf.key+" demands of "+x.key, validateKeys, nil)
 			for _, k := range slices.Sorted(maps.Keys(got)) {
 				c.validation(got[k], &one, &governance{entity: tf.key}, nil)
 			}

@@ -14,8 +14,8 @@ type MasterJudgement struct {
 	Content string    `json:"content"` // of the version that the person saw
 	Approve bool      `json:"approve"` // else it is rejected
 	By      string    `json:"by"`
-	Why     string    `json:"why,omitempty"`
 	At      time.Time `json:"-"` // when the journal took it
+	Editor  string    `json:"-"` // who wrote fields of the version by hand; empty for nobody
 }
 
 // Refusal says why the judgement does not fit the version, empty when it does.
@@ -31,6 +31,8 @@ func (j *MasterJudgement) Refusal(v *MasterVersion) string {
 		return "it is " + string(v.State) + " and waits for nobody"
 	case v.Proposer != "" && samePerson(v.Proposer, j.By):
 		return j.By + " made the change, and another person approves it"
+	case v.Edited != 0 && samePerson(j.Editor, j.By):
+		return j.By + " wrote it by hand, and another person approves it"
 	case slices.ContainsFunc(v.Approvals, func(a MasterApproval) bool { return samePerson(a.By, j.By) }):
 		return j.By + " has approved it already, and another person must"
 	}
@@ -61,7 +63,7 @@ func (p *Mapper) JudgeMaster(st State, out Output, at Entry, j MasterJudgement) 
 		return true, err
 	}
 	if j.Approve {
-		v.Approvals = append(v.Approvals, MasterApproval{j.By, j.At, j.Why})
+		v.Approvals = append(v.Approvals, MasterApproval{j.By, j.At})
 		if err := r.keepMaster(key, &head, v); err != nil {
 			return true, err
 		}
@@ -70,7 +72,7 @@ func (p *Mapper) JudgeMaster(st State, out Output, at Entry, j MasterJudgement) 
 	if err := r.notDue(v, v.State); err != nil {
 		return true, err
 	}
-	v.State, v.EndedBy, v.EndedAt, v.Why = MasterRejected, j.By, j.At, j.Why
+	v.State, v.EndedBy, v.EndedAt = MasterRejected, j.By, j.At
 	head.Rejected = v.Content
 	if err := r.keepMaster(key, &head, v); err != nil {
 		return true, err
@@ -83,6 +85,23 @@ func (p *Mapper) JudgeMaster(st State, out Output, at Entry, j MasterJudgement) 
 		return true, r.masterDropped(key, v.Row)
 	}
 	return true, r.dropHeld(waiter{"held", v.Row, h.Subject}, h)
+}
+
+// version says that what a governed rule makes of the change waits as a version, before the change.
+func (e *explainer) version(rule *eventRule, f *frame, v *RuleView) error {
+	at := e.masterOf(rule, f)
+	if at == "" {
+		return nil
+	}
+	head, err := e.masterHead(at)
+	if err != nil {
+		return err
+	}
+	waits, err := e.waitingOf(at, &head, heldID(rule, e.c))
+	if err == nil && waits != nil {
+		v.Trouble = append(v.Trouble, fmt.Sprintf("version %d of %s waits (%s), and a change amends it: waybill master show %[2]s", waits.Number, waits.Ref, waits.State))
+	}
+	return err
 }
 
 // MasterEntity is an entity with its versions, oldest first.

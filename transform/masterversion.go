@@ -51,9 +51,10 @@ type MasterVersion struct {
 	ActiveAt  time.Time        `json:"active_at,omitzero"`
 	EndedAt   time.Time        `json:"ended_at,omitzero"`
 	EndedBy   string           `json:"ended_by,omitempty"`
-	Why       string           `json:"why,omitempty"`   // it ended
-	Event     string           `json:"event,omitempty"` // that told of it
-	Posts     []MasterPost     `json:"posts,omitempty"` // what its event asked for
+	Edited    uint64           `json:"edited,omitempty"` // line of the audit that says who wrote fields of it by hand
+	Why       string           `json:"why,omitempty"`    // it ended; what a person says is in the audit alone
+	Event     string           `json:"event,omitempty"`  // that told of it
+	Posts     []MasterPost     `json:"posts,omitempty"`  // what its event asked for
 }
 
 // MasterChange is one field that differs from the version before. Values are JSON; null for none.
@@ -81,9 +82,8 @@ func shortJSON(raw json.RawMessage) string {
 
 // MasterApproval is a person's word for a version.
 type MasterApproval struct {
-	By  string    `json:"by"`
-	At  time.Time `json:"at"`
-	Why string    `json:"why,omitempty"`
+	By string    `json:"by"`
+	At time.Time `json:"at"` // the reason is in the audit
 }
 
 // MasterPost names what a version asked of a target.

@@ -21,6 +21,7 @@ type post struct {
 	sort     *expr
 	gates    []gateRule
 	body     []setting
+	shadow   bool // nothing is sent before a person switches it on
 }
 
 // gateRule is one requirement of a posting.
@@ -36,6 +37,8 @@ type gateRule struct {
 	node    *yaml.Node
 }
 
+var postKeys = []string{"external_id", "require", "sort", "shadow", "body"}
+
 func (p *post) target() string { return p.sink + "." + p.entity }
 
 func (c *compiler) postRules(f field) {
@@ -46,7 +49,7 @@ func (c *compiler) postRules(f field) {
 			c.fault(pf.at, fmt.Sprintf("%q", pf.key), "<event> -> <sink>.<entity>", "invoice.released -> erp.sales_invoice")
 			continue
 		}
-		got := c.record(pf.value, "post "+pf.key, []string{"external_id", "require", "sort", "body"},
+		got := c.record(pf.value, "post "+pf.key, postKeys,
 			map[string]string{"on_reject": "nothing; what the target refuses is an exception for its owner"})
 		if !c.need(pf.at, got, "post "+pf.key, "external_id", "body") {
 			continue
@@ -76,6 +79,9 @@ func (c *compiler) post(pf field, event string, p *post, got map[string]field) {
 	}
 	if r, ok := got["require"]; ok {
 		p.gates = c.gates(r, sc)
+	}
+	if s, ok := got["shadow"]; ok {
+		p.shadow = c.flag(s.value)
 	}
 	p.body = c.body(got["body"].value, sc, sc.made)
 	add(p)

@@ -40,6 +40,11 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 		}
 		return r.finish(d, rec, rootKey, e, false)
 	}
+	if len(rec.Waits) > 0 { // only what waits is amended
+		if f.amend, err = r.amendment(waiter{"doc", stateKey(d.name, rec.Key), subject}); err != nil {
+			return err
+		}
+	}
 	troubles := union(nil, compact(tr, tooMany, r.notOwner(e.others, e.typ, d.root)))
 	if _, err := e.when.holds(f.asInserted()); err != nil {
 		var t *trouble
@@ -71,7 +76,11 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 		}
 		troubles = union(troubles, compact(over))
 	}
+	if troubles, err = r.unwaived(troubles, e.shape, f); err != nil {
+		return err
+	}
 	if waiting != nil || len(troubles) > 0 {
+		f.attest(compact(append(troubles, waiting)...))
 		return r.carveOrWait(d, e, rec, f, rootKey, waiting, troubles, amount)
 	}
 	return r.issue(d, e, rec, f, rootKey, data, amount)
@@ -125,6 +134,11 @@ func (r *run) issue(d *document, e *emitRule, rec *docRecord, f *frame, rootKey 
 	}
 	if err := r.remember(d, rec, &ev, posts); err != nil {
 		return err
+	}
+	if f.amend != nil {
+		if err := r.st.Delete(bucketAmend, stateKey("doc", stateKey(d.name, rec.Key))); err != nil {
+			return err
+		}
 	}
 	return r.finish(d, rec, rootKey, e, true)
 }
@@ -281,6 +295,9 @@ func (r *run) documentEvent(d *document, e *emitRule, rec *docRecord, f *frame, 
 	ev.Key, ev.Company, ev.OrderKey, ev.Amount = rec.plain(), rec.Company, d.name+"/"+rootKey, amount
 	if !f.at.IsZero() {
 		ev.Occurred = f.at
+	}
+	if f.amend != nil {
+		ev.Edited = f.amend.By
 	}
 	ev.Refs = d.refs(e.entity, rec, f)
 	ev.Correlation = correlationOf(d, rec, f)

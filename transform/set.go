@@ -104,9 +104,12 @@ func apply(f *frame, all []setting, where string) (result, error) {
 			}
 			continue
 		}
-		v, err := r.one(f, s, where)
-		if err != nil {
-			return r, err
+		v, byHand := f.amendedField(s)
+		if !byHand {
+			var err error
+			if v, err = r.one(f, s, where); err != nil {
+				return r, err
+			}
 		}
 		f.fields[s.name] = v
 		put(r.data, s.name, v)

@@ -81,7 +81,7 @@ func (f *fakeDaemon) JudgeMaster(ctx context.Context, r pipeline.MasterRequest) 
 		three.State, three.Approvals = transform.MasterApproved, append(three.Approvals, transform.MasterApproval{By: r.By})
 		three.Due, v.Exceptions = testNow.Add(23*24*time.Hour), v.Exceptions[1:]
 	case pipeline.MasterReject:
-		three.State, three.EndedBy, three.Why, v.Exceptions = transform.MasterRejected, r.By, r.Why, nil
+		three.State, three.EndedBy, three.EndedAt, v.Exceptions = transform.MasterRejected, r.By, ago(0), nil
 	}
 	return v, nil
 }

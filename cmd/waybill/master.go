@@ -222,7 +222,7 @@ func (a *app) printWaiting(v *transform.MasterVersion) {
 	switch v.State {
 	case transform.MasterProposed, transform.MasterHeld, transform.MasterApproved:
 	case transform.MasterRejected:
-		a.printf("\nVersion %d was rejected by %s: %s\n", v.Number, v.EndedBy, oneLine(v.Why, 200))
+		a.printf("\nVersion %d was rejected by %s on %s; waybill audit list says why.\n", v.Number, v.EndedBy, a.time(v.EndedAt))
 		return
 	default:
 		return

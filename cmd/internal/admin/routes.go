@@ -57,9 +57,15 @@ func (s *Server) routes() []route {
 		{"GET /api/xrefs/{id}", s.xref, false},
 		{"POST /api/xrefs", s.changeXref, true},
 		{"POST /api/replay", s.replay, true},
+		{"POST /api/exceptions/change", s.change, true},
+		{"POST /api/exceptions/edit", s.edit, true},
 		{"GET /api/audit", s.audit, false},
 		{"GET /api/report/reconcile", reportRoute(d.Reconcile), true}, // they read the whole store
 		{"GET /api/report/backlog", reportRoute(d.Backlog), true},
+		{"GET /api/audit/verify", s.verifyAudit, true},
+		{"POST /api/audit/redact", s.redact, true},
+		{"GET /api/shadow", s.shadows, false},
+		{"POST /api/shadow", s.switchShadow, true},
 	}
 }
 
@@ -115,19 +121,6 @@ func (s *Server) trace(ctx context.Context, r *http.Request) (any, error) {
 	}
 	items, err := s.daemon.Trace(ctx, key)
 	return nonNil(items), missing(err, "nothing is known of "+key, "Write the key as entity/id, such as invoice/A10023.")
-}
-
-func (s *Server) exceptions(ctx context.Context, r *http.Request) (any, error) {
-	v := values{Values: r.URL.Query()}
-	q := pipeline.ExceptionQuery{State: v.Get("state"), Code: v.Get("code"), Limit: v.limit(100, maxIDs)}
-	if err := v.check("state", "code", "limit"); err != nil {
-		return nil, err
-	}
-	if !slices.Contains([]string{"", "open", "resolved", "discarded", "all"}, q.State) {
-		return nil, badRequest("Use open, resolved, discarded or all.", "unknown state %q", q.State)
-	}
-	found, err := s.daemon.Exceptions(ctx, q)
-	return nonNil(found), err
 }
 
 func (s *Server) exception(ctx context.Context, r *http.Request) (any, error) {
@@ -218,16 +211,6 @@ func CheckReplay(q pipeline.ReplayRequest) error {
 		return errors.New("the range of journal entries is empty")
 	}
 	return nil
-}
-
-func (s *Server) audit(ctx context.Context, r *http.Request) (any, error) {
-	v := values{Values: r.URL.Query()}
-	limit := v.limit(100, maxEvents)
-	if err := v.check("limit"); err != nil {
-		return nil, err
-	}
-	lines, err := s.daemon.Audit(ctx, limit)
-	return nonNil(lines), err
 }
 
 // decodeBody reads one JSON object with no field that is not known.
