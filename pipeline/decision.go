@@ -48,6 +48,8 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 		return p.registry(s, d, e)
 	case "shadow":
 		return s.switchShadow(d)
+	case actionMaster:
+		return p.master(s, d, e)
 	}
 	return fmt.Errorf("decision %q is not known", d.Action)
 }
@@ -56,6 +58,9 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 func (d *decisionEntry) named() string {
 	if d.Xref != nil {
 		return d.Action + " " + string(d.Xref.Action)
+	}
+	if d.Master != nil {
+		return d.Action + " " + string(d.Master.Action)
 	}
 	return d.Action
 }
@@ -77,6 +82,8 @@ func (d *decisionEntry) target() string {
 		return d.Xref.text()
 	case d.Shadow != nil:
 		return d.Shadow.text()
+	case d.Master != nil:
+		return d.Master.text()
 	case d.Redact != nil:
 		return fmt.Sprintf("line %d", d.Redact.Line)
 	case d.Exception != nil && d.Exception.Cause != "":

@@ -122,6 +122,9 @@ func (h *supposition) decision(s *state, e *checkpoint.Entry) error {
 			ids = append(ids, string(here))
 		}
 	}
+	if err := h.settles(s, &d); err != nil {
+		return err
+	}
 	var err error
 	d.IDs = ids
 	e.Payload, err = json.Marshal(d)

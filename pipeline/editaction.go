@@ -168,6 +168,9 @@ func (p *Pipeline) prepareEdit(ctx context.Context, r EditRequest) (*bodyEdit, E
 	if err != nil || d == nil {
 		return nil, EditView{}, err
 	}
+	if d.Post.Version > 0 {
+		return nil, EditView{}, fmt.Errorf("exception %s (%s) holds version %d of %s, which was approved as it is: correct it in its source", v.ID, v.Code, d.Post.Version, subjectOf(d.Post))
+	}
 	if len(d.Done) > 0 {
 		return nil, EditView{}, fmt.Errorf("exception %s (%s): %s holds a first step of it already, made of the body as it is; settle it there, then retry or discard it",
 			v.ID, v.Code, d.Post.Sink)

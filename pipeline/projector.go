@@ -324,6 +324,10 @@ func (p *projector) note(s *state, e checkpoint.Entry) error {
 		if err := s.doubted(n.Action); err != nil {
 			return err
 		}
+	case noteTargets:
+		if err := s.targets(n); err != nil {
+			return err
+		}
 	case noteReadingFailed:
 		if err := p.readingFailed(s, n, e); err != nil {
 			return err

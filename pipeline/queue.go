@@ -260,6 +260,11 @@ func (s *state) overdue(id string, at time.Time) error {
 			Title: fmt.Sprintf("%s %s did not come in time; %s waits for it", g.Name, g.Key, subjectOf(d.Post)),
 			Hint:  "Find out why it is missing. The posting goes on by itself when it comes.",
 			Owner: "billing", Subject: subjectOf(d.Post), OrderKey: d.Post.OrderKey, Amount: d.Post.Amount}
+		if title, hint, err := s.blocker(g); err != nil {
+			return err
+		} else if title != "" {
+			p.Title, p.Hint = p.Title+": "+title, hint
+		}
 		if _, err := s.openException(originGate, p, "", at); err != nil {
 			return err
 		}

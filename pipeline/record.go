@@ -50,6 +50,7 @@ type delivery struct {
 	Replays    int                      `json:"replays,omitempty"`
 	Withdrawn  string                   `json:"withdrawn,omitempty"` // why it was taken back before it was ever sent
 	Urgent     *urgent                  `json:"urgent,omitempty"`    // a person let it go before its batch
+	Take       string                   `json:"take,omitempty"`      // whose value a person chose, where somebody changed the record in the target
 	Original   json.RawMessage          `json:"original,omitempty"`  // body as the mapping built it, when a person edited it
 	Edited     uint64                   `json:"edited,omitempty"`    // line of the audit that says who edited it
 }
@@ -157,6 +158,7 @@ type decisionEntry struct {
 	Case      *CaseLink       `json:"case,omitempty"`
 	Shadow    *ShadowRequest  `json:"shadow,omitempty"`
 	Hurry     *HeldRelease    `json:"hurry,omitempty"`
+	Master    *MasterRequest  `json:"master,omitempty"`
 	By        string          `json:"by"`
 	Why       string          `json:"why,omitempty"`
 	Salt      string          `json:"salt,omitempty"` // random, of the audit's seals
@@ -175,6 +177,8 @@ type noteEntry struct {
 	Target   string `json:"target,omitempty"`
 	Identity string `json:"identity,omitempty"`
 	Why      string `json:"why,omitempty"`
+	// Targets is what targets demand of governed entities.
+	Targets map[string]*transform.TargetTable `json:"targets,omitempty"`
 }
 
 // traceNote is what trace keeps of an intent or outcome, so that a story outlives the trimming of the journal.

@@ -126,7 +126,7 @@ func (p *projector) delivered(s *state, d *delivery, o outcomeEntry, e checkpoin
 		d.State = StateReady
 		return s.putDelivery(d)
 	}
-	d.State, d.Verify = StateDone, false
+	d.State, d.Verify, d.Take = StateDone, false, ""
 	if err := s.putDelivery(d); err != nil {
 		return err
 	}

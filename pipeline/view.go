@@ -260,6 +260,9 @@ func (notFound) Error() string { return "not found" }
 //	Held(ctx, ref string, limit int) ([]DeliveryView, error)
 //	ReleaseHeld(ctx, HeldRelease) ([]DeliveryView, error)                  // before its batch; returns when the decision is applied
 //	LinkCase(ctx, CaseLink) (CaseView, error)                              // returns when what waited is filed
+//	Masters(ctx, MasterQuery) ([]transform.MasterEntity, error)
+//	Master(ctx, key string) (MasterView, error)
+//	JudgeMaster(ctx, MasterRequest) (MasterView, error)                    // returns when it is applied
 //	Checkpoint(ctx) (CheckpointView, error)
 //	Change(ctx, ExceptionChange) ([]ExceptionView, error)                  // assign, comment, wait, fix, retry, waive, release
 //	PreviewEdit(ctx, EditRequest) (EditView, error)

@@ -28,6 +28,7 @@ const (
 	workDiscard  = "discard"  // a person gave up what waits on a problem
 	workXref     = "xref"     // rows of a CSV file enter the registry
 	workLinkCase = "link"     // a person linked a reference to a case: file what waits under it
+	workTargets  = "targets"  // targets demand something else: judge again the versions that they could not take
 	workShadow   = "shadow"   // a shadow was switched on: send what it kept
 	workFallBack = "fallback" // a service is silent: let go what can do without it
 	workLetGo    = "let go"   // a held table is read again: what its held changes do not tell is in the rows
@@ -163,6 +164,8 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 		return p.linked(s, out, w, at)
 	case workFallBack:
 		return p.fallBack(s, out, w, at)
+	case workTargets:
+		return s.rejudge(w)
 	case workLetGo:
 		return p.letGo(s, w, at)
 	case workShadow:

@@ -58,7 +58,7 @@ const (
 	ofCharge   = "charge:code! quantity:qty! amount:money! currency:text unit:text rate:money stop:ref evidence:text" + ofLoad
 	ofDocument = "number:ref! date:date! currency:text! bill_to:ref! total:money! lines:list! revision:ref type:code original_revision:ref" +
 		" net:money tax:money due_date:date service_date:date terms:code memo:text shipment:ref reason:code correction_code:code"
-	ofMaster   = " entity_version:int effective_from:when effective_to:when approved_by:text change_set:ref active:bool"
+	ofMaster   = " entity_version:int effective_from:when effective_to:when approved_by:text change_set:ref before:object after:object active:bool"
 	ofAddress  = " street:text city:text state:text postal_code:text country:text"
 	ofPosting  = "sink:text! entity:text! external_id:text! "
 	ofDecision = "exception:text! by:text why:text"

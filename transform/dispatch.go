@@ -181,6 +181,26 @@ func (c *Carriers) Posted(st State, out Output, at Entry, version string, ev Eve
 	return nil
 }
 
+// JudgeMaster applies a person's word on a version of master data: see Mapper.JudgeMaster. An entity is of one mapping.
+func (c *Carriers) JudgeMaster(st State, out Output, at Entry, j MasterJudgement) error {
+	for _, o := range c.all {
+		if mine, err := o.p.JudgeMaster(o.state(st), c.output(o, out), c.entry(o, at), j); err != nil || mine {
+			return err
+		}
+	}
+	return nil
+}
+
+// ConfirmMaster lets documents pass for which an entity was another when they were ordered: see Mapper.ConfirmMaster.
+func (c *Carriers) ConfirmMaster(st State, out Output, at Entry, ref, subject string, version int) error {
+	for _, o := range c.all {
+		if mine, err := o.p.ConfirmMaster(o.state(st), c.output(o, out), c.entry(o, at), ref, subject, version); err != nil || mine {
+			return err
+		}
+	}
+	return nil
+}
+
 // LinkCase applies a person's decision about a case: see Mapper.LinkCase. A case is of one mapping.
 func (c *Carriers) LinkCase(st State, out Output, at Entry, ref, strong, from string, limit int) (next string, err error) {
 	scope, cursor, begun := strings.Cut(from, "\x01")

@@ -43,6 +43,7 @@ type document struct {
 	corrects  bool          // an event credits originals: what is sent and credited is remembered
 	members   *members      // its lines belong to members, one of which may be bad; nil: they do not
 	agree     []*expr       // currencies that must be the document's own
+	drifts    []*drift      // entities that must be what they were when it was ordered
 }
 
 // emitRule makes an event when the header changes. The first rule that matches counts.

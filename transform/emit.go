@@ -158,6 +158,9 @@ func (r *run) evaluateEvent(e *eventRule, c *rowChange, held *heldChange) error 
 	if len(troubles) > 0 {
 		return r.hold(e, c, held, troubles, f)
 	}
+	if e.governed != nil {
+		return r.govern(e, c, held, &ev, posts, f)
+	}
 	if err := r.dropSuperseded(e, c, held); err != nil {
 		return err
 	}

@@ -68,6 +68,8 @@ type Post struct {
 	Adopt      bool            `json:"adopt,omitempty"` // may already be in the target: look before creating
 	// Shadow names the mapping that marks the posting so: it is kept, and not sent before a person switches that on.
 	Shadow string `json:"shadow,omitempty"`
+	// Version is that of a governed entity, from 1.
+	Version int `json:"version,omitempty"`
 }
 
 // Gate holds a post until something else is so. A gate that is not met by Deadline becomes one exception of what blocks.

@@ -31,6 +31,7 @@ type eventRule struct {
 	posts     []*post
 	scope     *scope
 	shape     *shape
+	governed  *governance // its versions come into force by rules; nil: at once
 }
 
 // correlation names another entity that an event is about.

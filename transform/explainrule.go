@@ -88,6 +88,9 @@ func (e *explainer) event(rule *eventRule) error {
 			return err
 		}
 		v.troubles(troubles)
+		if err := e.version(rule, f, &v); err != nil {
+			return err
+		}
 		v.Lookups = e.fields(f, rule.set, rule.key, rule.time)
 	}
 	e.x.Rules = append(e.x.Rules, v)

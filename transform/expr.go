@@ -157,6 +157,7 @@ type compiler struct {
 	catalog  map[string][]*cdc.Schema // nil: kinds of columns are not known
 	declared map[string]bool          // events that the file declares, faulty ones too
 	asked    int                      // lookups in expressions so far
+	governed map[string]bool          // entities that masters names
 }
 
 // value compiles a right-hand side: quoted text stands for itself, with {expressions} in it; anything else is an

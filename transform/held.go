@@ -19,6 +19,7 @@ type heldChange struct {
 	Cause   cause    `json:"cause"`
 	Subject string   `json:"subject"`
 	Waits   []string `json:"waits"`
+	Master  string   `json:"master,omitempty"` // of a governed rule: where the entity is kept
 }
 
 // heldID names a held change: for master data the entity, of which only the newest state counts; else the change.
@@ -68,7 +69,7 @@ func (r *run) hold(e *eventRule, c *rowChange, held *heldChange, troubles []*tro
 		return err
 	}
 	slices.Sort(now)
-	h := heldChange{Rule: e.id, Op: string(rune(c.op)), Key: c.key, Cause: c.cause, Subject: subject, Waits: now}
+	h := heldChange{Rule: e.id, Op: string(rune(c.op)), Key: c.key, Cause: c.cause, Subject: subject, Waits: now, Master: r.masterOf(e, f)}
 	if c.before != nil {
 		h.Before = appendColumns(nil, c.before)
 	}
@@ -121,7 +122,7 @@ func (r *run) dropHeld(w waiter, h *heldChange) error {
 			return err
 		}
 	}
-	return nil
+	return r.masterDropped(h.Master, w.id)
 }
 
 // heldAgain maps a held change with the rules of now.

@@ -29,6 +29,7 @@ type testStep struct {
 	changes  []testChange
 	registry []RegistryRow // entered by people
 	answers  []testAnswer  // of services, from then on
+	master   *masterStep   // decided about governed entities
 }
 
 type testChange struct {
@@ -83,7 +84,10 @@ func (c *compiler) inlineTests(f field) {
 func (c *compiler) step(n *yaml.Node) testStep {
 	s := testStep{line: n.Line}
 	all := c.fields(n, "a step")
-	if !slices.ContainsFunc(all, func(f field) bool {
+	if s.master = c.masterStep(all); s.master != nil {
+		all = slices.DeleteFunc(all, func(f field) bool { return f.key == "by" || slices.Contains(masterWords, f.key) })
+	}
+	if s.master == nil && !slices.ContainsFunc(all, func(f field) bool {
 		return f.key == "tx" || f.key == "snapshot" || f.key == "wait" || f.key == "registry" || f.key == "lookup"
 	}) {
 		s.changes = c.testRows(all)

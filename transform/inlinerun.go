@@ -182,6 +182,9 @@ func (b *bench) step(s *testStep) error {
 	if s.answers != nil {
 		return b.hear(s.answers)
 	}
+	if s.master != nil {
+		return b.govern(s.master)
+	}
 	if s.wait > 0 {
 		b.clock = b.clock.Add(s.wait)
 		return b.fire()

@@ -81,7 +81,7 @@ func (c *compiler) tidy() Faults {
 	})
 }
 
-var sections = []string{"mapping", "version", "company", "cutover", "shadow", "sources", "owners", "tables", "codes", "xref", "lookups", "events", "documents", "cases", "posts", "bounds", "exceptions", "tests"}
+var sections = []string{"mapping", "version", "company", "cutover", "shadow", "sources", "owners", "tables", "codes", "xref", "lookups", "events", "documents", "cases", "posts", "masters", "bounds", "exceptions", "tests"}
 
 func (c *compiler) mapping(n *yaml.Node) {
 	got := c.record(n, "the mapping", sections, map[string]string{
@@ -113,10 +113,11 @@ func (c *compiler) mapping(n *yaml.Node) {
 	if f, ok := got["codes"]; ok {
 		c.codes(f, c.m)
 	}
+	c.governed = namesUnder(got["masters"])
 	for _, section := range []struct {
 		name string
 		read func(field)
-	}{{"tables", c.tableRules}, {"xref", c.xref}, {"lookups", c.lookupRules}, {"events", c.eventRules}, {"documents", c.documentRules}, {"cases", c.caseRules}, {"posts", c.postRules}, {"bounds", c.boundRules},
+	}{{"tables", c.tableRules}, {"xref", c.xref}, {"lookups", c.lookupRules}, {"events", c.eventRules}, {"documents", c.documentRules}, {"cases", c.caseRules}, {"posts", c.postRules}, {"masters", c.masterRules}, {"bounds", c.boundRules},
 		{"exceptions", c.exceptionDuties}, {"tests", c.inlineTests}} {
 		if f, ok := got[section.name]; ok {
 			section.read(f)

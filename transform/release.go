@@ -63,6 +63,13 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 		return err
 	}
 	troubles = union(union(troubles, more), e.shape.incomplete(f, subject, e.at))
+	if e.typ != creditMemo {
+		drifted, err := r.drifted(d, rec, f, subject)
+		if err != nil {
+			return err
+		}
+		troubles = union(troubles, drifted)
+	}
 	if e.credit && waiting == nil {
 		var over *trouble
 		if waiting, over, err = r.overCredit(d, rec, amount); err != nil {

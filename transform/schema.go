@@ -115,8 +115,9 @@ var sectionShapes = map[string]fileShape{
 		"dst":      eitherShape("what to do with a local time that happens twice or never", edgeWord, recordShape("twice and never apart", dstKeys, map[string]fileShape{"twice": edgeWord, "never": edgeWord})),
 		"currency": {"type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217"},
 	}, "zone")),
-	"owners": ownersShape(),
-	"bounds": boundsShape(),
+	"owners":  ownersShape(),
+	"bounds":  boundsShape(),
+	"masters": mastersShape(),
 	"exceptions": recordShape("who settles what, and how soon: by class (DATA) or code (POD_MISSING), of which the code counts first", []string{"due", "owners"}, map[string]fileShape{
 		"due":    namedShape("how soon after it was opened", durationShape("48h")),
 		"owners": namedShape("the team", textShape("a team")),

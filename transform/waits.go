@@ -173,6 +173,9 @@ func (p *Mapper) Fire(st State, out Output, at Entry, t Timer) error {
 		}
 		return r.wakeFrom(parts[0], parts[1])
 	}
+	if strings.HasPrefix(t.ID, masterTimer) {
+		return r.heldAgain(waiter{"held", t.Payload, ""})
+	}
 	if strings.HasPrefix(t.ID, proposalTimer) {
 		return r.proposalsDue(t)
 	}

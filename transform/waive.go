@@ -33,8 +33,10 @@ func (p *Mapper) Waive(st State, out Output, at Entry, fingerprint string) error
 }
 
 // Waivable reports whether what waits on such a problem can go on without its being settled. Of a document with too many lines only some
-// are there: it lacks something, whatever people decide.
-func Waivable(class, code string) bool { return class == "POLICY" && code != "TOO_MANY_LINES" }
+// are there: it lacks something, whatever people decide. A version of master data that needs approval is approved, by as many as it needs.
+func Waivable(class, code string) bool {
+	return class == "POLICY" && code != "TOO_MANY_LINES" && code != codeApproval
+}
 
 // unwaived leaves out the troubles of policy that a person let pass. An event that would lack a field without which it cannot be keeps
 // them all: nobody can let that pass.

@@ -73,6 +73,7 @@ func (a *app) commands() []*cobra.Command {
 		laneCommand(a),
 		reportCommand(a),
 		xrefCommand(a),
+		masterCommand(a),
 		auditCommand(a),
 		snapshotCommand(a),
 		checkpointCommand(a),

@@ -46,6 +46,7 @@ func TestTryton(t *testing.T) {
 		{"contract", (*live).contract},
 		{"check", (*live).check},
 		{"customer changes", (*live).customerChanges},
+		{"edits in Tryton", (*live).edits},
 		{"the source's cents win", (*live).cents},
 		{"no taxes at all", (*live).untaxed},
 		{"credit memo", (*live).creditMemo},

@@ -16,6 +16,7 @@ import (
 
 	"waybill/cdc"
 	"waybill/sinks"
+	"waybill/transform"
 )
 
 var ledgerSteps = map[string][]string{"customer": {"upsert"}, "sales_invoice": {"create", "post"}}
@@ -49,7 +50,11 @@ func (s *LedgerSink) Entity(name string) (sinks.Entity, error) {
 	if steps == nil {
 		return sinks.Entity{}, fmt.Errorf("the simulated ERP knows the entities customer and sales_invoice, not %q", name)
 	}
-	return sinks.Entity{Name: name, Steps: steps, CanVerify: true, Horizon: s.Horizon, Compared: []string{"digest of the body"}}, nil
+	e := sinks.Entity{Name: name, Steps: steps, CanVerify: true, Horizon: s.Horizon, Compared: []string{"digest of the body"}}
+	if name == "customer" {
+		e.Takes = &transform.TargetTable{Fields: []transform.TargetField{{Name: "code", Required: true}, {Name: "name", Required: true, Most: 60}}}
+	}
+	return e, nil
 }
 
 // Prepare implements sinks.Sink.

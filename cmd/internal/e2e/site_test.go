@@ -125,10 +125,15 @@ func (s *site) tryton() *books.Tryton {
 func (s *site) trytonServer() *sinktest.Tryton {
 	s.t.Helper()
 	erp := sinktest.StartTryton(s.t, sinktest.TrytonOptions{})
+	s.into(erp)
+	return erp
+}
+
+// into makes a Tryton the target.
+func (s *site) into(erp *sinktest.Tryton) {
 	s.sink = fmt.Sprintf("  erp:\n    type: tryton\n    url: %s\n    database: %s\n    user: %s\n    password: %s\n    company: %s\n"+
 		"    time_zone: America/Chicago\n    timeout: 15s\n    horizon: 1s\n    policy: { backoff_cap: 1s, breaker_cooldown: 1s }\n",
 		erp.URL(), erp.Database(), erp.User(), erp.Password(), erp.Company())
-	return erp
 }
 
 // books compares billing's documents with Tryton's.
