@@ -266,9 +266,23 @@ func (f *fair) end(w *world) string {
 	return "\n" + sorted(all)
 }
 
+func (f *fair) pairs() bool {
+	return slices.ContainsFunc(f.free, func(o orderDependent) bool { return o.Pairs })
+}
+
+// half reports whether a document's number is that of an original or of its whole credit.
+func half(number string) bool {
+	for _, c := range corrected {
+		if strings.Split(c.original, ":")[1] == number || strings.Split(c.credit, ":")[1] == number {
+			return true
+		}
+	}
+	return false
+}
+
 // paired reports whether a record in the ERP is half of what a withdrawal leaves out.
 func (f *fair) paired(b *books, k string) bool {
-	if !slices.ContainsFunc(f.free, func(o orderDependent) bool { return o.Pairs }) {
+	if !f.pairs() {
 		return false
 	}
 	for _, c := range corrected {
@@ -298,6 +312,12 @@ func (f *fair) masked(w *world, raw []byte) string {
 		case map[string]any:
 			if name, ok := v["name"].(string); ok {
 				in = name
+			}
+			if number, ok := v["number"].(string); ok && f.pairs() && half(number) {
+				delete(v, "state")
+			}
+			if list, ok := v["documents"].([]any); ok && f.pairs() && slices.ContainsFunc(list, func(d any) bool { return half(fmt.Sprint(d.(map[string]any)["number"])) }) {
+				delete(v, "waits") // names them
 			}
 			maps.DeleteFunc(v, func(k string, _ any) bool { return drop[k] || drop[in+"."+k] })
 			for k, x := range v {
