@@ -297,9 +297,6 @@ func (o *judged) Resolve(fingerprint, subject string) error {
 
 // changeable adds to an operation on governed master data what was written last and whose value a person chose, where the sink tells edits.
 func (s *state) changeable(d *delivery, ent sinks.Entity, op *sinks.Operation) error {
-	if !ent.Edits || d.Post.Version == 0 || len(ent.Steps) == 0 {
-		return nil
-	}
 	var row ledgerRow
 	ok, err := s.load(bucketLedger, ledgerKey(d.Post, ent.Steps[len(ent.Steps)-1]), &row)
 	if err != nil || !ok {

@@ -72,8 +72,10 @@ func (l *lane) send(ctx, hard context.Context, d *delivery, verified *string) (g
 		return l.refuse(hard, d, "", fmt.Errorf("entity %s has no step left", d.Post.Entity))
 	}
 	op := sinks.OperationOf(d.Post)
-	if err := l.store.View(func(tx *checkpoint.Txn) error { return newState(tx).changeable(d, ent, &op) }); err != nil {
-		return false, err
+	if ent.Edits && d.Post.Version > 0 {
+		if err := l.store.View(func(tx *checkpoint.Txn) error { return newState(tx).changeable(d, ent, &op) }); err != nil {
+			return false, err
+		}
 	}
 	intent, end, oc := l.prepare(ctx, hard, op, name, d.Done)
 	if end != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -364,5 +365,38 @@ func TestInlineTestsJudgeVersions(t *testing.T) {
 		if got := strings.Join(r.Fails, "; "); want == "" && got != "" || want != "" && !strings.HasSuffix(got, want[len("line %d"):]) {
 			t.Errorf("%s: %s", r.Name, got)
 		}
+	}
+}
+
+// Two carriers govern customers of the same number; the word on one is none on the other.
+func TestCarriersGovernTheirOwn(t *testing.T) {
+	src, err := os.ReadFile(northstarFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer("dispatch.", "s_dispatch.", "billing.", "s_billing.", "  dispatch: {", "  s_dispatch: {", "  billing:  {", "  s_billing: {",
+		"mapping: northstar\n", "mapping: southern\ncompany: SOUTH\n", "\ntests:", governedCustomers).Replace(string(src))
+	other, err := Parse("southern.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newConvoy(t, northstar(t, "\ntests:", governedCustomers), other)
+	d.tx(loneStar)
+	d.tx(south(loneStar)...)
+	d.expect("both are asked", d.problems(), "APPROVAL_NEEDED customer/104377, APPROVAL_NEEDED customer/SOUTH:104377")
+	for _, by := range []string{"ann", "bob"} {
+		st := Scoped(d.st, []string{"southern"})[0]
+		e, err := MasterEntityOf(st, "customer/SOUTH:104377")
+		if err != nil || e == nil {
+			t.Fatal(e, err)
+		}
+		j := MasterJudgement{Ref: e.Ref, Version: 1, Content: e.Versions[0].Content, Approve: true, By: by, At: d.clock}
+		if err := d.c.JudgeMaster(d.st, d.out, d.entry(), j); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.expect("one is in force", d.events()+"; "+d.problems(), "customer.changed 104377; APPROVAL_NEEDED customer/104377")
+	if ref, err := MasterAsked(d.st, "erp.customer", "104377"); err != nil || ref != "customer/104377" {
+		t.Errorf("%q %v", ref, err)
 	}
 }
