@@ -144,6 +144,11 @@ func TestAnAnswerThatSaysNoIsAskedForAgain(t *testing.T) {
 	if n := len(d.out.open); n != 0 {
 		t.Errorf("open: %v", d.out.open)
 	}
+	d.clock = d.clock.Add(defaultAgain + time.Second) // nobody asked meanwhile: that there was none is not believed for long
+	d.tx(change(strings.ReplaceAll(askHeader, "A1", "A2")), change(strings.ReplaceAll(askLine, "A1", "A2")))
+	if qs := asked(t, d.st); len(qs) != 1 || qs[0].Again != 0 || len(d.out.open) != 0 {
+		t.Errorf("questions %+v, open %v", qs, d.out.open)
+	}
 }
 
 func TestAnswersAreBounded(t *testing.T) {
