@@ -45,8 +45,10 @@ func (r *run) refs(c *rowChange) error {
 			add(d.name + "/" + key)
 		}
 		for _, x := range d.correlate {
-			if key := quietText(x.e, f); key != "" {
-				add(Ref(company, x.entity, key))
+			for _, key := range x.keys(f) {
+				if key != "" {
+					add(Ref(company, x.entity, key))
+				}
 			}
 		}
 	}

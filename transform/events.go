@@ -37,6 +37,7 @@ type eventRule struct {
 type correlation struct {
 	entity string
 	e      *expr
+	each   bool // of a document: told by each line
 }
 
 var eventKeys = []string{"from", "when", "key", "company", "at", "zone", "lane", "order", "correlate", "seed", "set", "when_deleted"}
@@ -133,14 +134,4 @@ func (c *compiler) moment(f field, sc *scope) *expr {
 		c.fault(f.value, fmt.Sprintf("`%s`, which is %s", e.text, article(e.typ)), "a date, a timestamp or an instant", "")
 	}
 	return e
-}
-
-func (c *compiler) correlations(f field, sc *scope) []correlation {
-	var all []correlation
-	for _, x := range c.fields(f.value, "correlate") {
-		e := c.value(x.value, sc)
-		e.optional = true
-		all = append(all, correlation{x.key, e})
-	}
-	return all
 }

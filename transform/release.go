@@ -312,8 +312,10 @@ func (d *document) refs(entity string, rec *docRecord, f *frame) []string {
 		add(d.name + "/" + rec.Original)
 	}
 	for _, x := range d.correlate {
-		if k := quietText(x.e, f); k != "" {
-			add(Ref(rec.Company, x.entity, k))
+		for _, k := range x.keys(f) {
+			if k != "" {
+				add(Ref(rec.Company, x.entity, k))
+			}
 		}
 	}
 	return all
@@ -321,7 +323,7 @@ func (d *document) refs(entity string, rec *docRecord, f *frame) []string {
 
 func correlationOf(d *document, rec *docRecord, f *frame) string {
 	for _, x := range d.correlate {
-		if k := quietText(x.e, f); k != "" {
+		if k := quietText(x.e, f); k != "" && !x.each {
 			return Ref(rec.Company, x.entity, k)
 		}
 	}
