@@ -80,8 +80,11 @@ func (s *story) book() (string, error) {
 	}
 	fmt.Fprintf(&b, "\nCASES\n")
 	for _, ref := range s.About {
+		if !strings.HasPrefix(ref, "shipment/") {
+			continue
+		}
 		v, err := s.world.api.Case(context.Background(), ref)
-		if err == nil && v.Ref == ref {
+		if err == nil {
 			fmt.Fprintf(&b, "- %s\n", s.world.masks.line("case", v))
 		} else if err := unlessNotFound(err); err != nil {
 			return "", err
