@@ -123,7 +123,8 @@ func TestActivateOneCarrier(t *testing.T) {
 	if p.events() != before+2 {
 		t.Errorf("the other carrier made %d events", p.events()-before-1)
 	}
-	again := &Pipeline{o: Options{Carriers: carriers(t, text, southMapping)}, store: p.store, project: p.project, log: slog.New(slog.DiscardHandler)}
+	again := &Pipeline{o: Options{Carriers: carriers(t, text, southMapping)}, store: p.store, log: slog.New(slog.DiscardHandler)}
+	again.project = newProjector(p.store, p.project.codecs, again.log, func() {})
 	known, err := again.project.load()
 	if err != nil || len(wanted(known, again.o.Carriers)) != 0 {
 		t.Errorf("a new start activates %+v, %v", wanted(known, again.o.Carriers), err)

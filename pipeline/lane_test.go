@@ -183,6 +183,20 @@ func TestRetriesAreBoundedAndOutagesAreNot(t *testing.T) {
 	r.state("C1", StateDone)
 }
 
+// An answer that nobody understands, to what the target then does not have, becomes an exception and no endless sending.
+func TestAnUnclearAnswerBecomesAnException(t *testing.T) {
+	r := newRig(t)
+	r.sink.script(func(sinks.Intent) *sinks.Outcome {
+		return &sinks.Outcome{Class: sinks.Unknown, Message: "TypeError: null"}
+	})
+	r.post(invoice("i1", "invoice/1"))
+	r.start()
+	r.state("i1", StateParked)
+	if d := r.delivery("i1"); d.Last.Code != "ANSWER_UNCLEAR" || d.Sends != 4 || d.Last.Message != "TypeError: null" {
+		t.Errorf("parked with %q, %q after %d sends", d.Last.Code, d.Last.Message, d.Sends)
+	}
+}
+
 func TestSetupStopsTheLaneWithOneException(t *testing.T) {
 	r := newRig(t)
 	var bad atomic.Bool
