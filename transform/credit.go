@@ -85,11 +85,13 @@ func (r *run) overCredit(d *document, rec *docRecord, amount *Money) (waiting, t
 	if err != nil {
 		return nil, nil, err
 	}
-	if taken, err := parseNumber(amount.Amount); err != nil || taken.Abs().LessThanOrEqual(left.Decimal) {
+	taken, err := parseNumber(amount.Amount)
+	if err != nil || taken.Abs().LessThanOrEqual(left.Decimal) {
 		return nil, nil, err
 	}
+	places := max(-taken.Exponent(), -left.Exponent(), 0) // as its own amount is written
 	return nil, &trouble{class: "DATA", code: "CREDIT_EXCEEDS_ORIGINAL", cause: where, owner: "billing",
-		title: fmt.Sprintf("%s credits %s %s, but of %s/%s only %s is left.", subject, amount.Amount, amount.Currency, d.name, rec.Original, left),
+		title: fmt.Sprintf("%s credits %s %s, but of %s/%s only %s is left.", subject, amount.Amount, amount.Currency, d.name, rec.Original, left.StringFixed(places)),
 		hint:  "Correct the amount of the credit in billing; the next change is looked at by itself."}, nil
 }
 
