@@ -52,6 +52,21 @@ CREATE TABLE week_line (
     ext_amt     decimal(12,2) NOT NULL,
     PRIMARY KEY (wk_no, line_no)
 ) DEFAULT CHARSET=latin1;
+CREATE TABLE ctr_inv (                             -- an invoice of contract freight: billed as it was ordered
+    inv_no      varchar(12)  NOT NULL PRIMARY KEY,
+    cust_cd     varchar(10)  NOT NULL,
+    stat        char(1)      NOT NULL,
+    ord_dt      date         NOT NULL,
+    inv_dt      date         NOT NULL,
+    inv_amt     decimal(12,2) NOT NULL,
+    rel_ts      datetime     NULL
+) DEFAULT CHARSET=latin1;
+CREATE TABLE ctr_line (
+    inv_no      varchar(12)  NOT NULL,
+    line_no     smallint     NOT NULL,
+    ext_amt     decimal(12,2) NOT NULL,
+    PRIMARY KEY (inv_no, line_no)
+) DEFAULT CHARSET=latin1;
 
 -- What billing's program does: a draft of one line haul, and its release.
 CREATE PROCEDURE draft(no varchar(12), ld int, cust varchar(10), amt decimal(12,2), dt date)
@@ -71,6 +86,13 @@ BEGIN
 END;
 CREATE PROCEDURE release_inv(no varchar(12), at datetime)
     UPDATE inv_hdr SET stat='R', rel_ts=at, upd_ts=at WHERE inv_no=no;
+CREATE PROCEDURE bill_contract(no varchar(12), cust varchar(10), amt decimal(12,2), ordered date, dt date, at datetime)
+BEGIN
+    START TRANSACTION;
+    INSERT INTO ctr_inv VALUES (no, cust, 'R', ordered, dt, amt, at);
+    INSERT INTO ctr_line VALUES (no, 1, amt);
+    COMMIT;
+END;
 
 INSERT INTO bill_cust (cust_cd, erp_acct, cur_cd, pod_flg, eff_dt) VALUES
     ('LONE1', 'P10001', 'USD', 'N', '2019-01-01'),

@@ -61,6 +61,15 @@ func (b *billingService) set(down bool, contracts map[string]string) {
 	b.down, b.contracts = down, contracts
 }
 
+// contract makes one contract, or ends it when there is no rate.
+func (b *billingService) contract(customer, rate string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.contracts[customer] = rate; rate == "" {
+		delete(b.contracts, customer)
+	}
+}
+
 func (b *billingService) times(customer string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

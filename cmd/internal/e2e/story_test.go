@@ -78,6 +78,8 @@ func (s *story) step(kind, text string) error {
 		return s.person(text)
 	case "erp":
 		return w.erpDoes(strings.Fields(text))
+	case "pricing":
+		return w.pricingDoes(strings.Fields(text))
 	case "mapping":
 		return w.remap(text)
 	case "stop":
@@ -85,7 +87,7 @@ func (s *story) step(kind, text string) error {
 	case "start":
 		w.start()
 	default:
-		return errors.New("no such kind of step: dispatch, billing, wait, person, erp, mapping, stop, start")
+		return errors.New("no such kind of step: dispatch, billing, wait, person, erp, pricing, mapping, stop, start")
 	}
 	return nil
 }

@@ -191,16 +191,20 @@ func (m *disguise) instant(s string) string {
 // day names a day by its distance from today. The run may go on past midnight.
 func (m *disguise) day(s string) string {
 	today := m.now.In(phoenix)
-	if rest, ok := strings.CutPrefix(s, fmt.Sprint(today.Year()-1)); ok {
-		return "<last year>" + rest
-	}
+	rest, lastYear := strings.CutPrefix(s, fmt.Sprint(today.Year()-1))
 	for ago := range 60 {
+		if lastYear && ago == 15 {
+			break // a day before that is one that a story names by its date; in January the nearer ones are told by their distance
+		}
 		if today.AddDate(0, 0, -ago).Format(time.DateOnly) == s {
 			if ago == 0 {
 				return "<today>"
 			}
 			return fmt.Sprintf("<today-%dd>", ago)
 		}
+	}
+	if lastYear {
+		return "<last year>" + rest
 	}
 	if s == time.Now().In(phoenix).Format(time.DateOnly) {
 		return "<today>"

@@ -20,16 +20,17 @@ import (
 // stories is the folder of the stories, of their carrier and of their golden files.
 const stories = "../../../testdata/stories"
 
-// world is what all stories share: dispatch, billing, Waybill and a Tryton behind a proxy.
+// world is what all stories share: dispatch, billing, a pricing service, Waybill and a Tryton behind a proxy.
 type world struct {
 	*site
-	api   *admin.Client
-	proxy *sinktest.FaultProxy
-	hurt  int64 // requests that suffered before the fault that holds
-	erp   *sinktest.Tryton
-	rpc   *sinktest.TrytonRPC
-	now   clock
-	masks *disguise
+	api     *admin.Client
+	proxy   *sinktest.FaultProxy
+	hurt    int64 // requests that suffered before the fault that holds
+	erp     *sinktest.Tryton
+	rpc     *sinktest.TrytonRPC
+	pricing *billingService
+	now     clock
+	masks   *disguise
 }
 
 // newWorld makes the databases of the stories' carrier, starts Tryton and the daemon.
@@ -43,6 +44,8 @@ func newWorld(t *testing.T) *world {
 	w.sink = fmt.Sprintf("  erp:\n    type: tryton\n    url: %s\n    database: %s\n    user: %s\n    password: %s\n    company: %s\n"+
 		"    time_zone: America/Phoenix\n    timeout: 15s\n    horizon: 1s\n    policy: { backoff_cap: 1s, breaker_cooldown: 1s }\n",
 		w.proxy.URL(), w.erp.Database(), w.erp.User(), w.erp.Password(), w.erp.Company())
+	w.pricing = newBillingService(t)
+	w.extra += fmt.Sprintf("services:\n  pricing: { type: http, url: %s, secret: Bearer e2e, patience: 10s, policy: { backoff_base: 50ms, backoff_cap: 200ms, breaker_cooldown: 200ms } }\n", w.pricing.URL)
 	w.write()
 	w.api = admin.Dial(filepath.Join(w.dir, "data", "waybill.sock"), "waybill.yaml")
 	t.Cleanup(w.api.Close)
@@ -134,6 +137,19 @@ func (w *world) erpDoes(what []string) error {
 		return w.rpc.Call(nil, "account.invoice.delete", []any{rows[0]["id"]})
 	default:
 		return fmt.Errorf("the ERP cannot %q", what[0])
+	}
+	return nil
+}
+
+// pricingDoes is what people do in the pricing service: sign CUSTOMER RATE makes a contract, end CUSTOMER ends it.
+func (w *world) pricingDoes(what []string) error {
+	switch {
+	case len(what) == 3 && what[0] == "sign":
+		w.pricing.contract(what[1], what[2])
+	case len(what) == 2 && what[0] == "end":
+		w.pricing.contract(what[1], "")
+	default:
+		return fmt.Errorf("the pricing service cannot %q", what)
 	}
 	return nil
 }
