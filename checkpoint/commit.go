@@ -231,7 +231,9 @@ func (c *committer) commit(batch []*request) {
 		}
 		lasts[i] = next - 1
 	}
+	killpoint("before", batch)
 	err := c.store()
+	killpoint("after", batch)
 	if err == nil && len(c.logs) > 0 {
 		c.s.committed(len(c.logs), bytes)
 	}

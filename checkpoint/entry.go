@@ -12,6 +12,7 @@ const (
 	Outcome  Kind = 'O' // what became of an intent, or of a verification
 	Decision Kind = 'D' // of a person: retry, discard, replay, reset
 	Mapping  Kind = 'M' // activation of a mapping version
+	Answer   Kind = 'A' // of a service to a question of the rules, or that it does not answer
 	Note     Kind = 'N' // an audited fact of the daemon itself: binding, epoch
 )
 

@@ -86,7 +86,7 @@ func rebuildState(dir, store string, j *journal, cause error, log *slog.Logger) 
 
 // removeLeftovers removes what a crash left half written.
 func removeLeftovers(dir string) error {
-	err := os.RemoveAll(filepath.Join(dir, "state.new"))
+	err := errors.Join(os.RemoveAll(filepath.Join(dir, "state.new")), removeSides(dir))
 	for _, pattern := range []string{"snapshots/*.tmp", "backups/*.tmp", "backups/*/*.tmp", "*.tmp"} {
 		names, gerr := filepath.Glob(filepath.Join(dir, pattern))
 		err = errors.Join(err, gerr)

@@ -2,12 +2,18 @@ package pipeline
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"waybill/cdc"
 	"waybill/checkpoint"
+	"waybill/sinks"
 	"waybill/transform"
 )
 
@@ -16,6 +22,7 @@ func (p *Pipeline) decide(ctx context.Context, d decisionEntry) error {
 	if d.By == "" {
 		return errors.New("a decision needs the name of the person who takes it")
 	}
+	d.Salt = newSalt()
 	payload, err := json.Marshal(d)
 	if err != nil {
 		return err
@@ -27,18 +34,28 @@ func (p *Pipeline) decide(ctx context.Context, d decisionEntry) error {
 	return p.project.settled(ctx, index)
 }
 
-// Retry looks again at what exceptions hold. The ids may be the single word "all". It refuses the id of a table that must be read again:
-// looking again at what its source could not tell would tell nothing.
+// Retry looks again at what exceptions hold. The ids may be the single word "all", which means those that a retry may help. It
+// refuses the id of a table that must be read again: looking again at what its source could not tell would tell nothing.
 func (p *Pipeline) Retry(ctx context.Context, ids []string, by, why string) ([]ExceptionView, error) {
-	for _, id := range ids {
-		x, err := p.Exception(ctx, id)
-		if id != "all" && err == nil && x.Code == codeUncertain {
-			return nil, fmt.Errorf("exception %s (%s) cannot be retried. %s", id, x.Code, x.Hint)
+	if !slices.Equal(ids, []string{"all"}) {
+		for _, id := range ids {
+			if err := p.allows("retry", id); err != nil {
+				return nil, err
+			}
 		}
 	}
 	views, err := p.act(ctx, "retry", ids, by, why)
+	p.kick()
+	return views, err
+}
+
+// kick ends the pauses of lanes and starts sources that have stopped: a person has set something right.
+func (p *Pipeline) kick() {
 	for _, l := range p.lanes {
 		l.kick()
+	}
+	for _, a := range p.askers {
+		a.kick()
 	}
 	for _, c := range p.captures {
 		if st := c.status(p.started); st.State == "stopped" {
@@ -48,7 +65,6 @@ func (p *Pipeline) Retry(ctx context.Context, ids []string, by, why string) ([]E
 			c.start(pos)
 		}
 	}
-	return views, err
 }
 
 // Discard gives up what exceptions hold. It refuses those of a whole target or a
@@ -62,7 +78,7 @@ func (p *Pipeline) Discard(ctx context.Context, ids []string, by, why string) ([
 		if err != nil {
 			return nil, err
 		}
-		if x.Origin == originTarget || x.Origin == originGate || x.Origin == originReading {
+		if x.Origin == originTarget || x.Origin == originGate || x.Origin == originReading || x.Origin == originService {
 			return nil, fmt.Errorf("exception %s (%s) cannot be discarded: it ends when its cause is removed", id, x.Code)
 		}
 	}
@@ -77,6 +93,9 @@ func (p *Pipeline) act(ctx context.Context, action string, ids []string, by, why
 		}
 		ids = nil
 		for _, x := range open {
+			if action == "retry" && x.Origin == originBlast {
+				continue // a retry would send what was held
+			}
 			ids = append(ids, x.ID)
 		}
 	}
@@ -85,7 +104,7 @@ func (p *Pipeline) act(ctx context.Context, action string, ids []string, by, why
 		if err != nil {
 			return nil, err
 		}
-		if x.State != "open" {
+		if x.ClosedAt != nil {
 			return nil, fmt.Errorf("exception %s is %s already", id, x.State)
 		}
 	}
@@ -95,15 +114,7 @@ func (p *Pipeline) act(ctx context.Context, action string, ids []string, by, why
 	if err := p.decide(ctx, decisionEntry{Action: action, IDs: ids, By: by, Why: why}); err != nil {
 		return nil, err
 	}
-	var views []ExceptionView
-	for _, id := range ids {
-		x, err := p.Exception(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		views = append(views, x)
-	}
-	return views, nil
+	return p.views(ctx, ids)
 }
 
 // PreviewReplay says what a replay would do, without doing it.
@@ -280,7 +291,7 @@ func OfflineReset(ctx context.Context, store *checkpoint.Store, source cdc.Inspe
 	if err := source.Release(ctx); err != nil {
 		return v, fmt.Errorf("releasing source %s: %w", r.Source, err)
 	}
-	payload, err := json.Marshal(decisionEntry{Action: "reset", Reset: &r, By: r.By, Why: r.Why})
+	payload, err := json.Marshal(decisionEntry{Action: "reset", Reset: &r, By: r.By, Why: r.Why, Salt: newSalt()})
 	if err != nil {
 		return v, err
 	}
@@ -292,4 +303,40 @@ func OfflineReset(ctx context.Context, store *checkpoint.Store, source cdc.Inspe
 // PreviewOfflineReset is PreviewReset on a store that no daemon has open.
 func PreviewOfflineReset(store *checkpoint.Store, r ResetRequest) (Preview, error) {
 	return previewReset(store, r)
+}
+
+// newSalt is what makes the seals of a decision's words impossible to find by trying.
+func newSalt() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails: it ends the program instead
+	return hex.EncodeToString(b[:])
+}
+
+// wouldTake asks the adapter whether it could freeze the edited body; nothing is sent.
+func (p *Pipeline) wouldTake(ctx context.Context, d *delivery, e *bodyEdit) (note string, err error) {
+	for _, t := range p.targets {
+		if t.name != d.Post.Sink {
+			continue
+		}
+		ent, err := t.sink.Entity(d.Post.Entity)
+		if err != nil {
+			return "", err
+		}
+		name, _ := step(ent, d)
+		op := sinks.OperationOf(d.Post)
+		op.Body = e.Body
+		_, oc := t.sink.Prepare(ctx, op, name, d.Done, time.Now())
+		switch {
+		case oc == nil:
+			return "", nil
+		case oc.Class == sinks.Rejected:
+			field := oc.Field
+			if field == "" {
+				field = "the body"
+			}
+			return "", &EditError{field, oc.Message, strings.TrimSpace("what " + t.name + " takes. " + oc.Hint)}
+		}
+		return fmt.Sprintf("%s could not be asked now whether it would take this: %s", t.name, oc.Message), nil
+	}
+	return "", nil
 }

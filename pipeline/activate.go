@@ -21,6 +21,9 @@ func (p *Pipeline) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.demands(ctx); err != nil {
+		return err
+	}
 	if err := p.activate(ctx, known); err != nil {
 		return err
 	}

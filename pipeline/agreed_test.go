@@ -92,7 +92,7 @@ func TestAnAgreedLossIsMadeGood(t *testing.T) {
 	}
 	resets := func(p *Pipeline, want int) func() bool {
 		return func() bool {
-			lines, err := p.Audit(context.Background(), 100)
+			lines, err := p.Audit(context.Background(), AuditQuery{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -189,6 +189,9 @@ func (c *capture) session(parent context.Context, started chan<- error) error {
 	defer c.ended()
 	c.pass(pos)
 	err := c.src.Open(ctx, pos)
+	if err == nil && pos == "" {
+		err = c.first(ctx)
+	}
 	if started != nil && agreed(err) == nil {
 		started <- err
 	}
@@ -212,6 +215,21 @@ func (c *capture) session(parent context.Context, started chan<- error) error {
 		return nil
 	}
 	return err
+}
+
+// first journals where a stream begins, before anybody is told that it streams: a process that died until then would begin anew, at
+// another place, and what was written between the two and lies in no table (messages) would be lost.
+func (c *capture) first(ctx context.Context) error {
+	b, err := c.src.Next(ctx)
+	if err != nil {
+		return err
+	}
+	group := []cdc.Batch{b}
+	if err := c.known(group); err != nil {
+		return err
+	}
+	c.pass(b.Position)
+	return c.journal(ctx, group)
 }
 
 func (c *capture) held() bool {

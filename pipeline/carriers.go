@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,6 +19,8 @@ type activation struct {
 	mappingEntry
 	Carrier string `json:"carrier,omitempty"`
 	Retired bool   `json:"retired,omitempty"` // the carrier was taken out of the configuration: what it holds stays
+	By      string `json:"by,omitempty"`      // the person who activated it; none when a start found it in its configuration
+	Why     string `json:"why,omitempty"`
 }
 
 // homeKey is where the state keeps the first mapping that it knew, whose keys carry no name (transform.Carriers). The others lie
@@ -66,27 +69,17 @@ func (p *projector) activate(s *state, e checkpoint.Entry) error {
 	if err != nil {
 		return err
 	}
-	scope := place(known, &a)
-	if a.Carrier == "" { // alone from now on
-		for other, was := range known {
-			if other == scope || was.Retired {
-				continue
-			}
-			was.Retired = true
-			known[other] = was
-			if err := s.save(bucketSystem, scopeKey(other), was); err != nil {
-				return err
-			}
+	changed := join(known, a)
+	for _, scope := range changed {
+		if err := s.save(bucketSystem, scopeKey(scope), known[scope]); err != nil {
+			return err
 		}
 	}
-	if err := s.save(bucketSystem, scopeKey(scope), a); err != nil {
-		return err
-	}
-	known[scope] = a
 	if err := p.use(known); err != nil {
 		return err
 	}
-	line := AuditLine{At: e.At, By: "waybill", Action: "activate mapping", Target: a.Version, Index: e.Index}
+	s.carriers = p.mapper
+	line := AuditLine{At: e.At, By: cmp.Or(a.By, daemon), Action: "activate mapping", Target: a.Version, Why: a.Why, Index: e.Index}
 	if a.Retired {
 		line.Action = "retire mapping"
 		return s.audit(line)
@@ -97,10 +90,47 @@ func (p *projector) activate(s *state, e checkpoint.Entry) error {
 	if err := p.planReadings(s, e.At); err != nil {
 		return err
 	}
-	if err := s.addWork(work{Kind: workActivate, Key: scope}); err != nil {
+	if err := s.addWork(work{Kind: workActivate, Key: changed[0]}); err != nil {
 		return err
 	}
 	return s.audit(line)
+}
+
+// join puts an activation among the mappings that are known. One without a carrier retires the others. It returns the scopes
+// that changed, that of the activation first.
+func join(known map[string]activation, a activation) (changed []string) {
+	scope := place(known, &a)
+	changed = []string{scope}
+	if a.Carrier == "" { // alone from now on
+		for _, other := range slices.Sorted(maps.Keys(known)) {
+			if was := known[other]; other != scope && !was.Retired {
+				was.Retired = true
+				known[other] = was
+				changed = append(changed, other)
+			}
+		}
+	}
+	known[scope] = a
+	return changed
+}
+
+// renewed is the activation of another version of a mapping that is active, beside the others that are; ok is false when none of
+// its name is.
+func renewed(known map[string]activation, m mappingEntry) (was, a activation, ok bool) {
+	a = activation{mappingEntry: m}
+	active := 0
+	for _, o := range known {
+		if o.Retired {
+			continue
+		}
+		if active++; o.carrierOf() == a.carrierOf() {
+			was, ok = o, true
+		}
+	}
+	if a.Carrier = was.Carrier; active > 1 {
+		a.Carrier = a.carrierOf()
+	}
+	return was, a, ok
 }
 
 // place finds the scope of an activation. The first mapping of a state has none; one that alone replaces the only one takes its
@@ -158,8 +188,21 @@ func (p *projector) use(known map[string]activation) error {
 	fresh, err := compiled(known)
 	if err == nil {
 		p.mapper = fresh
+		p.asks.Store(len(fresh.Asks()) > 0)
 	}
 	return err
+}
+
+// compiled makes the mappings of the state, for those who look beside the projector.
+func (s *state) compiled() (*transform.Carriers, error) {
+	known, err := s.activations()
+	if err != nil {
+		return nil, err
+	}
+	if len(known) == 0 {
+		return nil, errNoMapping
+	}
+	return compiled(known)
 }
 
 // compiled makes the mappings of the state from their texts.
@@ -214,7 +257,7 @@ func wanted(known map[string]activation, carriers *transform.Carriers) []activat
 			continue
 		}
 		was := active[name]
-		was.Carrier, was.Retired = name, true
+		was.Carrier, was.Retired, was.By, was.Why = name, true, "", ""
 		entries = append(entries, was)
 	}
 	for _, m := range list {

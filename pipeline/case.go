@@ -26,7 +26,9 @@ type CaseQuery struct {
 // CaseView is a case with what is open in the queues for it.
 type CaseView struct {
 	transform.Case
-	Exceptions []CaseException `json:"exceptions,omitempty"`
+	Corrections []Correction    `json:"corrections,omitempty"` // of its documents
+	Exceptions  []CaseException `json:"exceptions,omitempty"`
+	Held        []DeliveryView  `json:"held,omitempty"` // what waits for a batch or a window
 }
 
 // CaseException is an open exception of the case or of one of its documents.
@@ -106,7 +108,17 @@ func (p *Pipeline) Case(_ context.Context, typed string) (view CaseView, err err
 			return err
 		}
 		view.Case = *c
-		view.Exceptions, err = s.caseExceptions(c)
+		var documents []string
+		for _, d := range c.Documents {
+			documents = append(documents, transform.Ref(c.Company, "invoice", d.Number))
+		}
+		if view.Corrections, err = s.corrections(documents); err != nil {
+			return err
+		}
+		if view.Exceptions, err = s.caseExceptions(c); err != nil {
+			return err
+		}
+		view.Held, err = s.caseHeld(c)
 		return err
 	})
 	return view, err
@@ -152,7 +164,7 @@ func (s *state) caseExceptions(c *transform.Case) ([]CaseException, error) {
 	for _, subject := range subjects {
 		err := s.Scan(bucketSubjectEx, subject+sep, "", func(k string, _ []byte) (bool, error) {
 			x, err := s.exception(strings.TrimPrefix(k, subject+sep))
-			if err != nil || x == nil || x.State != "open" || seen[x.ID] {
+			if err != nil || x == nil || !x.live() || seen[x.ID] {
 				return err == nil, err
 			}
 			seen[x.ID] = true

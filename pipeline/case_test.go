@@ -93,7 +93,7 @@ func TestLinkCase(t *testing.T) {
 	if n := r.fact(p, "shipment/1", "pod"); n != waiting {
 		t.Errorf("%d reports, want %d", n, waiting)
 	}
-	audit, err := p.Audit(ctx, 10)
+	audit, err := p.Audit(ctx, AuditQuery{})
 	if err != nil || len(audit) != 1 || audit[0].By != "ann" || audit[0].Action != actionLinkCase || audit[0].Target != "bol/B9 shipment/1" || audit[0].Why != "seen" {
 		t.Errorf("%+v %v", audit, err)
 	}
@@ -149,6 +149,14 @@ func TestCaseShowsItsExceptions(t *testing.T) {
 			if err := out.Problem(transform.Problem{Fingerprint: fmt.Sprint("DATA/X/", i), Class: "DATA", Code: "X", Title: subject + " is wrong", Subject: subject}); err != nil {
 				return err
 			}
+		}
+		x, err := s.exception("X-000002") // somebody is at it: it is open all the same
+		if err != nil {
+			return err
+		}
+		x.State = ExceptionAssigned
+		if err := s.save(bucketException, x.ID, x); err != nil {
+			return err
 		}
 		return out.Resolve("DATA/X/9", "invoice/A1")
 	})

@@ -51,6 +51,9 @@ func (o *output) parkClaimed(d *delivery, by string) error {
 	if err != nil {
 		return err
 	}
+	if d, err = o.s.delivery(p.ID); err != nil { // its queue may have made it a head
+		return err
+	}
 	d.State, d.Exception = StateParked, id
 	if err := o.s.behead(d); err != nil {
 		return err

@@ -10,63 +10,188 @@ import (
 	"waybill/transform"
 )
 
-// decision applies what a named person decided. A retry is a new entry, evaluated at its own place.
+// decision applies what a named person decided. A retry is a new entry, evaluated at its own place. The audit's line comes first, so
+// that whatever follows can name it.
 func (p *projector) decision(s *state, e checkpoint.Entry) error {
 	var d decisionEntry
 	if err := json.Unmarshal(e.Payload, &d); err != nil {
 		return fmt.Errorf("reading decision: %w", err)
 	}
-	line := AuditLine{At: e.At, By: d.By, Action: d.Action, Why: d.Why, Index: e.Index, Target: strings.Join(d.IDs, " ")}
-	var err error
+	if err := s.audit(AuditLine{At: e.At, By: d.By, Action: d.named(), Why: d.Why, Index: e.Index, Target: d.target(), Note: d.note(), salt: d.Salt}); err != nil {
+		return err
+	}
 	switch d.Action {
-	case "retry", "discard":
+	case "retry", "discard", "assign", "comment", "wait", "fix", "waive", "release":
+		return p.judge(s, d, e.At)
+	case "edit":
+		return p.edit(s, d, e)
+	case "redact":
+		return s.redact(d.Redact)
+	case "replay":
+		detail, err := json.Marshal(d.Replay)
+		if err != nil {
+			return err
+		}
+		return s.addWork(work{Kind: workReplay, Detail: detail})
+	case "reset":
+		if err := s.forget(d.Reset.Source); err != nil {
+			return err
+		}
+		return p.readAgain(s, d.Reset.Source, d, e.At)
+	case "read", "pause", "resume":
+		return p.decideReading(s, d, e.At)
+	case actionLinkCase:
+		return s.linkCase(d.Case)
+	case actionHurry:
+		return s.hurry(d.Hurry, e)
+	case "xref":
+		return p.registry(s, d, e)
+	case "shadow":
+		return s.switchShadow(d)
+	case actionMaster:
+		return p.master(s, d, e)
+	}
+	return fmt.Errorf("decision %q is not known", d.Action)
+}
+
+// named is what a decision is called in the audit.
+func (d *decisionEntry) named() string {
+	if d.Xref != nil {
+		return d.Action + " " + string(d.Xref.Action)
+	}
+	if d.Master != nil {
+		return d.Action + " " + string(d.Master.Action)
+	}
+	return d.Action
+}
+
+// target is what a decision is about, for the audit.
+func (d *decisionEntry) target() string {
+	switch {
+	case d.Replay != nil:
+		return d.Replay.text()
+	case d.Reset != nil:
+		return d.Reset.Source
+	case d.Read != nil:
+		return d.Read.Source + "/" + d.Read.Table.String()
+	case d.Case != nil:
+		return d.Case.Ref + " " + d.Case.Case
+	case d.Hurry != nil:
+		return d.Hurry.Ref
+	case d.Xref != nil:
+		return d.Xref.text()
+	case d.Shadow != nil:
+		return d.Shadow.text()
+	case d.Master != nil:
+		return d.Master.text()
+	case d.Redact != nil:
+		return fmt.Sprintf("line %d", d.Redact.Line)
+	case d.Exception != nil && d.Exception.Cause != "":
+		return "cause " + d.Exception.Cause
+	}
+	return strings.Join(d.IDs, " ")
+}
+
+// note is what a decision says beyond its action, for the audit.
+func (d *decisionEntry) note() string {
+	switch {
+	case d.Redact != nil:
+		return strings.Join(d.Redact.Fields, ", ")
+	case d.Edit != nil:
+		return d.Edit.note()
+	case d.Exception != nil:
+		return d.Exception.note()
+	}
+	return ""
+}
+
+// judgeAtOnce bounds the exceptions that a decision judges in the transaction of its own entry.
+const judgeAtOnce = 50
+
+// judge applies a decision to the exceptions that it names, or to all of a cause; many are a work list.
+func (p *projector) judge(s *state, d decisionEntry, at time.Time) error {
+	if len(d.IDs) <= judgeAtOnce && (d.Exception == nil || d.Exception.Cause == "") {
 		for _, id := range d.IDs {
-			if err = p.decide(s, id, d, e.At); err != nil {
+			if err := p.decide(s, id, d, at); err != nil {
 				return err
 			}
 		}
-	case "replay":
-		line.Target = d.Replay.text()
-		detail, merr := json.Marshal(d.Replay)
-		if merr != nil {
-			return merr
-		}
-		err = s.addWork(work{Kind: workReplay, Detail: detail})
-	case "reset":
-		line.Target = d.Reset.Source
-		if err = s.forget(d.Reset.Source); err == nil {
-			err = p.readAgain(s, d.Reset.Source, d, e.At)
-		}
-	case actionLinkCase:
-		line.Target = d.Case.Ref + " " + d.Case.Case
-		err = s.linkCase(d.Case)
-	case "read", "pause", "resume":
-		line.Target = d.Read.Source + "/" + d.Read.Table.String()
-		err = p.decideReading(s, d, e.At)
-	case "xref":
-		line.Action, line.Target = "xref "+string(d.Xref.Action), d.Xref.text()
-		err = p.registry(s, d, e)
-	default:
-		err = fmt.Errorf("decision %q is not known", d.Action)
+		return nil
 	}
+	detail, err := json.Marshal(d)
 	if err != nil {
 		return err
 	}
-	return s.audit(line)
+	return s.addWork(work{Kind: workJudge, Detail: detail})
 }
 
-// decide retries or discards what one exception holds.
+// judgeMany goes on with a decision about many exceptions.
+func (p *projector) judgeMany(s *state, w *work, at transform.Entry) (done bool, err error) {
+	var d decisionEntry
+	if err := json.Unmarshal(w.Detail, &d); err != nil {
+		return false, err
+	}
+	if d.Exception == nil || d.Exception.Cause == "" {
+		for i := int(unhex(w.Cursor)); i < len(d.IDs); i++ {
+			if s.Full() {
+				w.Cursor = hexKey(uint64(i))
+				return false, nil
+			}
+			if err := p.decide(s, d.IDs[i], d, at.Observed); err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	}
+	return s.each(bucketOpen, "", &w.Cursor, func(_ string, id []byte) (bool, error) {
+		x, err := s.exception(string(id))
+		if err != nil || x == nil || x.Index > at.Index || x.cause() != d.Exception.Cause {
+			return true, err
+		}
+		return true, p.decide(s, x.ID, d, at.Observed)
+	})
+}
+
+// decide does what a person decided about one exception.
 func (p *projector) decide(s *state, id string, d decisionEntry, at time.Time) error {
 	x, err := s.exception(id)
-	if err != nil || x == nil || x.State != "open" {
+	if err != nil || x == nil || !x.live() {
 		return err
+	}
+	switch d.Action {
+	case "discard":
+		x.Retries++
+		if err := s.save(bucketException, x.ID, x); err != nil {
+			return err
+		}
+		return p.discard(s, x, d, at)
+	case "retry":
+		return p.retry(s, x, d, at)
+	case "waive":
+		return p.waive(s, x, d, at)
+	case "release":
+		return s.releaseBlast(x, d, at)
+	}
+	if err := s.change(x, d, at); err != nil {
+		return err
+	}
+	return s.save(bucketException, x.ID, x)
+}
+
+// retry looks again at what an exception holds.
+func (p *projector) retry(s *state, x *exception, d decisionEntry, at time.Time) error {
+	if x.Origin == originBlast {
+		return nil // it is released or discarded, by its own decision
 	}
 	x.Retries++
+	if x.Origin != originGate {
+		x.State = ExceptionResubmitted
+		if err := s.note(x, exceptionNote{At: at, What: "resubmitted", State: x.State}); err != nil {
+			return err
+		}
+	}
 	if err := s.save(bucketException, x.ID, x); err != nil {
 		return err
-	}
-	if d.Action == "discard" {
-		return s.discard(x, d, at)
 	}
 	switch x.Origin {
 	case originMapping:
@@ -78,10 +203,25 @@ func (p *projector) decide(s *state, id string, d decisionEntry, at time.Time) e
 		return s.again(x.Delivery)
 	case originReading:
 		return p.retryReading(s, x.Problem.Subject, d.By, d.Why, at)
-	case originTarget:
-		return nil // nothing in the state: Pipeline.Retry ends the pause of the lanes
 	}
-	return nil
+	return nil // of a target or a service: nothing in the state; Pipeline.Retry ends their pauses
+}
+
+// stillSo puts an exception back that was looked at again and is as it was.
+func (s *state) stillSo(fingerprint string, at time.Time) error {
+	id, err := s.Get(bucketOpen, fingerprint)
+	if err != nil || id == nil {
+		return err
+	}
+	x, err := s.exception(string(id))
+	if err != nil || x == nil {
+		return err
+	}
+	was := x.State
+	if err := s.reopen(x, "it is still so", at); err != nil || was == x.State {
+		return err
+	}
+	return s.save(bucketException, x.ID, x)
 }
 
 // again lets a parked delivery go on. It looks before it sends: a person may have settled it in the target.
@@ -99,8 +239,10 @@ func (s *state) again(id string) error {
 }
 
 // discard gives up what an exception holds, by a named person (Invariant 3).
-func (s *state) discard(x *exception, d decisionEntry, at time.Time) error {
+func (p *projector) discard(s *state, x *exception, d decisionEntry, at time.Time) error {
 	switch x.Origin {
+	case originBlast:
+		return s.discardBlast(x, d, at)
 	case originDelivery:
 		dl, err := s.delivery(x.Delivery)
 		if err != nil {
@@ -114,13 +256,13 @@ func (s *state) discard(x *exception, d decisionEntry, at time.Time) error {
 			if err := s.leave(dl); err != nil {
 				return err
 			}
+			if err := s.keepReplacement(dl, d, at); err != nil {
+				return err
+			}
 		}
-		return s.settleException(dl, "discarded", d.By, d.Why, at)
+		return s.settleException(dl, ExceptionDiscarded, d.By, d.Why, at)
 	case originMapping:
-		if err := s.addWork(work{Kind: workDiscard, Key: x.Problem.Fingerprint}); err != nil {
-			return err
-		}
-		return s.dropSubjects(x, d, at)
+		return s.closeAll(x, ExceptionDiscarded, workDiscard, d, at)
 	}
 	if x.Origin == originTable {
 		source, table, _ := strings.Cut(x.Problem.Subject, "/")
@@ -138,33 +280,32 @@ func by(d decisionEntry) json.RawMessage {
 	return raw
 }
 
-// dropSubjects closes an exception with all who wait on it.
-func (s *state) dropSubjects(x *exception, d decisionEntry, at time.Time) error {
-	for {
-		k, raw, err := s.first(bucketSubject, x.ID+sep)
-		if err != nil {
-			return err
-		}
-		if k == "" {
-			break
-		}
-		var m struct{ Amount, Currency string }
-		if err := json.Unmarshal(raw, &m); err != nil {
-			return err
-		}
-		if err := s.Delete(bucketSubject, k); err != nil {
-			return err
-		}
-		if m.Currency != "" {
-			heldKey := key(m.Currency, "held")
-			if s.money[heldKey] == nil {
-				s.money[heldKey] = &moneySum{}
-			}
-			s.money[heldKey].add(m.Amount, -1)
-		}
-	}
+// closeAll closes an exception with all who wait on it. What the mapper does about them, and the end of their notes, is work: closed
+// first, the exception is not resolved by what the mapper says meanwhile.
+func (s *state) closeAll(x *exception, state, kind string, d decisionEntry, at time.Time) error {
 	x.Waiting = 0
-	return s.closeException(x, "discarded", d.By, d.Why, at)
+	if err := s.closeException(x, state, d.By, d.Why, at); err != nil {
+		return err
+	}
+	return s.addWorks(work{Kind: workSubjects, Key: x.ID}, work{Kind: kind, Key: x.Problem.Fingerprint})
+}
+
+// dropSubjects forgets who waited on a closed exception, some at a time.
+func (s *state) dropSubjects(w *work) (done bool, err error) {
+	x, err := s.exception(w.Key)
+	if err != nil || x == nil {
+		return true, err
+	}
+	return s.each(bucketSubject, w.Key+sep, &w.Cursor, func(k string, raw []byte) (bool, error) {
+		var m transform.Money
+		if err := json.Unmarshal(raw, &m); err != nil {
+			return false, err
+		}
+		if x.Origin == originMapping {
+			s.held(&m, -1)
+		}
+		return true, s.Delete(bucketSubject, k)
+	})
 }
 
 // forget drops a source's position: the next session begins with a snapshot, which is compared with the row state.

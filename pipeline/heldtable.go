@@ -60,7 +60,7 @@ func (p *projector) mayJoin(s *state, b *cdc.Batch, table string, r *reading, e 
 	if err != nil {
 		return 0, next, err
 	}
-	s.at = workAt{e.Index, e.At}
+	s.at = workAt{Index: e.Index, At: e.At}
 	return 1, checkpoint.Applied{Index: e.Index - 1}, s.addWork(work{Kind: workLetGo, Key: k, Detail: detail})
 }
 

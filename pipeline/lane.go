@@ -254,6 +254,9 @@ func (l *lane) takeable(s *state, id string) (time.Time, error) {
 	if err != nil || d == nil {
 		return time.Time{}, err
 	}
+	if opens := d.opening(time.Now()); !opens.IsZero() && d.State != StateSent {
+		return opens, nil
+	}
 	switch d.State {
 	case StateReady:
 		return l.started, nil

@@ -155,8 +155,8 @@ func TestDiscardLetsTheNextOneGo(t *testing.T) {
 	r.state("i1", StateParked)
 	r.decide(decisionEntry{Action: "discard", IDs: []string{"X-000001"}, By: "ann", Why: "entered by hand"})
 	r.state("i2", StateDone)
-	if x := r.exception("X-000001"); x.State != "discarded" || x.ClosedBy != "ann" {
-		t.Errorf("exception is %s by %q", x.State, x.ClosedBy)
+	if x, err := r.desk().Exception(context.Background(), "X-000001"); err != nil || x.State != "discarded" || x.ClosedBy != "ann" || x.Reason != "entered by hand" {
+		t.Errorf("exception is %s by %q: %v", x.State, x.ClosedBy, err)
 	}
 }
 
@@ -181,6 +181,20 @@ func TestRetriesAreBoundedAndOutagesAreNot(t *testing.T) {
 		t.Errorf("parked with %q after %d sends", d.Last.Code, d.Sends)
 	}
 	r.state("C1", StateDone)
+}
+
+// An answer that nobody understands, to what the target then does not have, becomes an exception and no endless sending.
+func TestAnUnclearAnswerBecomesAnException(t *testing.T) {
+	r := newRig(t)
+	r.sink.script(func(sinks.Intent) *sinks.Outcome {
+		return &sinks.Outcome{Class: sinks.Unknown, Message: "TypeError: null"}
+	})
+	r.post(invoice("i1", "invoice/1"))
+	r.start()
+	r.state("i1", StateParked)
+	if d := r.delivery("i1"); d.Last.Code != "ANSWER_UNCLEAR" || d.Sends != 4 || d.Last.Message != "TypeError: null" {
+		t.Errorf("parked with %q, %q after %d sends", d.Last.Code, d.Last.Message, d.Sends)
+	}
 }
 
 func TestSetupStopsTheLaneWithOneException(t *testing.T) {

@@ -16,6 +16,7 @@ type metrics struct {
 	latency  *prometheus.HistogramVec
 	posting  *prometheus.HistogramVec
 	journal  *prometheus.HistogramVec
+	asks     *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -34,8 +35,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m.journal = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "waybill_commit_to_journal_seconds",
 		Help:    "Time from the commit in the source, by its clock, until the change is synced in the journal.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 20)}, []string{"source"})
+	m.asks = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "waybill_lookups_total",
+		Help: "Questions to a service, by what came of them: found, absent, refused or failed."}, []string{"service", "status"})
 	if reg != nil {
-		reg.MustRegister(m.outcomes, m.verifies, m.latency, m.posting, m.journal)
+		reg.MustRegister(m.outcomes, m.verifies, m.latency, m.posting, m.journal, m.asks)
 	}
 	return m
 }
@@ -54,6 +57,8 @@ func (m *metrics) journalled(source string, b *cdc.Batch) {
 		m.journal.WithLabelValues(source).Observe(max(0, time.Since(b.CommitAt).Seconds()))
 	}
 }
+
+func (m *metrics) asked(service, status string) { m.asks.WithLabelValues(service, status).Inc() }
 
 func (m *metrics) verified(l *lane, o sinks.Outcome) {
 	m.verifies.WithLabelValues(string(l.name), l.target.name, string(o.Class)).Inc()

@@ -24,8 +24,51 @@ type output struct {
 
 var _ transform.Output = (*output)(nil)
 
-// Event stores an event once (Invariant 6) and lets gates that wait for it go.
+// Event stores an event once (Invariant 6) and lets gates that wait for it go, unless the transaction's guard keeps it back or
+// something of its order key is held.
 func (o *output) Event(e transform.Event) error {
+	if known, err := o.s.Get(bucketEventID, e.ID); err != nil || known != nil {
+		return err
+	}
+	if e.Historic || e.Rule == deliveryRule { // of an outcome: its posting has had its turn
+		return o.event(e)
+	}
+	return o.take(blastItem{Event: &e})
+}
+
+// take keeps an item back while a guard is set.
+func (o *output) take(item blastItem) error {
+	if o.s.guard != nil {
+		return o.s.guard.keep(o.s, item)
+	}
+	return o.put(item)
+}
+
+// put lets an item out, or holds it behind what is held of its order key (Invariant 4).
+func (o *output) put(item blastItem) error {
+	b, err := o.s.heldBy(item.orderKey())
+	if err != nil {
+		return err
+	}
+	if b.ID == "" {
+		return o.emit(item)
+	}
+	item.Behind = true
+	h := &holder{s: o.s}
+	if err := h.hold(b.ID, item); err != nil {
+		return err
+	}
+	return h.flush()
+}
+
+func (o *output) emit(item blastItem) error {
+	if item.Event != nil {
+		return o.event(*item.Event)
+	}
+	return o.queue(*item.Post, item.Recorded)
+}
+
+func (o *output) event(e transform.Event) error {
 	if known, err := o.s.Get(bucketEventID, e.ID); err != nil || known != nil {
 		return err
 	}
@@ -116,25 +159,39 @@ func (o *output) Post(p transform.Post) error {
 	if known, err := o.s.delivery(p.ID); err != nil || known != nil {
 		return err
 	}
+	item := blastItem{Post: &p, Recorded: o.entry.Observed}
+	switch {
+	case o.change != nil:
+		item.Recorded = o.change.Tx.CommitAt
+	case !o.recorded.IsZero():
+		item.Recorded = o.recorded
+	}
+	return o.take(item)
+}
+
+func (o *output) queue(p transform.Post, recorded time.Time) error {
+	if known, err := o.s.delivery(p.ID); err != nil || known != nil {
+		return err
+	}
 	seq, err := o.s.next("delivery")
 	if err != nil {
 		return err
-	}
-	d := &delivery{Post: p, Seq: seq, Verify: p.Adopt, Queued: o.entry.Observed, Recorded: o.entry.Observed}
-	switch {
-	case o.change != nil:
-		d.Recorded = o.change.Tx.CommitAt
-	case !o.recorded.IsZero():
-		d.Recorded = o.recorded
 	}
 	by, clash, err := o.s.claimed(p)
 	if err != nil {
 		return err
 	}
+	d := &delivery{Post: p, Seq: seq, Verify: p.Adopt, Queued: o.entry.Observed, Recorded: recorded}
 	if err := o.s.mark(bucketEventPost, key(p.Event, p.ID)); err != nil {
 		return err
 	}
 	if err := o.s.mark(bucketAlias, key(p.ExternalID, "post/"+p.ID)); err != nil {
+		return err
+	}
+	if shadowed, err := o.s.shadow(d); shadowed || err != nil {
+		return err
+	}
+	if err := o.s.supersede(d, o.entry.Observed); err != nil {
 		return err
 	}
 	if err := o.s.enqueue(d); err != nil || !clash {
@@ -248,8 +305,5 @@ func latestOf(marks map[string]time.Time) time.Time {
 	}
 	return latest
 }
-
-// audit writes a line of the audit.
-func (s *state) audit(line AuditLine) error { return s.save(bucketAudit, hexKey(line.Index), line) }
 
 var _ transform.State = (*checkpoint.Txn)(nil)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +19,7 @@ import (
 	"waybill/transform"
 )
 
-// Options are what a pipeline works with. The caller opens and closes the store; the pipeline closes sources and sinks.
+// Options are what a pipeline works with. The caller opens and closes the store; the pipeline closes sources, sinks and services.
 type Options struct {
 	Store    *checkpoint.Store
 	Carriers *transform.Carriers // the mappings to run; activated when they are not the active ones
@@ -27,10 +28,11 @@ type Options struct {
 	Codecs   cdc.Codecs
 	Readings map[string]ReadingOptions // per source
 	Sinks    map[string]sinks.Sink
-	Workers  map[string]int   // deliveries in flight per lane and sink; default 4
-	Retry    map[string]Retry // per sink
-	Version  string           // of the program, for Status
-	Grace    time.Duration    // how long sends may take to end at shutdown; default 30 s
+	Services map[string]Service // whom the mappings' lookups may ask, sinks that answer among them
+	Workers  map[string]int     // deliveries in flight per lane and sink; default 4
+	Retry    map[string]Retry   // per sink
+	Version  string             // of the program, for Status
+	Grace    time.Duration      // how long sends may take to end at shutdown; default 30 s
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil for none
 	Idle     func()                // called when the projector has had no changes for some seconds, once each time; may be nil
@@ -45,12 +47,16 @@ type Pipeline struct {
 	captures []*capture
 	targets  []*target
 	lanes    []*lane
+	askers   []*asker
 	log      *slog.Logger
 	metrics  *metrics
 	started  time.Time
 	changed  string // mapping active before this start
 	trim     chan struct{}
 	xrefs    sync.Mutex // held while a decision about the registry is previewed and journalled
+	sides    sync.Mutex // held while a question is answered in a side state
+	// activated is the version that a person activated since the start; nil for none.
+	activated atomic.Pointer[string]
 }
 
 // Bounds and defaults.
@@ -90,12 +96,15 @@ func New(o Options) (*Pipeline, error) {
 			p.lanes = append(p.lanes, newLane(ln, t, o.Store, p.project, p.metrics, o.Log))
 		}
 	}
+	for _, name := range names(o.Services) {
+		p.askers = append(p.askers, newAsker(name, o.Services[name], o.Store, p.project, p.metrics, o.Log))
+	}
 	if o.Metrics != nil {
 		if err := o.Metrics.Register(newCollector(p)); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
 	}
-	return p, p.covered()
+	return p, errors.Join(p.covered(), p.answerable(o.Carriers.Asks()))
 }
 
 // covered refuses a mapping that names sources or sinks which are not configured.
@@ -133,6 +142,11 @@ func (p *Pipeline) wake() {
 	for _, l := range p.lanes {
 		l.notify()
 	}
+	if p.project.asks.Load() {
+		for _, a := range p.askers {
+			a.notify()
+		}
+	}
 	for _, c := range p.captures {
 		c.tables.notify()
 	}
@@ -162,6 +176,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	inner.Go(func() error { return p.ready(ictx, started) })
 	inner.Go(func() error { return p.deliverAll(ictx, hard) })
 	inner.Go(func() error { return p.tend(ictx) })
+	for _, a := range p.askers {
+		inner.Go(func() error { return a.run(ictx) })
+	}
 	outer.Go(func() error { return p.project.run(projecting) })
 	outer.Go(func() error {
 		defer endProjection()
@@ -302,6 +319,11 @@ func (p *Pipeline) close() error {
 	var errs []error
 	for _, t := range p.targets {
 		errs = append(errs, t.sink.Close())
+	}
+	for _, name := range names(p.o.Services) {
+		if s, ok := p.o.Services[name].Answerer.(sinks.Service); ok && p.o.Sinks[name] == nil {
+			errs = append(errs, s.Close())
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -20,7 +20,8 @@ type PlanOptions struct {
 	Sources  map[string]cdc.Inspector
 	Codecs   cdc.Codecs
 	Sinks    map[string]sinks.Sink
-	Lookups  int // postings looked up in the target for adoption; default 2,000, -1 for none
+	Services map[string]sinks.Answerer // whom lookups ask; those that are missing are not asked
+	Lookups  int                       // postings looked up in the target for adoption, and questions of the rules; default 2,000, -1 for none
 	Progress func(step string, done, total int)
 	Log      *slog.Logger
 }
@@ -47,6 +48,9 @@ type PlanPost struct {
 	Conflict int               `json:"conflict"`  // the target holds something else under its key
 	NotAsked int               `json:"not_asked"` // beyond the bound of lookups, or the target could not be asked
 }
+
+// planLookups is how many postings, and how many questions of the rules, a plan looks up unless it is told.
+const planLookups = 2000
 
 // Plan reads a snapshot of every source, runs the mapping over it in a side store and looks up in the targets what they
 // already hold. It writes nothing to sources or targets.
@@ -89,6 +93,9 @@ func Plan(ctx context.Context, o PlanOptions) (PlanView, error) {
 		if err := p.catchUp(ctx); err != nil {
 			return v, err
 		}
+	}
+	if err := o.answer(ctx, p, &v); err != nil {
+		return v, err
 	}
 	return v, o.sum(ctx, &v)
 }
@@ -138,7 +145,7 @@ func (o *PlanOptions) sum(ctx context.Context, v *PlanView) error {
 func (o *PlanOptions) lookUp(ctx context.Context, v *PlanView, posts []*delivery) error {
 	most := o.Lookups
 	if most == 0 {
-		most = 2000
+		most = planLookups
 	}
 	by, money := map[string]*PlanPost{}, map[string]sums{}
 	for i, d := range posts {

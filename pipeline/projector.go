@@ -22,10 +22,15 @@ const maxUnits = 500
 // projector reads the journal in order and is the only writer of the state. It reads no clock, no network and no random
 // number: the same journal gives the same state.
 type projector struct {
-	store  *checkpoint.Store
+	store  book
 	codecs cdc.Codecs
 	log    *slog.Logger
 	notify func() // called after each commit: queues may have moved
+	most   int    // maxUnits, but in tests
+	// supposed is what a side state projects instead of what the journal says; nil for the journal as it is.
+	supposed *supposition
+	// probe is asked about each change before the rules see it; nil for none.
+	probe func(s *state, at transform.Entry, ch *cdc.Change, unit uint64) error
 
 	mapper   *transform.Carriers // nil until a mapping is active
 	schemas  map[uint64]*cdc.Schema
@@ -34,6 +39,7 @@ type projector struct {
 	changed  bool                     // readings were changed since they were published
 	tx       *state                   // the present transaction
 	cursor   *rowsCursor              // place inside a long Rows entry, kept between commits
+	guard    *guard                   // of the transaction that is open there
 	floors   floors
 	awaited  map[string]bool // event types that postings ever waited for; nil until read
 	quiet    bool            // the last step found neither entry nor work
@@ -43,11 +49,12 @@ type projector struct {
 	published []reading     // copies of readings
 	moved     chan struct{} // closed and replaced after each commit
 	ended     chan struct{} // closed when run has returned
+	asks      atomic.Bool   // an active mapping has lookups
 	changes   atomic.Uint64 // row changes applied since start
 }
 
-func newProjector(store *checkpoint.Store, codecs cdc.Codecs, log *slog.Logger, notify func()) *projector {
-	return &projector{store: store, codecs: codecs, log: log, notify: notify, schemas: map[uint64]*cdc.Schema{}, holding: map[*cdc.Schema]*reading{},
+func newProjector(store book, codecs cdc.Codecs, log *slog.Logger, notify func()) *projector {
+	return &projector{store: store, codecs: codecs, log: log, notify: notify, most: maxUnits, schemas: map[uint64]*cdc.Schema{}, holding: map[*cdc.Schema]*reading{},
 		applied: store.Applied(), moved: make(chan struct{}), ended: make(chan struct{})}
 }
 
@@ -99,12 +106,15 @@ func (p *projector) step() (idle bool, err error) {
 		if err := p.remember(s); err != nil {
 			return at, err
 		}
-		p.tx = s
+		p.tx, s.carriers = s, p.mapper
+		if moved, err := s.moveAudit(); err != nil || !moved {
+			return at, errors.Join(err, s.flush())
+		}
 		if err := s.begin(); err != nil {
 			return at, err
 		}
-		for units := 0; units < maxUnits && !tx.Full(); {
-			n, next, err := p.one(s, at, maxUnits-units)
+		for units := 0; units < p.most && !tx.Full(); {
+			n, next, err := p.one(s, at, p.most-units)
 			if err != nil {
 				return at, err
 			}
@@ -117,7 +127,7 @@ func (p *projector) step() (idle bool, err error) {
 		return at, s.flush()
 	})
 	if err != nil {
-		p.cursor, p.floors, p.awaited = nil, floors{}, nil
+		p.cursor, p.guard, p.floors, p.awaited = nil, nil, floors{}, nil
 		p.readings = nil
 		return false, err
 	}
@@ -162,7 +172,10 @@ func (p *projector) one(s *state, at checkpoint.Applied, limit int) (int, checkp
 }
 
 func (p *projector) entry(s *state, e checkpoint.Entry) error {
-	s.at = workAt{e.Index, e.At}
+	s.at, s.payload = workAt{Index: e.Index, At: e.At}, e.Payload
+	if done, err := p.supposed.entry(p, s, &e); done || err != nil {
+		return err
+	}
 	switch e.Kind {
 	case checkpoint.Intent:
 		return p.intent(s, e)
@@ -174,6 +187,8 @@ func (p *projector) entry(s *state, e checkpoint.Entry) error {
 		return p.activate(s, e)
 	case checkpoint.Note:
 		return p.note(s, e)
+	case checkpoint.Answer:
+		return p.answer(s, e)
 	}
 	return fmt.Errorf("entry %d has kind %q, which this release does not know", e.Index, e.Kind)
 }
@@ -307,6 +322,10 @@ func (p *projector) note(s *state, e checkpoint.Entry) error {
 		}
 	case noteDoubt, noteSure:
 		if err := s.doubted(n.Action); err != nil {
+			return err
+		}
+	case noteTargets:
+		if err := s.targets(n); err != nil {
 			return err
 		}
 	case noteReadingFailed:

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
+	"time"
 
 	"waybill/checkpoint"
 	"waybill/transform"
@@ -147,10 +147,16 @@ func (d *delivery) why() string {
 	case StateWaiting:
 		if len(d.Unmet) > 0 {
 			g := d.Unmet[0]
+			if timed := d.timed(); timed != nil && len(d.Unmet) == 1 {
+				return "waits for " + timed.Until()
+			}
 			return fmt.Sprintf("waits for %s %s", g.Name, g.Key)
 		}
 		return "waits behind an earlier posting of " + d.Post.OrderKey
 	case StateReady:
+		if opens := d.opening(time.Now()); !opens.IsZero() {
+			return "waits for " + windowText(opens)
+		}
 		return "will be sent next"
 	case StateSent:
 		if d.Last != nil {
@@ -167,87 +173,12 @@ func (d *delivery) why() string {
 		return "is held by exception " + d.Exception
 	case StateDone:
 		return d.Post.Sink + " holds it"
+	case StateSuperseded:
+		return "a later version took its place"
+	case StateShadow:
+		return "is kept in shadow: nothing of " + d.Post.Shadow + " is sent before it is switched on"
 	}
 	return "was given up"
-}
-
-// Exceptions lists exceptions, newest last.
-func (p *Pipeline) Exceptions(_ context.Context, q ExceptionQuery) ([]ExceptionView, error) {
-	var list []ExceptionView
-	if q.State == "" {
-		q.State = "open"
-	}
-	err := p.store.View(func(tx *checkpoint.Txn) error {
-		s := newState(tx)
-		return s.Scan(bucketException, "", "", func(k string, v []byte) (bool, error) {
-			var x exception
-			if err := json.Unmarshal(v, &x); err != nil {
-				return false, err
-			}
-			if q.State != "all" && x.State != q.State || q.Code != "" && x.Problem.Code != q.Code {
-				return true, nil
-			}
-			view, err := s.exceptionView(&x)
-			list = append(list, view)
-			return len(list) < bounded(q.Limit), err
-		})
-	})
-	return list, err
-}
-
-// Exception returns one exception.
-func (p *Pipeline) Exception(_ context.Context, id string) (view ExceptionView, err error) {
-	err = p.store.View(func(tx *checkpoint.Txn) error {
-		s := newState(tx)
-		x, err := s.exception(id)
-		if err != nil {
-			return err
-		}
-		if x == nil {
-			return fmt.Errorf("exception %q: %w", id, ErrNotFound)
-		}
-		view, err = s.exceptionView(x)
-		return err
-	})
-	return view, err
-}
-
-func (s *state) exceptionView(x *exception) (ExceptionView, error) {
-	v := ExceptionView{ID: x.ID, State: x.State, Origin: x.Origin, Class: x.Problem.Class, Code: x.Problem.Code, Title: x.Problem.Title,
-		Hint: x.Problem.Hint, Owner: x.Problem.Owner, OpenedAt: x.OpenedAt, ClosedAt: x.ClosedAt, Waiting: x.Waiting,
-		Rule: x.Problem.Rule, Evidence: x.Problem.Evidence, Retries: x.Retries, ClosedBy: x.ClosedBy, Reason: x.Reason}
-	money := sums{}
-	if err := s.subjectMoney(x, money); err != nil {
-		return v, err
-	}
-	v.Money = money.texts()
-	err := s.Scan(bucketSubject, x.ID+sep, "", func(k string, _ []byte) (bool, error) {
-		v.Subjects = append(v.Subjects, strings.TrimPrefix(k, x.ID+sep))
-		return len(v.Subjects) < 100, nil
-	})
-	if err != nil {
-		return v, err
-	}
-	if len(v.Subjects) == 0 {
-		v.Subjects = []string{x.Problem.Subject}
-	}
-	if x.Delivery == "" {
-		return v, nil
-	}
-	d, err := s.delivery(x.Delivery)
-	if err != nil || d == nil {
-		return v, err
-	}
-	dv := d.view()
-	v.Delivery = &dv
-	var q queue
-	if _, err := s.load(bucketQueue, queueKey(d.Post), &q); err != nil {
-		return v, err
-	}
-	if q.Tail > q.Head && x.State == "open" {
-		v.Behind = int(q.Tail-q.Head) - 1
-	}
-	return v, nil
 }
 
 // Checkpoint returns the positions and cursors.
@@ -290,23 +221,4 @@ func checkpointView(store *checkpoint.Store, sources []string) (CheckpointView, 
 		})
 	})
 	return v, err
-}
-
-// Audit returns the newest lines of the audit, newest last.
-func (p *Pipeline) Audit(_ context.Context, limit int) ([]AuditLine, error) {
-	var list []AuditLine
-	err := p.store.View(func(tx *checkpoint.Txn) error {
-		return tx.ScanBack(bucketAudit, "", "", func(_ string, v []byte) (bool, error) {
-			var line AuditLine
-			if err := json.Unmarshal(v, &line); err != nil {
-				return false, err
-			}
-			list = append(list, line)
-			return len(list) < bounded(limit), nil
-		})
-	})
-	for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
-		list[i], list[j] = list[j], list[i]
-	}
-	return list, err
 }

@@ -54,6 +54,9 @@ func (s *state) enqueue(d *delivery) error {
 		return err
 	}
 	d.Unmet, d.State = unmet, StateWaiting
+	if err := s.batched(d); err != nil {
+		return err
+	}
 	for _, g := range unmet {
 		if err := s.mark(bucketGate, gateKey(g)+sep+d.Post.ID); err != nil {
 			return err
@@ -67,6 +70,9 @@ func (s *state) enqueue(d *delivery) error {
 				return err
 			}
 		}
+	}
+	if err := s.stepAhead(d, q); err != nil {
+		return err
 	}
 	if err := s.putDelivery(d); err != nil {
 		return err
@@ -167,6 +173,8 @@ func (s *state) met(g transform.Gate) (bool, error) {
 		sink, entity, _ := strings.Cut(g.Name, ".")
 		v, err := s.Get(bucketApplied, key(sink, entity, g.Key)) // with its company
 		return v != nil, err
+	case transform.GateTime:
+		return s.reached(g)
 	}
 	return false, fmt.Errorf("gate kind %q is not known", g.Kind)
 }
@@ -200,12 +208,17 @@ func (s *state) pass(id string, at time.Time) error {
 	if err != nil || d == nil || len(d.Unmet) == 0 {
 		return err
 	}
-	before := d.Unmet
+	before, timed := d.Unmet, d.timed()
 	if d.Unmet, err = s.unmet(d.Unmet); err != nil {
 		return err
 	}
 	for _, g := range before {
 		if err := s.resolve(gateFingerprint(g), subjectOf(d.Post), "waybill", "what it waited for is there", at); err != nil {
+			return err
+		}
+	}
+	if timed != nil && d.timed() == nil {
+		if err := s.unbatch(d, timed); err != nil {
 			return err
 		}
 	}
@@ -220,8 +233,10 @@ func (s *state) pass(id string, at time.Time) error {
 	return s.advance(d.Post)
 }
 
+const gatePrefix = "WAITING/GATE/"
+
 func gateFingerprint(g transform.Gate) string {
-	return "WAITING/GATE/" + string(g.Kind) + "/" + g.Name + "/" + g.Key
+	return gatePrefix + string(g.Kind) + "/" + g.Name + "/" + g.Key
 }
 
 func subjectOf(p transform.Post) string {
@@ -238,10 +253,18 @@ func (s *state) overdue(id string, at time.Time) error {
 		return err
 	}
 	for _, g := range d.Unmet {
+		if g.Kind == transform.GateTime {
+			continue // nobody is late
+		}
 		p := transform.Problem{Fingerprint: gateFingerprint(g), Class: "WAITING", Code: "GATE_OVERDUE",
 			Title: fmt.Sprintf("%s %s did not come in time; %s waits for it", g.Name, g.Key, subjectOf(d.Post)),
 			Hint:  "Find out why it is missing. The posting goes on by itself when it comes.",
 			Owner: "billing", Subject: subjectOf(d.Post), OrderKey: d.Post.OrderKey, Amount: d.Post.Amount}
+		if title, hint, err := s.blocker(g); err != nil {
+			return err
+		} else if title != "" {
+			p.Title, p.Hint = p.Title+": "+title, hint
+		}
 		if _, err := s.openException(originGate, p, "", at); err != nil {
 			return err
 		}

@@ -99,7 +99,7 @@ func TestReadingsAreOperated(t *testing.T) {
 	if st, err := p.Read(ctx, part); err != nil || st.State != ReadingPending || st.First || st.Where != part.Where || st.By != "ann" {
 		t.Errorf("read: %+v, %v", st, err)
 	}
-	lines, err := p.Audit(ctx, 1)
+	lines, err := p.Audit(ctx, AuditQuery{Limit: 1})
 	if err != nil || len(lines) != 1 || lines[0].Action != "read" || lines[0].Target != "dispatch/public.customers" || lines[0].By != "ann" || lines[0].Why != "audit" {
 		t.Errorf("audit %+v, %v", lines, err)
 	}

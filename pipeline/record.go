@@ -16,13 +16,15 @@ type DeliveryState string
 
 // The states of a delivery.
 const (
-	StateWaiting   DeliveryState = "waiting"   // behind a gate, or behind an earlier delivery of its order key
-	StateReady     DeliveryState = "ready"     // may be sent
-	StateSent      DeliveryState = "sent"      // an intent is in the journal, its outcome is not (or is unknown)
-	StateRetry     DeliveryState = "retry"     // certainly not done; again at RetryAt
-	StateParked    DeliveryState = "parked"    // an exception holds it
-	StateDone      DeliveryState = "done"      // the target holds it
-	StateDiscarded DeliveryState = "discarded" // a named person gave it up
+	StateWaiting    DeliveryState = "waiting"    // behind a gate, or behind an earlier delivery of its order key
+	StateReady      DeliveryState = "ready"      // may be sent
+	StateSent       DeliveryState = "sent"       // an intent is in the journal, its outcome is not (or is unknown)
+	StateRetry      DeliveryState = "retry"      // certainly not done; again at RetryAt
+	StateParked     DeliveryState = "parked"     // an exception holds it
+	StateDone       DeliveryState = "done"       // the target holds it
+	StateDiscarded  DeliveryState = "discarded"  // a named person gave it up
+	StateSuperseded DeliveryState = "superseded" // a later version of the same record took its place
+	StateShadow     DeliveryState = "shadow"     // kept, not sent: its mapping is in shadow
 )
 
 // delivery is one posting on its way to its target: an outbox row and its history in short.
@@ -47,6 +49,15 @@ type delivery struct {
 	FirstRetry time.Time                `json:"first_retry,omitempty"`
 	Replays    int                      `json:"replays,omitempty"`
 	Withdrawn  string                   `json:"withdrawn,omitempty"` // why it was taken back before it was ever sent
+	Urgent     *urgent                  `json:"urgent,omitempty"`    // a person let it go before its batch
+	Take       string                   `json:"take,omitempty"`      // whose value a person chose, where somebody changed the record in the target
+	Original   json.RawMessage          `json:"original,omitempty"`  // body as the mapping built it, when a person edited it
+	Edited     uint64                   `json:"edited,omitempty"`    // line of the audit that says who edited it
+}
+
+// over reports whether nothing more happens to the delivery.
+func (d *delivery) over() bool {
+	return d.State == StateDone || d.State == StateDiscarded || d.State == StateSuperseded
 }
 
 // ledgerRow is what we know to be in a target. Its key is (sink, company, entity, external id, step) (Invariant 6).
@@ -75,6 +86,15 @@ type exception struct {
 	Reason      string            `json:"reason,omitempty"`
 	Waiting     int               `json:"waiting"`
 	Retries     int               `json:"retries,omitempty"`
+	Person      string            `json:"person,omitempty"`      // who has taken it
+	Due         *time.Time        `json:"due,omitempty"`         // by the watermark
+	Until       *time.Time        `json:"until,omitempty"`       // it waits until then
+	Escalated   *time.Time        `json:"escalated,omitempty"`   // its due time passed
+	Version     string            `json:"map_version,omitempty"` // of the mapping that opened it
+	Notes       int               `json:"notes,omitempty"`       // of its history
+	Lost        int               `json:"lost,omitempty"`        // notes beyond the bound
+	ClosedLine  uint64            `json:"closed_line,omitempty"` // line of the audit that says by whom and why
+	Blast       *blast            `json:"blast,omitempty"`
 }
 
 // The origins of an exception.
@@ -84,7 +104,9 @@ const (
 	originTarget   = "target" // a whole target is blocked: credentials, closed period
 	originGate     = "gate"
 	originTable    = "table"   // a table is held because its shape is not understood
+	originService  = "service" // a service that rules ask does not answer
 	originReading  = "reading" // a table's rows cannot be read
+	originBlast    = "blast"   // a rule made more than its bound
 )
 
 // sourceState is what the state knows of a source.
@@ -124,15 +146,22 @@ type outcomeEntry struct {
 
 // decisionEntry is the payload of a checkpoint.Decision entry: what a named person decided.
 type decisionEntry struct {
-	Action string         `json:"action"` // retry, discard, replay, reset, read, pause, resume, xref, link case
-	IDs    []string       `json:"ids,omitempty"`
-	Replay *ReplayRequest `json:"replay,omitempty"`
-	Reset  *ResetRequest  `json:"reset,omitempty"`
-	Read   *ReadRequest   `json:"read,omitempty"`
-	Xref   *XrefRequest   `json:"xref,omitempty"`
-	Case   *CaseLink      `json:"case,omitempty"`
-	By     string         `json:"by"`
-	Why    string         `json:"why,omitempty"`
+	Action    string          `json:"action"` // retry, discard, assign, comment, wait, fix, waive, release, edit, redact, replay, reset, read, pause, resume, xref, link case, shadow, release now
+	IDs       []string        `json:"ids,omitempty"`
+	Exception *exceptionWords `json:"exception,omitempty"`
+	Edit      *bodyEdit       `json:"edit,omitempty"`
+	Redact    *RedactRequest  `json:"redact,omitempty"`
+	Replay    *ReplayRequest  `json:"replay,omitempty"`
+	Reset     *ResetRequest   `json:"reset,omitempty"`
+	Read      *ReadRequest    `json:"read,omitempty"`
+	Xref      *XrefRequest    `json:"xref,omitempty"`
+	Case      *CaseLink       `json:"case,omitempty"`
+	Shadow    *ShadowRequest  `json:"shadow,omitempty"`
+	Hurry     *HeldRelease    `json:"hurry,omitempty"`
+	Master    *MasterRequest  `json:"master,omitempty"`
+	By        string          `json:"by"`
+	Why       string          `json:"why,omitempty"`
+	Salt      string          `json:"salt,omitempty"` // random, of the audit's seals
 }
 
 // mappingEntry is the payload of a checkpoint.Mapping entry: the whole text, so that the journal explains itself.
@@ -148,6 +177,8 @@ type noteEntry struct {
 	Target   string `json:"target,omitempty"`
 	Identity string `json:"identity,omitempty"`
 	Why      string `json:"why,omitempty"`
+	// Targets is what targets demand of governed entities.
+	Targets map[string]*transform.TargetTable `json:"targets,omitempty"`
 }
 
 // traceNote is what trace keeps of an intent or outcome, so that a story outlives the trimming of the journal.
@@ -163,6 +194,7 @@ type traceNote struct {
 	Took    time.Duration `json:"took,omitempty"`
 	Request string        `json:"request,omitempty"`
 	Answer  string        `json:"answer,omitempty"`
+	Edited  uint64        `json:"edited,omitempty"` // line of the audit of the edit that was sent
 }
 
 // rowNote is what trace keeps of a row change. There is one for each change and reference, so its form is short: the

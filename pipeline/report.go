@@ -55,14 +55,7 @@ func (p *Pipeline) report(ctx context.Context, q ReportQuery, fn func(*reporter)
 func reportOf(ctx context.Context, store *checkpoint.Store, q ReportQuery, fn func(*reporter) error) error {
 	return store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
-		known, err := s.activations()
-		if err != nil {
-			return err
-		}
-		if len(known) == 0 {
-			return errNoMapping
-		}
-		mapper, err := compiled(known)
+		mapper, err := s.compiled()
 		if err != nil {
 			return err
 		}
@@ -129,6 +122,8 @@ const (
 	fateException fate = "in exception"
 	fateInFlight  fate = "in flight"
 	fateGivenUp   fate = "given up"
+	// fateSuperseded says that a later version was queued in its place, which has a fate of its own.
+	fateSuperseded fate = "superseded"
 )
 
 // fate is the worst of all postings of an event; ok is false when it posts nothing. A document that was given up by a person in one target is
@@ -138,8 +133,7 @@ func (r *reporter) fate(event string) (worst fate, posted []*delivery, ok bool, 
 	if err != nil || len(ids) == 0 {
 		return "", nil, false, err
 	}
-	rank := map[fate]int{fatePosted: 0, fateInFlight: 1, fateException: 2, fateGivenUp: 3}
-	worst = fatePosted
+	rank := map[fate]int{fateSuperseded: 1, fatePosted: 2, fateInFlight: 3, fateException: 4, fateGivenUp: 5}
 	for _, id := range ids {
 		d, err := r.s.delivery(id)
 		if err != nil {
@@ -154,6 +148,8 @@ func (r *reporter) fate(event string) (worst fate, posted []*delivery, ok bool, 
 			f, posted = fatePosted, append(posted, d)
 		case StateParked:
 			f = fateException
+		case StateSuperseded:
+			f = fateSuperseded
 		case StateDiscarded:
 			f = fateGivenUp
 		}

@@ -211,7 +211,7 @@ func (b *backlog) settle() error {
 			if err != nil {
 				return err
 			}
-			if became == fateGivenUp {
+			if became == fateGivenUp || became == fateSuperseded {
 				delete(b.documents, ref)
 				continue
 			}

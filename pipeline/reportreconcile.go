@@ -142,7 +142,7 @@ func (c *reconciler) event(e *reportedEvent) error {
 		return nil
 	}
 	became, posted, ok, err := c.fate(e.ID)
-	if err != nil || !ok {
+	if err != nil || !ok || became == fateSuperseded { // the later version is counted
 		return err
 	}
 	line, err := c.line(e.Occurred, e.Company, e.Amount.Currency)

@@ -15,8 +15,9 @@ import (
 type rowsCursor struct {
 	index  uint64 // the entry that makes the changes visible
 	entry  checkpoint.Entry
-	parts  []span // entries to walk, in order
-	part   uint64 // entry being walked
+	batch  cdc.Batch // of the entry
+	parts  []span    // entries to walk, in order
+	part   uint64    // entry being walked
 	reader *cdc.Reader
 	unit   uint64    // changes applied
 	inPart uint64    // changes found in the present part
@@ -24,11 +25,12 @@ type rowsCursor struct {
 	ended  time.Time // its commit time
 	found  bool      // the reader stands on a change that is not applied yet
 	last   cdc.Batch
+	guards func(commit string) bool // transactions that may be over a bound
 }
 
 // rows applies a Rows entry from at.Ordinal on, at most limit changes, and returns how many units it took.
 func (p *projector) rows(s *state, e checkpoint.Entry, at checkpoint.Applied, limit int) (int, checkpoint.Applied, error) {
-	b, err := cdc.DecodeBatch(e.Payload)
+	b, err := p.batch(e)
 	if err != nil {
 		return 0, at, err
 	}
@@ -63,7 +65,7 @@ func (p *projector) rows(s *state, e checkpoint.Entry, at checkpoint.Applied, li
 		if err := p.open(src, b, e.Index, at.Ordinal); err != nil {
 			return 0, at, err
 		}
-		p.cursor.entry = e
+		p.cursor.entry, p.cursor.batch = e, b
 	}
 	entry := transform.Entry{Index: e.Index, Observed: e.At}
 	if chunk != nil {
@@ -88,6 +90,14 @@ func (p *projector) rows(s *state, e checkpoint.Entry, at checkpoint.Applied, li
 	return n + 1, checkpoint.Applied{Index: e.Index}, p.captured(s, src, b, e)
 }
 
+// batch decodes the entry, once for all the times that the walk over it goes on.
+func (p *projector) batch(e checkpoint.Entry) (cdc.Batch, error) {
+	if c := p.cursor; c != nil && c.index == e.Index {
+		return c.batch, nil
+	}
+	return cdc.DecodeBatch(e.Payload)
+}
+
 // hide remembers a part of a transaction whose end has not come: its changes stay invisible.
 func (s *state) hide(src sourceState, b cdc.Batch, index uint64) error {
 	if src.Open != b.Tx || b.Part == 0 {
@@ -110,7 +120,11 @@ func (p *projector) open(src sourceState, b cdc.Batch, index, skip uint64) error
 	}
 	c.parts = append(c.parts, span{index, index})
 	c.part = c.parts[0].From
-	p.cursor = c
+	p.cursor, p.guard = c, nil
+	var err error
+	if c.guards, err = p.guards(&b, c.parts); err != nil {
+		return err
+	}
 	if err := p.read(); err != nil {
 		return err
 	}
@@ -125,7 +139,10 @@ func (p *projector) open(src sourceState, b cdc.Batch, index, skip uint64) error
 		c.unit++
 		c.tx, c.ended = c.reader.Change().Tx.Commit, c.reader.Change().Tx.CommitAt
 	}
-	return nil
+	if skip == 0 {
+		return nil
+	}
+	return p.resumeGuard(c.tx)
 }
 
 // read takes up the batch of the cursor's present part.
@@ -170,12 +187,15 @@ func (p *projector) following() (bool, error) {
 // commitLimit bounds the documents that one call looks at when a transaction ends.
 const commitLimit = 100
 
-// walk maps at most limit changes, and ends each transaction before the next one begins.
+// walk maps at most limit changes, and ends each transaction before the next one begins. It ends early where work was left
+// behind: were that done where a commit happens to fall, the order of what follows would hang on when entries came in, and a
+// rebuild would not give the same state.
 func (p *projector) walk(s *state, at transform.Entry, limit int) (n int, finished bool, err error) {
 	if at.Marks, at.Now, err = p.now(s); err != nil {
 		return 0, false, err
 	}
-	s.at = workAt{at.Index, at.Observed}
+	s.at, s.payload, s.guard = workAt{Index: at.Index, At: at.Observed}, nil, p.guard
+	defer func() { p.guard, s.guard = s.guard, nil }()
 	c := p.cursor
 	for n < limit && !s.Full() {
 		if !c.found {
@@ -189,11 +209,23 @@ func (p *projector) walk(s *state, at transform.Entry, limit int) (n int, finish
 				return n, false, err
 			}
 			if more {
-				n++
+				if n++; s.busy {
+					return n, false, s.keepBack()
+				}
 				continue
+			}
+			sorting, err := p.endGuard(s, at, c.ended)
+			if err != nil {
+				return n, false, err
 			}
 			if !c.found {
 				return n, true, nil
+			}
+			if sorting || s.busy {
+				return max(n, 1), false, nil
+			}
+			if commit := c.reader.Change().Tx.Commit; c.guards(commit) {
+				s.guard = &guard{Source: c.reader.Change().Source, Tx: commit, Rules: map[string]*ruleCount{}}
 			}
 		}
 		ch := c.reader.Change()
@@ -205,8 +237,11 @@ func (p *projector) walk(s *state, at transform.Entry, limit int) (n int, finish
 		c.unit++
 		n++
 		p.changes.Add(1)
+		if s.busy {
+			break
+		}
 	}
-	return n, false, nil
+	return n, false, s.keepBack()
 }
 
 // change maps one change, or holds it when its table is held (Invariant 3).
@@ -235,6 +270,11 @@ func (p *projector) apply(s *state, at transform.Entry, ch *cdc.Change, ref hold
 	}
 	if held != nil {
 		return s.hold(table, ref, ch)
+	}
+	if p.probe != nil {
+		if err := p.probe(s, at, ch, ref.unit); err != nil {
+			return err
+		}
 	}
 	out := &output{s: s, entry: at, change: ch, unit: ref.unit}
 	err = p.mapper.Change(s, out, at, ch)

@@ -18,14 +18,14 @@ func (p *projector) intent(s *state, e checkpoint.Entry) error {
 		return fmt.Errorf("reading intent %d: %w", e.Index, err)
 	}
 	d, err := s.delivery(in.ID)
-	if err != nil || d == nil || d.State == StateDone || d.State == StateDiscarded {
+	if err != nil || d == nil || d.over() {
 		return err
 	}
 	d.State, d.Step, d.Intent, d.Last = StateSent, in.Step, &in, nil
 	d.Attempts++
 	d.Sends++
 	if err := s.log(in.ID, e, traceNote{At: e.At, Kind: "intent", Step: in.Step, Attempt: in.Attempt,
-		Request: clip(string(in.Request), 2000)}); err != nil {
+		Request: clip(string(in.Request), 2000), Edited: d.Edited}); err != nil {
 		return err
 	}
 	return s.putDelivery(d)
@@ -38,11 +38,12 @@ func (p *projector) outcome(s *state, e checkpoint.Entry) error {
 		return fmt.Errorf("reading outcome %d: %w", e.Index, err)
 	}
 	d, err := s.delivery(o.Delivery)
-	if err != nil || d == nil || d.State == StateDone || d.State == StateDiscarded {
+	if err != nil || d == nil || d.over() {
 		return err
 	}
 	note := traceNote{At: e.At, Kind: "outcome", Step: o.Step, Attempt: o.Attempt, Class: o.Outcome.Class, Code: o.Outcome.Code,
-		Message: o.Outcome.Message, Number: o.Outcome.Number, Took: o.Outcome.Took, Request: o.Outcome.Request, Answer: o.Outcome.Answer}
+		Message: o.Outcome.Message, Number: o.Outcome.Number, Took: o.Outcome.Took, Request: o.Outcome.Request, Answer: o.Outcome.Answer,
+		Edited: d.Edited}
 	if o.Verify {
 		note.Kind = "verify"
 	}
@@ -102,7 +103,7 @@ func (p *projector) settle(s *state, d *delivery, o outcomeEntry, e checkpoint.E
 		d.RetryAt = o.RetryAt
 		return s.blocked(d, o, e.At)
 	case sinks.Rejected, sinks.Conflict:
-		return s.park(d, o, e)
+		return p.park(s, d, o, e)
 	}
 	return fmt.Errorf("outcome %d has class %q, which this release does not know", e.Index, o.Outcome.Class)
 }
@@ -125,7 +126,7 @@ func (p *projector) delivered(s *state, d *delivery, o outcomeEntry, e checkpoin
 		d.State = StateReady
 		return s.putDelivery(d)
 	}
-	d.State, d.Verify = StateDone, false
+	d.State, d.Verify, d.Take = StateDone, false, ""
 	if err := s.putDelivery(d); err != nil {
 		return err
 	}
@@ -157,7 +158,7 @@ func (p *projector) posted(s *state, d *delivery, o outcomeEntry, e checkpoint.E
 		}
 	}
 	if d.Post.Amount == nil {
-		return nil
+		return p.requested(s, out, d, o, e)
 	}
 	ev := derived("erp.posted", d, o, e)
 	if err := out.Event(ev); err != nil {
@@ -167,26 +168,29 @@ func (p *projector) posted(s *state, d *delivery, o outcomeEntry, e checkpoint.E
 }
 
 // park opens an exception for a delivery that its target refuses. Only its own order key waits.
-func (s *state) park(d *delivery, o outcomeEntry, e checkpoint.Entry) error {
-	class := "DATA"
+func (p *projector) park(s *state, d *delivery, o outcomeEntry, e checkpoint.Entry) error {
 	code := refusal(o.Outcome)
+	class, owner := concerns(code)
 	title := fmt.Sprintf("%s refused %s: %s", d.Post.Sink, subjectOf(d.Post), o.Outcome.Message)
 	if o.Outcome.Class == sinks.Conflict {
 		title = fmt.Sprintf("%s holds something else as %s: %s", d.Post.Sink, subjectOf(d.Post), o.Outcome.Message)
 	}
-	evidence, err := json.Marshal(map[string]any{"step": o.Step, "field": o.Outcome.Field, "message": o.Outcome.Message,
+	evidence, err := json.Marshal(map[string]any{"target": d.Post.Sink + "." + d.Post.Entity, "step": o.Step, "field": o.Outcome.Field, "message": o.Outcome.Message,
 		"facts": o.Outcome.Facts, "body": d.Post.Body, "external_id": d.Post.ExternalID})
 	if err != nil {
 		return err
 	}
 	prob := transform.Problem{Fingerprint: "DELIVERY/" + d.Post.ID, Class: class, Code: code, Title: clip(title, 300),
-		Hint: o.Outcome.Hint, Owner: "billing", Subject: subjectOf(d.Post), OrderKey: d.Post.OrderKey, Amount: d.Post.Amount, Evidence: evidence}
+		Hint: o.Outcome.Hint, Owner: owner, Subject: subjectOf(d.Post), OrderKey: d.Post.OrderKey, Amount: d.Post.Amount, Evidence: evidence}
 	id, err := s.openException(originDelivery, prob, d.Post.ID, e.At)
 	if err != nil {
 		return err
 	}
 	d.State, d.Exception, d.Intent = StateParked, id, nil
 	if err := s.behead(d); err != nil {
+		return err
+	}
+	if err := p.doubtPeriods(s, d, code, e); err != nil {
 		return err
 	}
 	if err := s.rejected(d, o, e); err != nil {
@@ -218,7 +222,7 @@ func (s *state) settleException(d *delivery, state, by, reason string, at time.T
 		return nil
 	}
 	x, err := s.exception(d.Exception)
-	if err != nil || x == nil || x.State != "open" {
+	if err != nil || x == nil || !x.live() {
 		return err
 	}
 	x.Waiting = 0

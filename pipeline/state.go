@@ -46,13 +46,20 @@ const (
 	bucketBlock     = "blk"   // number → mentions of references, beside those of evr and rown
 	bucketKind      = "kind"  // entity: references of it were mentioned
 	bucketAlias     = "alias" // external id or number → post/delivery id
-	bucketAudit     = "aud"   // index → AuditLine
+	bucketAudit     = "aud"   // index → AuditLine, of an earlier release: they are moved into the chain
+	bucketChain     = "auc"   // seq → AuditLine
+	bucketHistory   = "exh"   // exception id, number → exceptionNote
+	bucketSpill     = "bls"   // number → blastItem, of the transaction that is open
+	bucketBlast     = "bli"   // exception id, number → blastItem, held
+	bucketBehind    = "blb"   // lane, order key → behindBlast
 	bucketCount     = "cnt"   // lane, sink, state → number
 	bucketMoney     = "mon"   // currency, state → count and sum
 	bucketBind      = "bind"  // sink → identity of its target
 	bucketCompany   = "co"    // company: events or mappings are of it
 	bucketIgnored   = "ign"   // ref, rule → ignored
 	bucketClaim     = "clm"   // sink, entity, external id → company whose document has it
+	bucketShadow    = "shd"   // mapping, target, sequence → delivery id: what is kept in shadow
+	bucketShadowOn  = "shon"  // mapping, target or nothing → shadowSwitch: switched on
 )
 
 const sep = "\x00"
@@ -76,19 +83,24 @@ type state struct {
 	timer  string // no timer is due before this key; "" when not known
 	floors *floors
 	// awaited are the event types of bucketAwaited.
-	awaited map[string]bool
-	said    mentions
-	telling telling
-	block   *eventBlock // the one read last
+	awaited  map[string]bool
+	said     mentions
+	telling  telling
+	block    *eventBlock         // the one read last
+	carriers *transform.Carriers // whose duties hold; nil before the first
+	payload  []byte              // of the entry being applied, for the audit; nil in work
+	guard    *guard              // of the open transaction; nil when what it makes goes straight out
 }
 
 // floors remember between transactions before which keys nothing live lies, so that no scan walks over what was deleted,
 // and what need not be written again.
 // The projector alone writes work and timers.
 type floors struct {
-	work  string
-	timer string
-	kinds map[string]bool // of bucketKind; a mapping has few
+	work    string
+	timer   string
+	kinds   map[string]bool // of bucketKind; a mapping has few
+	audited bool            // no line of an earlier release is left
+	blasts  *bool           // something is held by a blast radius; nil when not known
 	// companies of bucketCompany.
 	companies map[string]bool
 }
@@ -172,8 +184,10 @@ func moneyState(st DeliveryState) string {
 		return "posted"
 	case StateParked:
 		return "exception"
-	case StateDiscarded:
+	case StateDiscarded, StateSuperseded:
 		return "discarded"
+	case StateShadow:
+		return "shadow"
 	}
 	return "in_flight"
 }
@@ -264,7 +278,12 @@ func (s *state) flush() error {
 			return err
 		}
 		n, _ := strconv.ParseInt(string(raw), 10, 64)
-		if err := s.Put(bucketCount, k, strconv.AppendInt(nil, n+by, 10)); err != nil {
+		if n += by; n == 0 { // as if it had never been counted: whether a commit fell between up and down must not show
+			err = s.Delete(bucketCount, k)
+		} else {
+			err = s.Put(bucketCount, k, strconv.AppendInt(nil, n, 10))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -296,7 +315,13 @@ func (s *state) first(bucket, prefix string) (k string, v []byte, err error) {
 	return k, v, err
 }
 
-func gateKey(g transform.Gate) string { return key(string(g.Kind), g.Name, g.Key) }
+// gateKey names a gate. Those of time are one for what waits on the same sources.
+func gateKey(g transform.Gate) string {
+	if g.Kind == transform.GateTime {
+		return key(string(g.Kind), g.Name, g.Key, strings.Join(g.Sources, ","))
+	}
+	return key(string(g.Kind), g.Name, g.Key)
+}
 
 func ledgerKey(p transform.Post, step string) string {
 	return key(p.Sink, p.Company, p.Entity, p.ExternalID, step)

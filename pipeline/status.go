@@ -25,6 +25,9 @@ func (p *Pipeline) status(money bool) (Status, error) {
 	st := Status{Version: p.o.Version, Store: id.ID, Epoch: id.Epoch, StartedAt: p.started, Ready: true, Mapping: p.o.Carriers.Version(),
 		Journal: JournalStatus{First: stats.First, Last: stats.Last, Applied: p.project.place().Index, Bytes: stats.JournalBytes,
 			DiskFree: stats.DiskFree, DiskFloor: stats.DiskFloor}}
+	if active := p.activated.Load(); active != nil {
+		st.Mapping = *active
+	}
 	for _, c := range p.captures {
 		s := c.status(now)
 		if s.State != "streaming" {
@@ -50,6 +53,9 @@ func (p *Pipeline) status(money bool) (Status, error) {
 	err := p.store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
 		if err := p.laneStatus(s, &st, now); err != nil {
+			return err
+		}
+		if err := p.serviceStatus(s, &st); err != nil {
 			return err
 		}
 		if err := heldTables(s, &st); err != nil {
@@ -94,6 +100,9 @@ func (p *Pipeline) laneStatus(s *state, st *Status, now time.Time) error {
 			st.Problems = append(st.Problems, fmt.Sprintf("lane %s to %s is %s: %s", ls.Lane, ls.Sink, ls.State, ls.Error))
 		}
 		if err := oldest(s, l, &ls, st, now); err != nil {
+			return err
+		}
+		if ls.Held, err = s.batchesOf(ls.Lane, ls.Sink); err != nil {
 			return err
 		}
 		st.Lanes = append(st.Lanes, ls)
@@ -192,6 +201,9 @@ func openStats(s *state, st *Status) error {
 		}
 		by[code].Open++
 		by[code].Waiting += x.Waiting
+		if x.Escalated != nil {
+			by[code].Overdue++
+		}
 		return true, s.subjectMoney(x, money[code])
 	})
 	for _, code := range names(by) {
@@ -203,6 +215,9 @@ func openStats(s *state, st *Status) error {
 
 // subjectMoney adds the money of all who wait on an exception.
 func (s *state) subjectMoney(x *exception, into sums) error {
+	if x.Blast != nil {
+		x.Blast.money(into)
+	}
 	n := 0
 	return s.Scan(bucketSubject, x.ID+sep, "", func(_ string, v []byte) (bool, error) {
 		var m transform.Money

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -40,8 +41,8 @@ func (p *Pipeline) Trace(_ context.Context, typed string) ([]TraceItem, error) {
 				return err
 			}
 		}
-		items = t.story()
-		return nil
+		items, err = t.correcting(t.story())
+		return err
 	})
 	return items, err
 }
@@ -72,6 +73,19 @@ func (t *tracer) story() []TraceItem {
 	return items
 }
 
+// correcting ends a story with the corrections that its documents belong to, each in one line: how they stand now.
+func (t *tracer) correcting(items []TraceItem) ([]TraceItem, error) {
+	all, err := t.s.corrections(t.groups)
+	if err != nil || len(items) == 0 {
+		return items, err
+	}
+	last := items[len(items)-1]
+	for _, c := range all {
+		items = append(items, TraceItem{At: last.At, Kind: "correction", Where: c.Of, Text: c.Text, Index: last.Index})
+	}
+	return items, nil
+}
+
 // rank orders what one journal entry brought: causes before effects.
 func (i TraceItem) rank() int {
 	if i.Kind == "event" && i.Where == deliveryRule {
@@ -87,6 +101,7 @@ type tracer struct {
 	lines   []traceLine
 	seen    map[string]bool
 	commits map[string]uint64 // journal entry and commit → first row change of it there
+	groups  []string          // order keys of events about money
 }
 
 // traceLine is an item with the commit that it belongs to.
@@ -138,7 +153,19 @@ func (t *tracer) event(seq string) error {
 	}
 	text := fmt.Sprintf("%s %s, occurred %s", e.Type, transform.Ref(e.Company, e.Entity, e.Key), e.Occurred.Format(time.RFC3339))
 	if e.Amount != nil {
+		if !slices.Contains(t.groups, e.OrderKey) {
+			t.groups = append(t.groups, e.OrderKey)
+		}
 		text += fmt.Sprintf(", %s %s", e.Amount.Amount, e.Amount.Currency)
+	}
+	if e.Edited > 0 {
+		line, err := t.s.auditLine(e.Edited)
+		if err != nil {
+			return err
+		}
+		if line != nil {
+			text += ", with fields written by " + line.shown("by", line.By)
+		}
 	}
 	if e.Historic {
 		text += " (from before the cut-over)"
@@ -157,25 +184,36 @@ func (t *tracer) event(seq string) error {
 	ids, err := t.s.deliveriesOf(e.ID)
 	for _, id := range ids {
 		if err == nil {
-			err = t.delivery(id)
+			err = t.delivery(id, e.Index)
 		}
 	}
 	return err
 }
 
-func (t *tracer) delivery(id string) error {
+func (t *tracer) delivery(id string, event uint64) error {
 	d, err := t.s.delivery(id)
 	if err != nil || d == nil {
 		return err
 	}
+	t.waits(d, event)
 	return t.s.Scan(bucketLog, id+sep, "", func(k string, v []byte) (bool, error) {
 		var n traceNote
 		if err := json.Unmarshal(v, &n); err != nil {
 			return false, err
 		}
 		index := strings.TrimPrefix(k, id+sep)
+		text := n.text(d.Post.ExternalID)
+		if n.Edited > 0 {
+			line, err := t.s.auditLine(n.Edited)
+			if err != nil {
+				return false, err
+			}
+			if line != nil {
+				text += ", edited by " + line.shown("by", line.By)
+			}
+		}
 		t.add("log/"+id+index, "", TraceItem{At: n.At, Kind: n.Kind, Where: d.Post.Sink + "." + d.Post.Entity, ID: id, Index: unhex(index),
-			Text: n.text(d.Post.ExternalID), Detail: append([]byte(nil), v...)})
+			Text: text, Detail: append([]byte(nil), v...)})
 		return true, nil
 	})
 }
@@ -205,21 +243,41 @@ func (n *traceNote) answer() string {
 }
 
 func (t *tracer) exceptions(ref string) error {
-	return t.s.Scan(bucketSubjectEx, ref+sep, "", func(k string, _ []byte) (bool, error) {
-		x, err := t.s.exception(strings.TrimPrefix(k, ref+sep))
-		if err != nil || x == nil {
-			return err == nil, err
-		}
-		detail, err := json.Marshal(x.Problem)
-		if err != nil {
-			return false, err
-		}
-		t.add("exception/"+x.ID, "", TraceItem{At: x.OpenedAt, Kind: "exception", Where: x.Problem.Owner, ID: x.ID, Index: x.Index,
-			Text: fmt.Sprintf("%s %s opened: %s", x.ID, x.Problem.Code, x.Problem.Title), Detail: detail})
-		if x.ClosedAt != nil {
-			t.add("closed/"+x.ID, "", TraceItem{At: *x.ClosedAt, Kind: "decision", Where: x.ClosedBy, ID: x.ID, Index: x.ClosedIndex,
-				Text: fmt.Sprintf("%s %s: %s", x.ID, x.State, x.Reason)})
-		}
-		return true, nil
+	ids, err := t.s.blastsOf(ref)
+	if err != nil {
+		return err
+	}
+	err = t.s.Scan(bucketSubjectEx, ref+sep, "", func(k string, _ []byte) (bool, error) {
+		ids = append(ids, strings.TrimPrefix(k, ref+sep))
+		return len(ids) < traceMost, nil
 	})
+	for _, id := range ids {
+		if err == nil {
+			err = t.exception(id)
+		}
+	}
+	return err
+}
+
+func (t *tracer) exception(id string) error {
+	x, err := t.s.exception(id)
+	if err != nil || x == nil {
+		return err
+	}
+	detail, err := json.Marshal(x.Problem)
+	if err != nil {
+		return err
+	}
+	t.add("exception/"+x.ID, "", TraceItem{At: x.OpenedAt, Kind: "exception", Where: x.Problem.Owner, ID: x.ID, Index: x.Index,
+		Text: fmt.Sprintf("%s %s opened: %s", x.ID, x.Problem.Code, x.Problem.Title), Detail: detail})
+	if x.ClosedAt == nil {
+		return nil
+	}
+	by, why, err := t.s.closed(x)
+	if err != nil {
+		return err
+	}
+	t.add("closed/"+x.ID, "", TraceItem{At: *x.ClosedAt, Kind: "decision", Where: by, ID: x.ID, Index: x.ClosedIndex,
+		Text: fmt.Sprintf("%s %s: %s", x.ID, x.State, why)})
+	return nil
 }

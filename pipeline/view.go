@@ -22,6 +22,7 @@ type Status struct {
 	Problems   []string        `json:"problems,omitempty"` // why it is not ready, or what needs a person, one sentence each
 	Sources    []SourceStatus  `json:"sources"`
 	Lanes      []LaneStatus    `json:"lanes"`
+	Services   []ServiceStatus `json:"services,omitempty"` // those that are asked something now, or are silent
 	Journal    JournalStatus   `json:"journal"`
 	Exceptions []ExceptionStat `json:"exceptions,omitempty"`
 	Money      []MoneyStatus   `json:"money,omitempty"`
@@ -78,6 +79,18 @@ type LaneStatus struct {
 	Oldest    *time.Time     `json:"oldest,omitempty"` // commit time of the oldest undelivered event
 	LastError string         `json:"last_error,omitempty"`
 	ByEntity  map[string]int `json:"by_entity,omitempty"` // undelivered, by entity
+	Held      []HeldBatch    `json:"held,omitempty"`      // of those that wait: for a batch or a window, the next first
+}
+
+// ServiceStatus is one service that the mappings' lookups ask.
+type ServiceStatus struct {
+	Name       string     `json:"name"`
+	Questions  int        `json:"questions"`        // that are open, at most 10,000 counted
+	Unanswered int        `json:"unanswered"`       // of those, answered in a way that something cannot use, and asked again
+	Oldest     *time.Time `json:"oldest,omitempty"` // when the oldest was put
+	Silent     bool       `json:"silent,omitempty"` // an exception says that it does not answer
+	Since      *time.Time `json:"since,omitempty"`  // when it began not to answer
+	Error      string     `json:"error,omitempty"`  // what came of the last attempt
 }
 
 // JournalStatus is the store.
@@ -94,6 +107,7 @@ type JournalStatus struct {
 type ExceptionStat struct {
 	Code    string            `json:"code"`
 	Open    int               `json:"open"`
+	Overdue int               `json:"overdue,omitempty"` // of these, past their due time
 	Waiting int               `json:"waiting"`
 	Money   map[string]string `json:"money,omitempty"` // currency → sum
 }
@@ -151,43 +165,12 @@ type DeliveryView struct {
 // TraceItem is one line of the story of a shipment, an invoice or a customer.
 type TraceItem struct {
 	At     time.Time       `json:"at"`
-	Kind   string          `json:"kind"`  // row, note, event, intent, outcome, exception, decision
+	Kind   string          `json:"kind"`  // row, note, event, intent, outcome, exception, decision, correction
 	Where  string          `json:"where"` // dispatch.loads, northstar/7, erp
 	Text   string          `json:"text"`  // one line for people
 	ID     string          `json:"id,omitempty"`
 	Index  uint64          `json:"index"` // journal entry
 	Detail json.RawMessage `json:"detail,omitempty"`
-}
-
-// ExceptionView is one exception.
-type ExceptionView struct {
-	ID       string            `json:"id"`     // short, for commands: X-000012
-	State    string            `json:"state"`  // open, resolved, discarded
-	Origin   string            `json:"origin"` // mapping (before the outbox) or delivery (after it)
-	Class    string            `json:"class"`
-	Code     string            `json:"code"`
-	Title    string            `json:"title"`
-	Hint     string            `json:"hint,omitempty"`
-	Owner    string            `json:"owner,omitempty"`
-	OpenedAt time.Time         `json:"opened_at"`
-	ClosedAt *time.Time        `json:"closed_at,omitempty"`
-	Subjects []string          `json:"subjects"` // what waits: invoice/A1; at most 100
-	Waiting  int               `json:"waiting"`  // how many wait
-	Behind   int               `json:"behind"`   // deliveries of the same order keys that wait behind
-	Money    map[string]string `json:"money,omitempty"`
-	Delivery *DeliveryView     `json:"delivery,omitempty"`
-	Rule     string            `json:"rule,omitempty"`
-	Evidence json.RawMessage   `json:"evidence,omitempty"`
-	Retries  int               `json:"retries"`
-	ClosedBy string            `json:"closed_by,omitempty"`
-	Reason   string            `json:"reason,omitempty"`
-}
-
-// ExceptionQuery selects exceptions.
-type ExceptionQuery struct {
-	State string `json:"state,omitempty"` // open (default), resolved, discarded, all
-	Code  string `json:"code,omitempty"`
-	Limit int    `json:"limit,omitempty"`
 }
 
 // ReplayRequest selects stored events to deliver again through the same protocol: what is applied is verified, not
@@ -245,16 +228,6 @@ type SourcePosition struct {
 	CommitAt time.Time `json:"commit_at"`
 }
 
-// AuditLine is one decision of a person or of the daemon on its own.
-type AuditLine struct {
-	At     time.Time `json:"at"`
-	By     string    `json:"by"`
-	Action string    `json:"action"`
-	Target string    `json:"target,omitempty"`
-	Why    string    `json:"why,omitempty"`
-	Index  uint64    `json:"index"`
-}
-
 // ErrNotFound is returned by the lookups for a key, event or exception that does not exist.
 var ErrNotFound = notFound{}
 
@@ -284,9 +257,19 @@ func (notFound) Error() string { return "not found" }
 //	ChangeXref(ctx, XrefRequest) (XrefPreview, error)
 //	Cases(ctx, CaseQuery) ([]transform.Case, error)
 //	Case(ctx, key string) (CaseView, error)
+//	Held(ctx, ref string, limit int) ([]DeliveryView, error)
+//	ReleaseHeld(ctx, HeldRelease) ([]DeliveryView, error)                  // before its batch; returns when the decision is applied
 //	LinkCase(ctx, CaseLink) (CaseView, error)                              // returns when what waited is filed
+//	Masters(ctx, MasterQuery) ([]transform.MasterEntity, error)
+//	Master(ctx, key string) (MasterView, error)
+//	JudgeMaster(ctx, MasterRequest) (MasterView, error)                    // returns when it is applied
 //	Checkpoint(ctx) (CheckpointView, error)
-//	Audit(ctx, limit int) ([]AuditLine, error)
+//	Change(ctx, ExceptionChange) ([]ExceptionView, error)                  // assign, comment, wait, fix, retry, waive, release
+//	PreviewEdit(ctx, EditRequest) (EditView, error)
+//	Edit(ctx, EditRequest) (EditView, error)
+//	Audit(ctx, AuditQuery) ([]AuditLine, error)
+//	VerifyAudit(ctx, expect string) (AuditProof, error)
+//	Redact(ctx, RedactRequest) (AuditLine, error)
 //	Reconcile(ctx, ReportQuery) (ReconcileReport, error)
 //	Backlog(ctx, ReportQuery) (BacklogReport, error)
 var _ context.Context

@@ -58,6 +58,9 @@ func (d *delivery) unsent() bool {
 
 // withdraw ends a delivery that was never sent. Its place in the queue is passed over when it comes to the front.
 func (s *state) withdraw(d *delivery, why string, at time.Time) error {
+	if err := s.unbatch(d, d.timed()); err != nil {
+		return err
+	}
 	for _, g := range d.Unmet {
 		if err := s.Delete(bucketGate, gateKey(g)+sep+d.Post.ID); err != nil {
 			return err

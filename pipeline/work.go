@@ -28,13 +28,23 @@ const (
 	workDiscard  = "discard"  // a person gave up what waits on a problem
 	workXref     = "xref"     // rows of a CSV file enter the registry
 	workLinkCase = "link"     // a person linked a reference to a case: file what waits under it
+	workTargets  = "targets"  // targets demand something else: judge again the versions that they could not take
+	workShadow   = "shadow"   // a shadow was switched on: send what it kept
+	workFallBack = "fallback" // a service is silent: let go what can do without it
 	workLetGo    = "let go"   // a held table is read again: what its held changes do not tell is in the rows
+	workJudge    = "judge"    // a person decided about many exceptions
+	workSubjects = "subjects" // an exception was closed with all who waited
+	workWaive    = "waive"    // a person let a problem pass
+	workUngate   = "ungate"   // a person let a gate pass
+	workSort     = "sort"     // a transaction ended: what its rules made goes out, or is held
+	workBlast    = "blast"    // a person released or discarded what a rule made too much of
 )
 
 // workAt is the entry on whose account work is added.
 type workAt struct {
 	Index uint64
 	At    time.Time
+	Line  uint64 `json:",omitempty"` // of the audit, when a decision is applied
 }
 
 // workItem is work as stored, with its entry.
@@ -79,7 +89,7 @@ func (p *projector) doWork(s *state) (more bool, err error) {
 	if err := json.Unmarshal(raw, &item); err != nil {
 		return false, err
 	}
-	s.at = item.Entry
+	s.at, s.payload = item.Entry, nil
 	marks, now, err := p.now(s)
 	if err != nil {
 		return false, err
@@ -124,7 +134,22 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 	case workAwaited:
 		return s.recall(w)
 	case workRetry:
-		return true, p.mapper.Retry(s, out, at, w.Key)
+		if err := p.mapper.Retry(s, out, at, w.Key); err != nil {
+			return false, err
+		}
+		return true, s.stillSo(w.Key, at.Observed)
+	case workJudge:
+		return p.judgeMany(s, w, at)
+	case workSubjects:
+		return s.dropSubjects(w)
+	case workWaive:
+		return true, p.mapper.Waive(s, out, at, w.Key)
+	case workUngate:
+		return s.ungate(w, at.Observed)
+	case workSort:
+		return p.sortSpill(s, w, at)
+	case workBlast:
+		return s.moveBlast(w, at)
 	case workDiscard:
 		return true, p.mapper.Discard(s, out, at, w.Key)
 	case workHold:
@@ -137,8 +162,14 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 		return p.importXref(s, w)
 	case workLinkCase:
 		return p.linked(s, out, w, at)
+	case workFallBack:
+		return p.fallBack(s, out, w, at)
+	case workTargets:
+		return s.rejudge(w)
 	case workLetGo:
 		return p.letGo(s, w, at)
+	case workShadow:
+		return s.unshadow(w, at.Observed)
 	}
 	return false, fmt.Errorf("work kind %q is not known", w.Kind)
 }
@@ -199,6 +230,10 @@ func (p *projector) fire(s *state, out *output, at transform.Entry, marks map[st
 		}
 		if id, ok := strings.CutPrefix(t.ID, "gate/"); ok {
 			err = s.overdue(id, at.Observed)
+		} else if strings.HasPrefix(t.ID, timerBatch) {
+			err = s.open(t.Payload)
+		} else if strings.HasPrefix(t.ID, exceptionTimers) {
+			err = s.fireException(*t, at.Observed)
 		} else {
 			err = p.mapper.Fire(s, out, at, *t)
 		}
@@ -275,6 +310,11 @@ func (p *projector) mapHeld(s *state, ch *cdc.Change, h heldChange, at transform
 	entry := at
 	entry.Index = h.Entry
 	out := &output{s: s, entry: entry, change: ch, unit: h.N}
+	if p.probe != nil {
+		if err := p.probe(s, entry, ch, h.N); err != nil {
+			return nil, err
+		}
+	}
 	err := p.mapper.Change(s, out, entry, ch)
 	var hold *transform.HoldTable
 	if errors.As(err, &hold) {

@@ -29,6 +29,9 @@ func (l *lane) deliver(ctx, hard context.Context, id string) error {
 		case StateSent:
 			goOn, err = l.verify(hard, d)
 		case StateReady, StateRetry:
+			if !d.opening(time.Now()).IsZero() {
+				return nil // its window has closed meanwhile
+			}
 			goOn, err = l.send(ctx, hard, d, &verified)
 		default:
 			return nil
@@ -69,6 +72,11 @@ func (l *lane) send(ctx, hard context.Context, d *delivery, verified *string) (g
 		return l.refuse(hard, d, "", fmt.Errorf("entity %s has no step left", d.Post.Entity))
 	}
 	op := sinks.OperationOf(d.Post)
+	if ent.Edits && d.Post.Version > 0 {
+		if err := l.store.View(func(tx *checkpoint.Txn) error { return newState(tx).changeable(d, ent, &op) }); err != nil {
+			return false, err
+		}
+	}
 	intent, end, oc := l.prepare(ctx, hard, op, name, d.Done)
 	if end != nil {
 		defer end()
@@ -258,9 +266,17 @@ func (l *lane) note(d *delivery, step string, o sinks.Outcome) {
 	}
 }
 
+// unclearMost bounds the sends of one step that the target answered in words that nobody understands, and did not take.
+const unclearMost = 5
+
 // exhausted turns a retry beyond the ceiling into an exception. Outages do not count: the target comes back.
 func (l *lane) exhausted(d *delivery, o sinks.Outcome) sinks.Outcome {
 	r := l.target.retry
+	if o.Class == sinks.Absent && d.Last != nil && d.Last.Class == sinks.Unknown && !d.Last.Outage && d.Attempts >= min(unclearMost, r.MaxAttempts) {
+		o.Class, o.Code, o.Message, o.Answer = sinks.Rejected, "ANSWER_UNCLEAR", d.Last.Message, d.Last.Answer
+		o.Hint = fmt.Sprintf("It was sent %d times, and each time the target answered this and did not take it. Read the answer, settle what it means, then retry.", d.Attempts)
+		return o
+	}
 	young := d.FirstRetry.IsZero() || time.Since(d.FirstRetry) < r.MaxAge
 	if o.Class != sinks.RetryLater || o.Outage || d.Attempts < r.MaxAttempts && young {
 		return o

@@ -60,7 +60,7 @@ func proposal(key, canonical, from, account string) *transform.RegistryRow {
 
 // A life of a registry: nothing is overwritten, and no day has two rows.
 func TestRowsFollowRows(t *testing.T) {
-	_, p := registryOf(t)
+	rig, p := registryOf(t)
 	v, err := p.ChangeXref(context.Background(), XrefRequest{Action: XrefPropose, Row: proposal("ACM01", "C-18", "2019-01-01", "110045"), By: "ann", Why: "test"})
 	if err != nil || len(v.Steps) != 1 || v.Steps[0].Row.ID != "R-000001" {
 		t.Fatalf("a proposal: %+v %v", v, err)
@@ -100,11 +100,14 @@ R-000007 LONE8 C-30 2026-09-01.. active 120000 R-000006
 	if _, err := p.Xref(context.Background(), XrefQuery{ID: "R-000099"}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a row that is not there: %v", err)
 	}
-	lines, err := p.Audit(context.Background(), 100)
+	lines, err := p.Audit(context.Background(), AuditQuery{})
 	if err != nil || len(lines) != 11 || !slices.ContainsFunc(lines, func(l AuditLine) bool {
 		return l.Action == "xref merge" && l.Target == "customer C-21 into C-18 from 2026-07-15" && l.By == "ann" && l.Why == "test"
 	}) {
 		t.Errorf("%d lines of the audit, %v: %+v", len(lines), err, lines)
+	}
+	if proof := rig.proof(""); proof.Bad != 0 || proof.Lines != 11 || proof.Checked != 11 {
+		t.Errorf("the chain: %+v", proof)
 	}
 }
 

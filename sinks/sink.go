@@ -55,6 +55,10 @@ type Entity struct {
 	CanVerify bool          // false: at least once, said by check
 	Horizon   time.Duration // after a write of unknown outcome, absence is certain only this long after the send ended
 	Compared  []string      // fields compared by Verify, for people
+	// Takes is what the target demands of a body, as far as that is known without asking it; nil when nothing is.
+	Takes *transform.TargetTable
+	// Edits says that the sink tells when somebody else changed the record since it was written last: the operation must carry Last.
+	Edits bool
 }
 
 // Operation is what a posting asks of the target.
@@ -67,11 +71,30 @@ type Operation struct {
 	OrderKey   string          `json:"order_key"`
 	Sort       string          `json:"sort,omitempty"`
 	Body       json.RawMessage `json:"body"` // as the mapping built it
+	// Last is what was written for the same external id last, nil when it is not known or the sink does not ask for it (Entity.Edits).
+	Last *Last `json:"last,omitempty"`
+	// Take is whose value a person chose where somebody else changed the record: TakeOurs, TakeTheirs, or empty while nobody has.
+	Take string `json:"take,omitempty"`
 }
+
+// Last is what a target took for an external id, and what it said of it.
+type Last struct {
+	Body  json.RawMessage   `json:"body"`
+	Facts map[string]string `json:"facts,omitempty"`
+}
+
+// Whose value stays where two changed the same. The code of the conflict is CodeChanged.
+const (
+	TakeOurs    = "ours"
+	TakeTheirs  = "theirs"
+	CodeChanged = "CHANGED_IN_TARGET"
+	// KeptFact begins the facts that say in which fields a person left the target's value, and which it was.
+	KeptFact = "kept."
+)
 
 // OperationOf makes the operation of a post.
 func OperationOf(p transform.Post) Operation {
-	return Operation{p.ID, p.Sink, p.Entity, p.Company, p.ExternalID, p.OrderKey, p.Sort, p.Body}
+	return Operation{ID: p.ID, Sink: p.Sink, Entity: p.Entity, Company: p.Company, ExternalID: p.ExternalID, OrderKey: p.OrderKey, Sort: p.Sort, Body: p.Body}
 }
 
 // Intent is a frozen request. It is journalled and synced before it is sent, and sent or verified exactly as it is.

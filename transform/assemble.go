@@ -141,6 +141,7 @@ func (r *run) release(d *document, rec *docRecord, by cause, f *frame) error {
 	}
 	if !contains(g.Pending, rec.Key) {
 		g.Pending = append(g.Pending, rec.Key)
+		g.joined(rootKey, rec.Key)
 		if err := r.saveGroup(d, rootKey, g); err != nil {
 			return err
 		}
@@ -240,7 +241,7 @@ const maxLines = 10000
 
 // assemble reads a document as it is now: header, lines in order, original. It returns nil when the header is gone.
 func (r *run) assemble(d *document, rec *docRecord) (*frame, *trouble, error) {
-	f := &frame{m: r.m, st: r.st, op: cdc.Update}
+	f := &frame{m: r.m, st: r.st, op: cdc.Update, now: r.at.Observed, aging: &r.aging}
 	header, err := r.stored(d.root, rec.Row)
 	if err != nil || header == nil {
 		return nil, nil, err

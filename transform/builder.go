@@ -149,6 +149,9 @@ func (b *builder) selection(e ast.Expr) (node, *cel.Type) {
 		}
 	}
 	n, _ := b.node(s.Operand())
+	if a, ok := n.(answerNode); ok {
+		return b.answered(a, s.FieldName())
+	}
 	return memberNode{n, s.FieldName()}, cel.DynType
 }
 

@@ -140,6 +140,9 @@ func (c *Carriers) Sources() []string { return c.names((*Mapping).Sources) }
 // Targets returns the "<sink>.<entity>" that posts go to, sorted.
 func (c *Carriers) Targets() []string { return c.names((*Mapping).Targets) }
 
+// Governed returns the "<sink>.<entity>" that take entities whose versions are governed, sorted.
+func (c *Carriers) Governed() []string { return c.names((*Mapping).Governed) }
+
 func (c *Carriers) names(of func(*Mapping) []string) []string {
 	all := []string{}
 	for _, o := range c.active() {

@@ -285,3 +285,60 @@ func TestTimersAreOfTheirCarriersSources(t *testing.T) {
 		t.Errorf("%v %v", d.out.timers, err)
 	}
 }
+
+// The registry is of all carriers: a key that it does not know is one problem for them, one row lets the documents of each go, and a person gives up
+// those of each.
+func TestCarriersShareTheProblemsOfTheRegistry(t *testing.T) {
+	src, err := os.ReadFile(northstarFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const undescribed = "    registry: customer\n    system: nstar.billing\n    role: bill_to\n    key: cust_cd\n    value: { account: erp_account }\n"
+	registered := func(replace ...string) *Mapping {
+		text := strings.NewReplacer(append(replace, storedCustomer, undescribed)...).Replace(string(src))
+		text, _, _ = strings.Cut(text, "\ntests:")
+		m, err := Parse("mapping.yaml", []byte(text+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	d := newConvoy(t, registered(), registered("dispatch.", "s_dispatch.", "billing.inv", "s_billing.inv", "  dispatch: {", "  s_dispatch: {", "  billing:  {", "  s_billing: {",
+		"mapping: northstar\n", "mapping: southern\ncompany: SOUTH\n"))
+	bill := func(no string) {
+		d.tx(invoice("insert", no, "", "100.00")...)
+		d.tx(south(invoice("insert", no, "", "100.00")...)...)
+	}
+	bill("B1")
+	row := acmeRow("R-000001", "2026-10-05", "", "118200")
+	for k := range d.out.open {
+		if k[0] != row.Fingerprint() {
+			t.Errorf("a problem of its own: %v", k)
+		}
+	}
+	if len(d.out.open) != 2 {
+		t.Fatalf("%v", d.out.open)
+	}
+	if waits, err := d.c.Waits(d.st, row.Fingerprint()); err != nil || !waits {
+		t.Errorf("nothing waits: %v", err)
+	}
+	for _, subject := range []string{"invoice/B1", "invoice/SOUTH:B1"} {
+		if _, err := d.c.PreviewAmend(d.st, row.Fingerprint(), subject, nil); err != nil {
+			t.Errorf("%s cannot be edited: %v", subject, err)
+		}
+	}
+	if err := d.c.Discard(d.st, d.out, d.entry(), row.Fingerprint()); err != nil {
+		t.Fatal(err)
+	}
+	d.expect("given up", fmt.Sprint(len(d.out.open))+d.events(), "0")
+	bill("B2")
+	if err := (Registry{d.st}).Put(row); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.c.Retry(d.st, d.out, d.entry(), row.Fingerprint()); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.out.events) != 2 || len(d.out.open) != 0 {
+		t.Errorf("%d events, open %v", len(d.out.events), d.out.open)
+	}
+}

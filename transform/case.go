@@ -63,7 +63,7 @@ type report struct {
 }
 
 // keptFields are the fields of events that the rules of cases read.
-var keptFields = []string{"stop", "stop_type", "charge", "amount", "driver", "previous_driver", "original", "number", "reason", "invoice", "pieces",
+var keptFields = []string{"stop", "stop_type", "charge", "amount", "driver", "previous_driver", "original", "number", "original_withdrawn", "reason", "invoice", "pieces",
 	"external_id", "erp_number"}
 
 // report is what an event tells a case.

@@ -180,7 +180,8 @@ func TestCaseStories(t *testing.T) {
 			"erp.posted A1-R at=5T10:06 refs=shipment/1", "= posted"},
 		"a part": {tellLeft, "shipment.partially_delivered 1 at=3T10:00 pieces=4 customer=ACME", "! PARTIAL_DELIVERY shipment/1", "= at_delivery [exception hold partial] PARTIAL_DELIVERY",
 			"? waits for the rest to be delivered", "until 3T11:00", "shipment.delivered 1 at=3T18:00 customer=ACME", "! ", "= delivered"},
-		"a part that a person bills": {"shipment.departed 1 at=2T08:00 customer=NOPOD", "shipment.partially_delivered 1 at=3T10:00 pieces=4 customer=NOPOD", "give up PARTIAL_DELIVERY", "! ", "until 3T11:00", "+ billing.ready 1"},
+		"a part that a person lets pass": {"shipment.departed 1 at=2T08:00 customer=NOPOD", "shipment.partially_delivered 1 at=3T10:00 pieces=4 customer=NOPOD", "waive PARTIAL_DELIVERY", "! ", "until 3T11:00", "+ billing.ready 1"},
+		"a part that a person bills":     {"shipment.departed 1 at=2T08:00 customer=NOPOD", "shipment.partially_delivered 1 at=3T10:00 pieces=4 customer=NOPOD", "give up PARTIAL_DELIVERY", "! ", "until 3T11:00", "+ billing.ready 1"},
 		"POD missing": {tellLeft, tellDelivered, "until 5T09:59", "! ", "until 5T10:01", "! POD_MISSING shipment/1", "= delivered [exception late] POD_MISSING", "pod.received 1 at=5T12:00 refs=shipment/1", "! ",
 			"until 5T13:00", "= billable ready"},
 		"detention without evidence": {tellLeft, "accessorial.approved 9 at=3T09:00 refs=shipment/1 charge=DETENTION_DL amount=75.00", "! DETENTION_EVIDENCE_MISSING shipment/1", tellDelivered, tellPod,
@@ -238,7 +239,9 @@ func play(t *testing.T, d *drive, story []string) {
 		case "until":
 			d.until(rest)
 		case "give":
-			d.giveUp(strings.TrimPrefix(rest, "up "))
+			d.settle(strings.TrimPrefix(rest, "up "), d.p.Discard)
+		case "waive":
+			d.settle(rest, d.p.Waive)
 		default:
 			d.give(d.told(line))
 		}
@@ -251,14 +254,14 @@ func play(t *testing.T, d *drive, story []string) {
 	}
 }
 
-// giveUp is a person who gives up the open problem of the code.
-func (d *drive) giveUp(code string) {
+// settle is a person who decides about the open problem of the code.
+func (d *drive) settle(code string, decide func(st State, out Output, at Entry, fingerprint string) error) {
 	d.t.Helper()
 	for k, p := range d.out.open {
 		if p.Code != code {
 			continue
 		}
-		if err := d.p.Discard(d.st, d.out, d.entry(), k[0]); err != nil {
+		if err := decide(d.st, d.out, d.entry(), k[0]); err != nil {
 			d.t.Fatal(err)
 		}
 		d.fire()

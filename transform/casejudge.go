@@ -251,7 +251,7 @@ func (j *judgement) waits(c *Case) string {
 	case j.rec.Ready != nil && len(unmet) > 0:
 		return "It is billable, but meanwhile " + sentence(unmet) + "."
 	case j.rec.Ready != nil:
-		return "It is billable and waits for billing to draft its invoice."
+		return j.waitsForBilling()
 	case len(unmet) > 0:
 		return upperFirst(sentence(unmet)) + "."
 	}

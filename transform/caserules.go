@@ -23,26 +23,32 @@ func (j *judgement) orphan() {
 	if j.s.orphan == 0 {
 		return
 	}
-	first := time.Time{}
-	for _, p := range j.t.reports {
-		switch name := factOf(p); {
-		case name == "delivered" || name == "partly_delivered" || name == podFact:
-			if p.Historic {
-				return
-			}
-			if first.IsZero() || p.Recorded.Before(first) {
-				first = p.Recorded
-			}
-		case stageRank(name) > 0 && stageRank(name) < atDelivered:
-			return
-		}
-	}
-	if first.IsZero() || !j.passed(first.Add(j.s.orphan)) {
+	first := j.stray()
+	if first == nil || !j.passed(first.Recorded.Add(j.s.orphan)) {
 		return
 	}
 	j.add("WAITING", "ORPHAN_COMPLETION", "load", "dispatch", "", fmt.Sprintf("%s was completed, but nothing is known of its load: no order, assignment or departure.", j.rec.ID),
 		"Look for the load in dispatch. It resolves by itself when the load comes; if there is none, link the completion to its case or give this up.",
-		map[string]any{"completed": first.UTC().Format(time.RFC3339)})
+		map[string]any{"completed": first.Recorded.UTC().Format(time.RFC3339)})
+}
+
+// stray is the completion that was recorded first, if nothing of its load was ever reported; nil otherwise, and for history.
+func (j *judgement) stray() *report {
+	var first *report
+	for _, p := range j.t.reports {
+		switch name := factOf(p); {
+		case name == "delivered" || name == "partly_delivered" || name == podFact:
+			if p.Historic {
+				return nil
+			}
+			if first == nil || p.Recorded.Before(first.Recorded) {
+				first = p
+			}
+		case stageRank(name) > 0 && stageRank(name) < atDelivered:
+			return nil
+		}
+	}
+	return first
 }
 
 // road milestones whose order in time nobody can change.
@@ -135,7 +141,7 @@ func (j *judgement) cancelledLate() {
 	money := map[string]any{}
 	propose := "void the draft"
 	for _, d := range j.t.documents {
-		if d.State == "voided" || d.Kind == "credit" || credited[d.Number] {
+		if d.State == "voided" || d.State == withdrawn || d.credits() || credited[d.Number] {
 			continue
 		}
 		open = append(open, fmt.Sprintf("%s (%s)", d.Number, d.State))

@@ -41,7 +41,8 @@ type cases struct {
 	bill      bool          // a partial delivery may be billed
 	pod       *podRule
 	detention *detentionRule
-	whole     *expr // a dispute holds everything; nil: its lines only
+	whole     *expr   // a dispute holds everything; nil: its lines only
+	posts     []*post // what billing.ready asks
 }
 
 // podRule says of whom the paperwork is required, and how soon after delivery it is missed.

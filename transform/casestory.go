@@ -172,6 +172,14 @@ func (t *caseStory) disputed() {
 // documentStates are what happens to a document, the further the later. Their times are of different clocks: they decide nothing.
 var documentStates = []string{"drafted", "held", "released", "posted", "voided"}
 
+// withdrawn is the state of a document that was certainly never sent, and of the credit that took it back: neither is in the ERP.
+const withdrawn = "withdrawn"
+
+// credits reports whether a document takes money back. Of a draft its amount alone says so.
+func (d *CaseDocument) credits() bool {
+	return d.Kind == "credit" || d.Amount != nil && strings.HasPrefix(d.Amount.Amount, "-")
+}
+
 // billed lists the documents.
 func (t *caseStory) billed() {
 	byNumber := map[string]*CaseDocument{}
@@ -202,6 +210,16 @@ func (t *caseStory) billed() {
 		}
 		if slices.Index(documentStates, state) > slices.Index(documentStates, d.State) {
 			d.State = state
+		}
+	}
+	for _, p := range t.reports {
+		if p.Type != "credit_memo.issued" || p.Fields["original_withdrawn"] != "true" {
+			continue
+		}
+		for _, n := range []string{p.Key, p.Fields["original"]} {
+			if d := byNumber[n]; d != nil {
+				d.State = withdrawn
+			}
 		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(byNumber)) {

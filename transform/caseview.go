@@ -81,7 +81,7 @@ type CaseCharge struct {
 type CaseDocument struct {
 	Number   string `json:"number"`
 	Kind     string `json:"kind"`  // invoice, rebill, credit
-	State    string `json:"state"` // drafted, held, released, posted, voided
+	State    string `json:"state"` // drafted, held, released, posted, voided, withdrawn
 	Original string `json:"original,omitempty"`
 	Amount   *Money `json:"amount,omitempty"`
 }

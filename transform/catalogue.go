@@ -58,7 +58,7 @@ const (
 	ofCharge   = "charge:code! quantity:qty! amount:money! currency:text unit:text rate:money stop:ref evidence:text" + ofLoad
 	ofDocument = "number:ref! date:date! currency:text! bill_to:ref! total:money! lines:list! revision:ref type:code original_revision:ref" +
 		" net:money tax:money due_date:date service_date:date terms:code memo:text shipment:ref reason:code correction_code:code"
-	ofMaster   = " entity_version:int effective_from:when effective_to:when approved_by:text change_set:ref active:bool"
+	ofMaster   = " entity_version:int effective_from:when effective_to:when approved_by:text change_set:ref before:object after:object active:bool"
 	ofAddress  = " street:text city:text state:text postal_code:text country:text"
 	ofPosting  = "sink:text! entity:text! external_id:text! "
 	ofDecision = "exception:text! by:text why:text"
@@ -120,6 +120,7 @@ var events = []EventType{
 	fact("invoice.rebilled", "billing", "An invoice replaces another.", ofDocument+" original:ref!"),
 	fact("credit_memo.issued", "billing", "A credit was released, with all that it says.", ofDocument+" original:ref"),
 	fact("invoice.voided", "billing", "An invoice is void.", "number:ref! currency:text reason:code"),
+	derivedType("invoice.requested", LaneTransactional, "A billing system was asked for a shipment's invoice, and took the request.", ofPosting+"number:text facts:object"),
 	derivedType("erp.posted", LaneTransactional, "The ERP has a document in its books.",
 		ofPosting+"number:text posting_date:date currency:text net:money tax:money total:money facts:object"),
 	derivedType("erp.rejected", LaneTransactional, "The ERP refuses a document.",

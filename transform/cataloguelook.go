@@ -3,6 +3,7 @@ package transform
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,9 @@ func (s *shape) trouble(subject, rule, field, has, must string) *trouble {
 // lacks reports whether a required field cannot be had, for whatever reason.
 func (s *shape) lacks(f *frame) bool {
 	for _, need := range catalogue[s.typ].Needs() {
+		if s.list != "" && f.made != nil && slices.Contains(need, s.list) {
+			continue // lines are no field of their own
+		}
 		if !hasOne(f, need) || troubled(f, need) {
 			return true
 		}

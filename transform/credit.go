@@ -85,11 +85,13 @@ func (r *run) overCredit(d *document, rec *docRecord, amount *Money) (waiting, t
 	if err != nil {
 		return nil, nil, err
 	}
-	if taken, err := parseNumber(amount.Amount); err != nil || taken.Abs().LessThanOrEqual(left.Decimal) {
+	taken, err := parseNumber(amount.Amount)
+	if err != nil || taken.Abs().LessThanOrEqual(left.Decimal) {
 		return nil, nil, err
 	}
+	places := max(-taken.Exponent(), -left.Exponent(), 0) // as its own amount is written
 	return nil, &trouble{class: "DATA", code: "CREDIT_EXCEEDS_ORIGINAL", cause: where, owner: "billing",
-		title: fmt.Sprintf("%s credits %s %s, but of %s/%s only %s is left.", subject, amount.Amount, amount.Currency, d.name, rec.Original, left),
+		title: fmt.Sprintf("%s credits %s %s, but of %s/%s only %s is left.", subject, amount.Amount, amount.Currency, d.name, rec.Original, left.StringFixed(places)),
 		hint:  "Correct the amount of the credit in billing; the next change is looked at by itself."}, nil
 }
 
@@ -189,7 +191,23 @@ func (r *run) credited(d *document, rec *docRecord, amount *Money) error {
 	n.Decimal = n.Abs()
 	rec.Credits = n.String()
 	up.Credited = number{n.Sub(left.Decimal)}.String()
-	return r.saveRecord(d, up)
+	if err := r.saveRecord(d, up); err != nil {
+		return err
+	}
+	return r.settled(d, up)
+}
+
+// settled ends the alarm about a voided document once all of it is credited.
+func (r *run) settled(d *document, rec *docRecord) error {
+	whole, err := r.released(d, rec)
+	if err != nil || whole == nil {
+		return err
+	}
+	if left, err := rest(rec, &docRecord{}, whole); err != nil || left.IsPositive() {
+		return err
+	}
+	t := d.voidedLate(rec.Key)
+	return r.out.Resolve(t.fingerprint(), d.name+"/"+rec.Key)
 }
 
 // standIn lets expressions speak of what is not in any row.

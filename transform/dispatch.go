@@ -74,6 +74,24 @@ func (c *Carriers) TableKey(source string, t cdc.Table) string {
 	return ""
 }
 
+// Explain asks the rules of the mapping that reads the change's source: see Mapper.Explain.
+func (c *Carriers) Explain(st State, at Entry, ch *cdc.Change) (*Explanation, error) {
+	o := c.of(ch.Source)
+	if o == nil {
+		return nil, nil
+	}
+	return o.p.Explain(o.state(st), c.entry(o, at), ch)
+}
+
+// ExplainDocument tells where a document stands: see Mapper.ExplainDocument.
+func (c *Carriers) ExplainDocument(st State, at Entry, of DocumentKey) (*DocumentView, error) {
+	o := c.of(of.Source)
+	if o == nil {
+		return nil, nil
+	}
+	return o.p.ExplainDocument(o.state(st), c.entry(o, at), of)
+}
+
 // ofTable finds who reads a table by its key, which begins with the source.
 func (c *Carriers) ofTable(table string) *carrier {
 	source, _, _ := strings.Cut(table, ".")
@@ -131,13 +149,15 @@ func (c *Carriers) Retry(st State, out Output, at Entry, fingerprint string) err
 	return nil
 }
 
-// Discard gives up everything that waits on the problem: see Mapper.Discard.
+// Discard gives up everything that waits on the problem, in each mapping when all share it: see Mapper.Discard.
 func (c *Carriers) Discard(st State, out Output, at Entry, fingerprint string) error {
-	o, fp := c.ofFingerprint(fingerprint)
-	if o == nil {
-		return nil
+	all, fp := c.concerned(fingerprint)
+	for _, o := range all {
+		if err := o.p.Discard(o.state(st), c.output(o, out), c.entry(o, at), fp); err != nil {
+			return err
+		}
 	}
-	return o.p.Discard(o.state(st), c.output(o, out), c.entry(o, at), fp)
+	return nil
 }
 
 // Activate evaluates again what earlier versions of the mapping in this scope held.
@@ -156,6 +176,26 @@ func (c *Carriers) Posted(st State, out Output, at Entry, version string, ev Eve
 	for _, o := range c.all {
 		if o.m.name == name {
 			return o.p.Posted(o.state(st), c.output(o, out), c.entry(o, at), ev)
+		}
+	}
+	return nil
+}
+
+// JudgeMaster applies a person's word on a version of master data: see Mapper.JudgeMaster. An entity is of one mapping.
+func (c *Carriers) JudgeMaster(st State, out Output, at Entry, j MasterJudgement) error {
+	for _, o := range c.all {
+		if mine, err := o.p.JudgeMaster(o.state(st), c.output(o, out), c.entry(o, at), j); err != nil || mine {
+			return err
+		}
+	}
+	return nil
+}
+
+// ConfirmMaster lets documents pass for which an entity was another when they were ordered: see Mapper.ConfirmMaster.
+func (c *Carriers) ConfirmMaster(st State, out Output, at Entry, ref, subject string, version int) error {
+	for _, o := range c.all {
+		if mine, err := o.p.ConfirmMaster(o.state(st), c.output(o, out), c.entry(o, at), ref, subject, version); err != nil || mine {
+			return err
 		}
 	}
 	return nil

@@ -37,11 +37,13 @@ type document struct {
 	tolerance decimal.Decimal
 	wait      time.Duration
 	set       []setting
+	asks      bool // set holds lookups
 	scope     *scope
 	purge     time.Duration // a document released so long ago may be deleted without a word; 0: none may
 	corrects  bool          // an event credits originals: what is sent and credited is remembered
 	members   *members      // its lines belong to members, one of which may be bad; nil: they do not
 	agree     []*expr       // currencies that must be the document's own
+	drifts    []*drift      // entities that must be what they were when it was ordered
 }
 
 // emitRule makes an event when the header changes. The first rule that matches counts.
@@ -109,7 +111,9 @@ func (c *compiler) documentRules(f field) {
 		}
 		before := *sc
 		before.fields = map[string]*cel.Type{}
+		asked := c.asked
 		d.set = c.settings(got["set"], sc)
+		d.asks = c.asked > asked
 		if f, ok := got["currencies"]; ok {
 			c.currencies(d, f, sc)
 		}
@@ -217,7 +221,7 @@ func (c *compiler) policy(d *document, got map[string]field, sc *scope) {
 	if !ok {
 		return
 	}
-	r := c.record(f.value, "rounding", []string{"places", "mode"}, nil)
+	r := c.record(f.value, "rounding", roundingKeys, nil)
 	if p, ok := r["places"]; ok {
 		n, err := strconv.Atoi(p.value.Value)
 		if err != nil || n < 0 || n > 6 {
@@ -231,7 +235,7 @@ func (c *compiler) policy(d *document, got map[string]field, sc *scope) {
 }
 
 func (c *compiler) complete(d *document, f field, sc *scope) {
-	got := c.record(f.value, "complete", []string{"checks", "wait"}, nil)
+	got := c.record(f.value, "complete", completeKeys, nil)
 	if w, ok := got["wait"]; ok {
 		d.wait = c.duration(w.value)
 	}
@@ -279,7 +283,7 @@ func (c *compiler) emits(d *document, f field, sc *scope) {
 		if ef.value.Kind != yaml.MappingNode {
 			e.when = c.condition(ef.value, sc)
 		} else {
-			got := c.record(ef.value, "emit "+ef.key, []string{"when", "after", "credits", "unsent", "set"}, nil)
+			got := c.record(ef.value, "emit "+ef.key, emitKeys, nil)
 			if !c.need(ef.at, got, "emit "+ef.key, "when") {
 				continue
 			}
@@ -290,7 +294,7 @@ func (c *compiler) emits(d *document, f field, sc *scope) {
 			c.corrections(d, e, got)
 			if s, ok := got["set"]; ok {
 				own := *sc
-				own.fields, own.lines, own.lineAlias = map[string]*cel.Type{}, nil, ""
+				own.fields, own.lines, own.lineAlias, own.notice = map[string]*cel.Type{}, nil, "", true
 				e.notice, e.set = true, c.settings(s, &own)
 				set = e.set
 			}

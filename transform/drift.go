@@ -14,6 +14,7 @@ func (r *run) drift(d *document, rec *docRecord) error {
 		return err
 	}
 	d.part(f, rec)
+	f.unasked = d.asks // what a service says by now is no change of the document
 	subject := d.name + "/" + rec.Key
 	set, err := apply(f, d.set, subject)
 	if err != nil {
@@ -23,7 +24,11 @@ func (r *run) drift(d *document, rec *docRecord) error {
 	if err != nil {
 		return err
 	}
-	differs := hash(string(data)) != rec.Sent
+	sent := rec.Sent
+	if d.asks {
+		sent = rec.Apart
+	}
+	differs := hash(string(data)) != sent
 	if differs == rec.Drifted {
 		return nil
 	}
@@ -42,6 +47,21 @@ func (r *run) drift(d *document, rec *docRecord) error {
 		return err
 	}
 	return r.out.Problem(t.problem(subject, "", e.typ+" ("+e.at+")", amount))
+}
+
+// apart is the hash of what the rows alone say of a document that looks something up; empty for any other.
+func (d *document) apart(f *frame, rec *docRecord) (string, error) {
+	if !d.asks {
+		return "", nil
+	}
+	g := *f
+	g.unasked, g.fields, g.made = true, nil, nil
+	set, err := apply(&g, d.set, d.name+"/"+rec.Key)
+	if err != nil {
+		return "", err
+	}
+	data, err := canonical(set.data)
+	return hash(string(data)), err
 }
 
 // driftOfLine finds the released document of a changed line. It does so where the lines carry the document's key, as they mostly do.

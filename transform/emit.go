@@ -11,7 +11,7 @@ import (
 )
 
 func (r *run) frame(c *rowChange) *frame {
-	f := &frame{m: r.m, st: r.st, op: c.op}
+	f := &frame{m: r.m, st: r.st, op: c.op, now: r.at.Observed, aging: &r.aging}
 	f.rows[newRow], f.rows[oldRow] = c.now, c.before
 	return f
 }
@@ -45,6 +45,9 @@ func (r *run) refs(c *rowChange) error {
 			add(d.name + "/" + key)
 		}
 		for _, x := range d.correlate {
+			if x.each {
+				continue // its event says so
+			}
 			if key := quietText(x.e, f); key != "" {
 				add(Ref(company, x.entity, key))
 			}
@@ -110,6 +113,12 @@ func bug(err error) error {
 // evaluateEvent makes the rule's event, or holds the change. held is the change when it was held before.
 func (r *run) evaluateEvent(e *eventRule, c *rowChange, held *heldChange) error {
 	f := r.frame(c)
+	if held != nil {
+		var err error
+		if f.amend, err = r.amendment(waiter{"held", heldID(e, c), held.Subject}); err != nil {
+			return err
+		}
+	}
 	if e.lane == LaneMaster && c.now == nil && e.when == nil && (e.gone == nil || c.before == nil) {
 		if err := r.unproposed(e, c); err != nil {
 			return err
@@ -143,8 +152,14 @@ func (r *run) evaluateEvent(e *eventRule, c *rowChange, held *heldChange) error 
 	if err != nil {
 		return err
 	}
-	if troubles = union(troubles, more); len(troubles) > 0 {
+	if troubles, err = r.unwaived(union(troubles, more), e.shape, f); err != nil {
+		return err
+	}
+	if len(troubles) > 0 {
 		return r.hold(e, c, held, troubles, f)
+	}
+	if e.governed != nil {
+		return r.govern(e, c, held, &ev, posts, f)
 	}
 	if err := r.dropSuperseded(e, c, held); err != nil {
 		return err
@@ -181,7 +196,7 @@ func (r *run) send(ev Event, posts []Post) error {
 			return err
 		}
 	}
-	return nil
+	return r.refresh()
 }
 
 // sameVersion reports whether the entity's mapped fields are what they were at its last event.
@@ -251,6 +266,9 @@ func (r *run) makeEvent(e *eventRule, f *frame, by *cause) (Event, []*trouble, e
 	}
 	if err := r.occurred(&ev, e, f, subject, &res); err != nil {
 		return ev, nil, err
+	}
+	if f.amend != nil {
+		ev.Edited = f.amend.By
 	}
 	ev.Data, err = canonical(set.data)
 	return ev, res.troubles, err

@@ -29,6 +29,7 @@ type Event struct {
 	Data        json.RawMessage `json:"data"`                    // JSON object, keys sorted, decimals as strings
 	Amount      *Money          `json:"amount,omitempty"`        // the money that the event is about
 	Refs        []string        `json:"refs,omitempty"`          // "shipment/88121", "invoice/A1": what trace finds it by
+	Edited      uint64          `json:"edited,omitempty"`        // line of the audit that says who wrote fields of it by hand
 	Historic    bool            `json:"historic,omitempty"`      // from before the cut-over or from a snapshot: kept, not news, no postings
 }
 
@@ -60,10 +61,15 @@ type Post struct {
 	Sort       string          `json:"sort,omitempty"` // order among different keys where the target wants one (document date)
 	Gates      []Gate          `json:"gates,omitempty"`
 	Sources    []string        `json:"sources,omitempty"` // whose watermarks the deadlines of its gates go by; empty means all
+	Window     *Window         `json:"window,omitempty"`  // when the target may be given it; nil for always
 	Body       json.RawMessage `json:"body"`              // JSON object as the mapping built it
 	Amount     *Money          `json:"amount,omitempty"`
 	Refs       []string        `json:"refs,omitempty"`
 	Adopt      bool            `json:"adopt,omitempty"` // may already be in the target: look before creating
+	// Shadow names the mapping that marks the posting so: it is kept, and not sent before a person switches that on.
+	Shadow string `json:"shadow,omitempty"`
+	// Version is that of a governed entity, from 1.
+	Version int `json:"version,omitempty"`
 }
 
 // Gate holds a post until something else is so. A gate that is not met by Deadline becomes one exception of what blocks.
@@ -72,6 +78,9 @@ type Gate struct {
 	Name     string    `json:"name"`               // event type, or "<sink>.<entity>"
 	Key      string    `json:"key"`                // order-independent key: entity key of the event, or external id of the posting
 	Deadline time.Time `json:"deadline,omitempty"` // by the watermark; zero waits for ever, shown as waiting
+	// At and Sources are of a gate of time: it opens when each of the sources has been captured past At.
+	At      time.Time `json:"at,omitzero"`
+	Sources []string  `json:"sources,omitempty"`
 }
 
 // GateKind says where a gate looks.
@@ -81,6 +90,7 @@ type GateKind string
 const (
 	GateEvent  GateKind = "event"  // an event of type Name with key Key has happened
 	GateLedger GateKind = "ledger" // the posting Name with external id Key is applied, or adopted, in the target
+	GateTime   GateKind = "time"   // the batch, or the opening of the window, whose local time is Key has come
 )
 
 // Problem is something that a person, or later data, must settle before a document or an event can go on. Problems with

@@ -31,12 +31,14 @@ type eventRule struct {
 	posts     []*post
 	scope     *scope
 	shape     *shape
+	governed  *governance // its versions come into force by rules; nil: at once
 }
 
 // correlation names another entity that an event is about.
 type correlation struct {
 	entity string
 	e      *expr
+	each   bool // told by every line of a document, not by its header
 }
 
 var eventKeys = []string{"from", "when", "key", "company", "at", "zone", "lane", "order", "correlate", "seed", "set", "when_deleted"}
@@ -135,12 +137,22 @@ func (c *compiler) moment(f field, sc *scope) *expr {
 	return e
 }
 
+// correlations reads the entities that an event or a document is about. One whose name ends in [] is told by each line.
 func (c *compiler) correlations(f field, sc *scope) []correlation {
 	var all []correlation
 	for _, x := range c.fields(f.value, "correlate") {
-		e := c.value(x.value, sc)
+		in := *sc
+		entity, each := strings.CutSuffix(x.key, "[]")
+		if each {
+			if sc.lines == nil {
+				c.fault(x.at, fmt.Sprintf("%q where there are no lines", x.key), "an entity that every line names, in a document with lines", entity)
+				continue
+			}
+			in.line = map[string]*cel.Type{}
+		}
+		e := c.value(x.value, &in)
 		e.optional = true
-		all = append(all, correlation{x.key, e})
+		all = append(all, correlation{entity, e, each})
 	}
 	return all
 }

@@ -52,6 +52,10 @@ type frame struct {
 	lineFields map[string]ref.Val
 	made       []map[string]ref.Val // fields of each line, once set
 	at         time.Time            // when the document was released
+	now        time.Time            // journal time, by which answers have an age; zero: of any age
+	aging      *[]*Question         // answers that should be fresher soon; nil: nobody asks
+	unasked    bool                 // lookups have no value: what the rows alone say
+	amend      *amendment           // fields that a person wrote; nil for none
 }
 
 func (f *frame) row(which int) *row {
@@ -134,6 +138,8 @@ type scope struct {
 	made      map[string]*cel.Type // fields of the lines, for the bodies of postings
 	places    int32                // of money
 	mode      string
+	asks      bool  // lookups may be asked here
+	notice    bool  // of the header alone: waits for nothing, so asks nothing
 	asOf      *asOf // by which codes are read when no date is named; nil where the date itself is told
 }
 
@@ -150,6 +156,8 @@ type compiler struct {
 	env      *cel.Env
 	catalog  map[string][]*cdc.Schema // nil: kinds of columns are not known
 	declared map[string]bool          // events that the file declares, faulty ones too
+	asked    int                      // lookups in expressions so far
+	governed map[string]bool          // entities that masters names
 }
 
 // value compiles a right-hand side: quoted text stands for itself, with {expressions} in it; anything else is an

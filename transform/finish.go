@@ -1,9 +1,6 @@
 package transform
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // cancel forgets a release that waited.
 func (r *run) cancel(d *document, rec *docRecord) error {
@@ -109,9 +106,7 @@ func (r *run) notice(d *document, e *emitRule, rec *docRecord, f *frame, by *cau
 		}
 	}
 	if strings.HasSuffix(e.typ, ".voided") && len(rec.Done) > 0 && !back {
-		t := trouble{class: "POLICY", code: "VOID_AFTER_POSTING", cause: d.root.source.name + "/" + subject,
-			title: fmt.Sprintf("%s was voided after its release was sent to the ERP.", subject),
-			hint:  "Release a credit memo for it in billing, then discard this; Waybill never credits on its own."}
+		t := d.voidedLate(rec.Key)
 		if err := r.out.Problem(t.problem(subject, ev.OrderKey, e.typ+" ("+e.at+")", ev.Amount)); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"waybill/cdc"
 )
@@ -18,6 +19,7 @@ type heldChange struct {
 	Cause   cause    `json:"cause"`
 	Subject string   `json:"subject"`
 	Waits   []string `json:"waits"`
+	Master  string   `json:"master,omitempty"` // of a governed rule: where the entity is kept
 }
 
 // heldID names a held change: for master data the entity, of which only the newest state counts; else the change.
@@ -56,6 +58,8 @@ func (r *run) hold(e *eventRule, c *rowChange, held *heldChange, troubles []*tro
 	}
 	for _, t := range troubles {
 		t.locate(c)
+		t.show("before", image(c.before))
+		t.show("after", image(c.now))
 	}
 	w := waiter{"held", id, subject}
 	now, err := r.settle(w, waits, troubles, func(t *trouble) Problem {
@@ -65,7 +69,7 @@ func (r *run) hold(e *eventRule, c *rowChange, held *heldChange, troubles []*tro
 		return err
 	}
 	slices.Sort(now)
-	h := heldChange{Rule: e.id, Op: string(rune(c.op)), Key: c.key, Cause: c.cause, Subject: subject, Waits: now}
+	h := heldChange{Rule: e.id, Op: string(rune(c.op)), Key: c.key, Cause: c.cause, Subject: subject, Waits: now, Master: r.masterOf(e, f)}
 	if c.before != nil {
 		h.Before = appendColumns(nil, c.before)
 	}
@@ -84,7 +88,7 @@ func (t *trouble) locate(c *rowChange) {
 	if t.evidence == nil {
 		t.evidence = map[string]any{}
 	}
-	t.evidence["row"] = c.table.key() + " " + c.key
+	t.evidence["row"] = c.table.key() + " " + strings.ReplaceAll(c.key, separator, "/")
 	t.evidence["position"] = c.cause.Commit
 	if t.code == "VALUE_NOT_EXACT" || t.code == "VALUE_MISSING" {
 		t.cause += "/" + c.key
@@ -110,12 +114,15 @@ func (r *run) dropHeld(w waiter, h *heldChange) error {
 	if err := r.st.Delete(bucketHeld, w.id); err != nil {
 		return err
 	}
+	if err := r.st.Delete(bucketAmend, stateKey(w.kind, w.id)); err != nil {
+		return err
+	}
 	for _, fp := range h.Waits {
 		if err := r.free(w, fp); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.masterDropped(h.Master, w.id)
 }
 
 // heldAgain maps a held change with the rules of now.

@@ -28,6 +28,8 @@ type testStep struct {
 	at       time.Time // commit time; zero: a second after the step before
 	changes  []testChange
 	registry []RegistryRow // entered by people
+	answers  []testAnswer  // of services, from then on
+	master   *masterStep   // decided about governed entities
 }
 
 type testChange struct {
@@ -58,7 +60,7 @@ func (c *compiler) inlineTests(f field) {
 		return
 	}
 	for _, n := range f.value.Content {
-		got := c.record(n, "a test", []string{"name", "unsent", "given", "expect"}, nil)
+		got := c.record(n, "a test", testKeys, nil)
 		if !c.need(n, got, "a test", "name", "given", "expect") {
 			continue
 		}
@@ -82,8 +84,11 @@ func (c *compiler) inlineTests(f field) {
 func (c *compiler) step(n *yaml.Node) testStep {
 	s := testStep{line: n.Line}
 	all := c.fields(n, "a step")
-	if !slices.ContainsFunc(all, func(f field) bool {
-		return f.key == "tx" || f.key == "snapshot" || f.key == "wait" || f.key == "registry"
+	if s.master = c.masterStep(all); s.master != nil {
+		all = slices.DeleteFunc(all, func(f field) bool { return f.key == "by" || slices.Contains(masterWords, f.key) })
+	}
+	if s.master == nil && !slices.ContainsFunc(all, func(f field) bool {
+		return f.key == "tx" || f.key == "snapshot" || f.key == "wait" || f.key == "registry" || f.key == "lookup"
 	}) {
 		s.changes = c.testRows(all)
 		return s
@@ -98,6 +103,8 @@ func (c *compiler) step(n *yaml.Node) testStep {
 			s.wait = c.duration(f.value)
 		case "registry":
 			s.registry = c.registryRows(f.value)
+		case "lookup":
+			s.answers = c.testAnswers(f.value)
 		case "at":
 			at, err := time.Parse(time.RFC3339, f.value.Value)
 			if err != nil {
@@ -105,7 +112,7 @@ func (c *compiler) step(n *yaml.Node) testStep {
 			}
 			s.at = at
 		default:
-			c.fault(f.at, fmt.Sprintf("%q in a step", f.key), "tx, snapshot, wait, registry or at", "")
+			c.fault(f.at, fmt.Sprintf("%q in a step", f.key), "tx, snapshot, wait, registry, lookup or at", "")
 		}
 	}
 	return s

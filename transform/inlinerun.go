@@ -27,7 +27,7 @@ func (m *Mapping) Test() []TestResult {
 		b.out.unsent = t.unsent
 		res := TestResult{Name: t.name, Line: t.line}
 		for i := range t.steps {
-			if err := b.step(&t.steps[i]); err != nil {
+			if err := b.stepped(&t.steps[i]); err != nil {
 				res.Fails = append(res.Fails, fmt.Sprintf("line %d: %v", t.steps[i].line, err))
 				break
 			}
@@ -53,6 +53,8 @@ type bench struct {
 	index  uint64
 	// entered counts the rows of the registry.
 	entered int
+	// answers are what imagined services say; the last that fits counts.
+	answers []testAnswer
 }
 
 // testShapes makes a schema for each table.
@@ -157,6 +159,17 @@ func columnsOf(e *expr, into map[int]bool) {
 	}
 }
 
+// stepped does a step and answers what it asks.
+func (b *bench) stepped(s *testStep) error {
+	if err := b.step(s); err != nil {
+		return err
+	}
+	if err := b.answer(); err != nil {
+		return err
+	}
+	return b.fire()
+}
+
 func (b *bench) step(s *testStep) error {
 	b.index++
 	b.clock = b.clock.Add(time.Second)
@@ -165,6 +178,12 @@ func (b *bench) step(s *testStep) error {
 	}
 	if s.registry != nil {
 		return b.enter(s.registry)
+	}
+	if s.answers != nil {
+		return b.hear(s.answers)
+	}
+	if s.master != nil {
+		return b.govern(s.master)
 	}
 	if s.wait > 0 {
 		b.clock = b.clock.Add(s.wait)

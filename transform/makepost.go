@@ -9,7 +9,7 @@ func (r *run) makePosts(all []*post, f *frame, ev *Event, by *cause) ([]Post, []
 	res.data = map[string]any{}
 	for _, p := range all {
 		out := Post{ID: hash(ev.ID, p.target()), Event: ev.ID, Sink: p.sink, Entity: p.entity, Lane: ev.Lane, OrderKey: ev.OrderKey,
-			Amount: ev.Amount, Refs: ev.Refs, Adopt: by.Adopt, Company: ev.Company}
+			Amount: ev.Amount, Refs: ev.Refs, Adopt: by.Adopt, Company: ev.Company, Shadow: r.m.shadowOf(p)}
 		where := p.target() + " of " + ev.Entity + "/" + ev.Key
 		id, err := res.one(f, &setting{name: "external_id", e: p.external}, where)
 		if err != nil {
@@ -19,6 +19,15 @@ func (r *run) makePosts(all []*post, f *frame, ev *Event, by *cause) ([]Post, []
 		body := map[string]any{}
 		if err := res.build(f, p.body, where, body); err != nil {
 			return nil, nil, err
+		}
+		if p.dated != nil {
+			day, err := r.postingDay(p.dated, f, ev.Company, where, &res)
+			if err != nil {
+				return nil, nil, err
+			}
+			if day != "" {
+				body[postingDateField] = day
+			}
 		}
 		if out.Body, err = canonical(body); err != nil {
 			return nil, nil, err
@@ -32,6 +41,7 @@ func (r *run) makePosts(all []*post, f *frame, ev *Event, by *cause) ([]Post, []
 		if out.Gates, err = r.makeGates(p, f, &res, where, ev.Company, by); err != nil {
 			return nil, nil, err
 		}
+		r.timed(p, by, &out)
 		posts = append(posts, out)
 	}
 	return posts, res.troubles, nil

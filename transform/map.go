@@ -67,6 +67,8 @@ type run struct {
 	zones map[string]*time.Location // remembered for all calls
 	// open while the rows of a transaction come in: documents are judged at its end.
 	open bool
+	// aging are questions whose answers were used and should be fresher soon.
+	aging []*Question
 }
 
 func (p *Mapper) run(st State, out Output, at Entry) *run {

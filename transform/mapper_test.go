@@ -295,7 +295,7 @@ func TestValueThatCannotBeDecoded(t *testing.T) {
 	d.tx("insert dispatch.customers cust_cd=1 name=!x terms_cd=N30 active_flg=Y upd_ts=2026-10-01_00:00:00")
 	d.expect("problem", d.problems(), "VALUE_NOT_EXACT customer/1")
 	for _, p := range d.out.open {
-		d.expect("evidence", string(p.Evidence), `{"position":"0/1","row":"dispatch.customers 1"}`)
+		d.expect("evidence", string(p.Evidence), `{"after":{"active_flg":"Y","addr1":null,"city":null,"cust_cd":"1","email":null,"phone":null,"state":null,"tax_id":null,"terms_cd":"N30","upd_ts":"2026-10-01 00:00:00","zip":null},"position":"0/1","row":"dispatch.customers 1"}`)
 		if p.Class != "DATA" || !strings.Contains(p.Title, "customers.name") {
 			t.Errorf("%+v", p)
 		}

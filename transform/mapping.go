@@ -17,11 +17,13 @@ type Mapping struct {
 	company string    // legal entity of all its rules that do not tell their own; empty for none
 	line    int       // of its name
 	cutover time.Time // documents released before it are history
+	shadow  bool      // of every post
 
 	sources   map[string]*source
 	owners    map[string]*owner // by entity
 	codes     map[string]*codeTable
 	xrefs     map[string]*xref
+	lookups   map[string]*lookupRule
 	tables    map[string]*table // by source.schema.name
 	order     []*table
 	events    []*eventRule
@@ -30,6 +32,8 @@ type Mapping struct {
 	cases     *cases // nil: none
 	tests     []*inlineTest
 	takes     bool // an event takes back what was never sent
+	bounds    bounds
+	duties    duties
 }
 
 // Version names the mapping and its version: "northstar/7". It is stamped on every event.

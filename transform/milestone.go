@@ -146,7 +146,7 @@ func (t *caseStory) stage(readyAt *Readiness) string {
 	open, corrected := false, false
 	for _, d := range t.documents {
 		switch d.State {
-		case "voided":
+		case "voided", withdrawn:
 			continue
 		case "held":
 			rank = max(rank, stageRank("drafted"))
@@ -171,7 +171,7 @@ func (t *caseStory) stage(readyAt *Readiness) string {
 func (t *caseStory) settled() bool {
 	owed := decimal.Decimal{}
 	for _, d := range t.documents {
-		if d.State == "voided" {
+		if d.State == "voided" || d.State == withdrawn {
 			continue
 		}
 		if d.State != "posted" || d.Amount == nil {

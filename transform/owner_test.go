@@ -86,7 +86,9 @@ func TestOthersPropose(t *testing.T) {
 	d.tx("update billing.bill_cust cust_cd=L eff_dt=2019-01-01 nm=LONER | nm=LONE")
 	d.expect("a difference", open(), `billing.bill_cust proposes a change of customer/104377, which dispatch owns: name "LONER" for "LONE".`)
 	for _, p := range d.out.open {
-		d.expect("evidence", string(p.Evidence), `{"difference":{"name":{"owner":"LONE","proposed":"LONER"}},"owner":"dispatch","position":"0/5","row":"billing.bill_cust L`+`\u00002019-01-01","source":"billing"}`)
+		d.expect("evidence", string(p.Evidence), `{"after":{"cust_cd":"L","eff_dt":"2019-01-01","end_dt":null,"erp_acct":"104377","nm":"LONER"},`+
+			`"before":{"cust_cd":"L","eff_dt":"2019-01-01","end_dt":null,"erp_acct":"104377","nm":"LONE"},`+
+			`"difference":{"name":{"owner":"LONE","proposed":"LONER"}},"owner":"dispatch","position":"0/5","row":"billing.bill_cust L`+`/2019-01-01","source":"billing"}`)
 	}
 	d.expect("nothing is told", d.events(), "")
 	d.tx("update dispatch.customers cust_cd=104377 phone=1")

@@ -81,7 +81,7 @@ func (c *compiler) tidy() Faults {
 	})
 }
 
-var sections = []string{"mapping", "version", "company", "cutover", "sources", "owners", "tables", "codes", "xref", "events", "documents", "cases", "posts", "tests"}
+var sections = []string{"mapping", "version", "company", "cutover", "shadow", "sources", "owners", "tables", "codes", "xref", "lookups", "events", "documents", "cases", "posts", "masters", "bounds", "exceptions", "tests"}
 
 func (c *compiler) mapping(n *yaml.Node) {
 	got := c.record(n, "the mapping", sections, map[string]string{
@@ -103,6 +103,9 @@ func (c *compiler) mapping(n *yaml.Node) {
 	} else if _, ok := got["documents"]; ok {
 		c.fault(n, "documents without a cutover", "the instant from which documents are posted", `cutover: "2026-01-01T00:00:00-06:00"`)
 	}
+	if f, ok := got["shadow"]; ok {
+		c.m.shadow = c.flag(f.value)
+	}
 	c.sources(got["sources"])
 	if f, ok := got["owners"]; ok {
 		c.owners(f)
@@ -110,10 +113,12 @@ func (c *compiler) mapping(n *yaml.Node) {
 	if f, ok := got["codes"]; ok {
 		c.codes(f, c.m)
 	}
+	c.governed = namesUnder(got["masters"])
 	for _, section := range []struct {
 		name string
 		read func(field)
-	}{{"tables", c.tableRules}, {"xref", c.xref}, {"events", c.eventRules}, {"documents", c.documentRules}, {"cases", c.caseRules}, {"posts", c.postRules}, {"tests", c.inlineTests}} {
+	}{{"tables", c.tableRules}, {"xref", c.xref}, {"lookups", c.lookupRules}, {"events", c.eventRules}, {"documents", c.documentRules}, {"cases", c.caseRules}, {"posts", c.postRules}, {"masters", c.masterRules}, {"bounds", c.boundRules},
+		{"exceptions", c.exceptionDuties}, {"tests", c.inlineTests}} {
 		if f, ok := got[section.name]; ok {
 			section.read(f)
 		}
@@ -132,7 +137,7 @@ func (c *compiler) cutover(f field) {
 func (c *compiler) sources(f field) {
 	for _, sf := range c.fields(f.value, "sources") {
 		s := &source{name: sf.key, dst: edges{edgeRefuse, edgeRefuse}, line: sf.at.Line}
-		got := c.record(sf.value, "source "+sf.key, []string{"schema", "zone", "dst", "currency"},
+		got := c.record(sf.value, "source "+sf.key, sourceKeys,
 			map[string]string{"connect": "the source under the name that it has in waybill.yaml"})
 		c.need(sf.at, got, "source "+sf.key, "zone")
 		for k, v := range got {
@@ -170,7 +175,7 @@ func (c *compiler) edges(f field) edges {
 		return edges{both, both}
 	}
 	e := edges{edgeRefuse, edgeRefuse}
-	for k, v := range c.record(f.value, "dst", []string{"twice", "never"}, nil) {
+	for k, v := range c.record(f.value, "dst", dstKeys, nil) {
 		if k == "twice" {
 			e.twice = word(v.value, k)
 		} else {

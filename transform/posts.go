@@ -19,8 +19,11 @@ type post struct {
 	node     *yaml.Node
 	external *expr
 	sort     *expr
+	dated    *datedPost // nil: the target dates it
 	gates    []gateRule
+	times    *timetable // nil: at once
 	body     []setting
+	shadow   bool // nothing is sent before a person switches it on
 }
 
 // gateRule is one requirement of a posting.
@@ -36,6 +39,8 @@ type gateRule struct {
 	node    *yaml.Node
 }
 
+var postKeys = []string{"external_id", "require", "sort", "posting_date", "schedule", "window", "shadow", "body"}
+
 func (p *post) target() string { return p.sink + "." + p.entity }
 
 func (c *compiler) postRules(f field) {
@@ -46,7 +51,7 @@ func (c *compiler) postRules(f field) {
 			c.fault(pf.at, fmt.Sprintf("%q", pf.key), "<event> -> <sink>.<entity>", "invoice.released -> erp.sales_invoice")
 			continue
 		}
-		got := c.record(pf.value, "post "+pf.key, []string{"external_id", "require", "sort", "body"},
+		got := c.record(pf.value, "post "+pf.key, postKeys,
 			map[string]string{"on_reject": "nothing; what the target refuses is an exception for its owner"})
 		if !c.need(pf.at, got, "post "+pf.key, "external_id", "body") {
 			continue
@@ -57,10 +62,17 @@ func (c *compiler) postRules(f field) {
 	}
 }
 
-// post compiles a posting in the words of the event that asks for it.
+// post compiles a posting in the words of the event that asks for it. What several documents make is named with its document.
 func (c *compiler) post(pf field, event string, p *post, got map[string]field) {
+	var document string
+	event, document, _ = strings.Cut(event, "@")
 	p.event = event
-	sc, add := c.emitter(event)
+	sc, add, more := c.emitter(event, document)
+	if more != nil {
+		c.fault(pf.at, fmt.Sprintf("a post of %s, which the documents %s make", event, sentence(more)), "the document beside the event, each with a post of its own",
+			event+"@"+more[0])
+		return
+	}
 	if sc == nil && c.declared[event] && len(c.faults) > 0 {
 		return // its own fault is told
 	}
@@ -77,26 +89,42 @@ func (c *compiler) post(pf field, event string, p *post, got map[string]field) {
 	if r, ok := got["require"]; ok {
 		p.gates = c.gates(r, sc)
 	}
+	p.times = c.timetable(got, sc.src)
+	if s, ok := got["shadow"]; ok {
+		p.shadow = c.flag(s.value)
+	}
 	p.body = c.body(got["body"].value, sc, sc.made)
+	if d, ok := got["posting_date"]; ok {
+		c.postingDate(d, p, sc)
+	}
 	add(p)
 	c.m.posts = append(c.m.posts, p)
 }
 
-// emitter finds what makes the event, and the names that its posts may use.
-func (c *compiler) emitter(event string) (*scope, func(*post)) {
+// emitter finds what makes the event, and the names that its posts may use. more are the documents among which the event alone does not
+// choose.
+func (c *compiler) emitter(event, document string) (sc *scope, add func(*post), more []string) {
 	for _, e := range c.m.events {
-		if e.typ == event && e.others == "" {
-			return e.scope, func(p *post) { e.posts = append(e.posts, p) }
+		if e.typ == event && e.others == "" && document == "" {
+			return e.scope, func(p *post) { e.posts = append(e.posts, p) }, nil
 		}
 	}
+	var makers []string
 	for _, d := range c.m.documents {
 		for _, e := range d.emit {
-			if e.typ == event && !e.notice {
-				return d.scope, func(p *post) { e.posts = append(e.posts, p) }
+			if e.typ == event && !e.notice && (document == "" || document == d.name) {
+				sc, add = d.scope, func(p *post) { e.posts = append(e.posts, p) }
+				makers = append(makers, d.name)
 			}
 		}
 	}
-	return nil, nil
+	if len(makers) > 1 {
+		return nil, nil, makers
+	}
+	if sc == nil && event == ready && document == "" && c.m.cases != nil {
+		return c.readyScope(), func(p *post) { c.m.cases.posts = append(c.m.cases.posts, p) }, nil
+	}
+	return sc, add, nil
 }
 
 // made lists the events of the mapping.

@@ -26,9 +26,16 @@ func (j *judgement) checklist() {
 		if p != nil {
 			yes = "the POD came at " + minute(p.At)
 		} else if done != nil && j.s.pod.within > 0 {
-			no = fmt.Sprintf("it waits for the POD, which is due at %s", minute(done.At.Add(j.s.pod.within)))
+			due, is := done.At.Add(j.s.pod.within), "is"
+			if !j.rec.Past.Before(due) {
+				is = "was"
+			}
+			no = fmt.Sprintf("it waits for the POD, which %s due at %s", is, minute(due))
 		}
 		item("pod", p != nil || j.waived("POD_MISSING", podFact), yes, no)
+	}
+	if j.s.orphan > 0 && j.stray() != nil && !j.waived("ORPHAN_COMPLETION", "load") {
+		item("load", false, "", "nothing is known of its load")
 	}
 	for _, c := range j.t.charges {
 		if c.State == "requested" {
@@ -68,8 +75,28 @@ func (j *judgement) delivered(item func(name string, met bool, yes, no string)) 
 	case part != nil:
 		item("delivered", false, "", "it waits for the rest to be delivered")
 	default:
-		item("delivered", false, "", "it waits for its delivery")
+		item("delivered", false, "", j.t.attempted())
 	}
+}
+
+// attempted says what the delivery of a shipment waits for: that an attempt failed, or that the goods were refused, is no delivery.
+func (t *caseStory) attempted() string {
+	text := "it waits for its delivery"
+	for _, p := range t.reports { // by business time: the last one counts
+		why := ""
+		if p.Fields["reason"] != "" {
+			why = " (" + p.Fields["reason"] + ")"
+		}
+		switch p.Type {
+		case "shipment.delivery_failed":
+			text = fmt.Sprintf("it waits for another attempt: the delivery of %s failed%s", minute(p.At), why)
+		case "shipment.refused":
+			text = fmt.Sprintf("it was refused at %s%s: it waits for another delivery, or for dispatch to cancel it", minute(p.At), why)
+		case "shipment.returned":
+			text = fmt.Sprintf("it went back to the shipper at %s%s: it waits for dispatch to cancel it", minute(p.At), why)
+		}
+	}
+	return text
 }
 
 func (j *judgement) met() bool {
@@ -93,8 +120,20 @@ func (j *judgement) ready() error {
 	if err != nil {
 		return err
 	}
+	posts, whole, err := j.requests(&ev)
+	if err != nil || !whole {
+		return err
+	}
 	j.rec.Ready = &Readiness{Event: ev.ID, At: ev.Occurred}
-	return j.r.out.Event(ev)
+	if err := j.r.out.Event(ev); err != nil {
+		return err
+	}
+	for _, p := range posts {
+		if err := j.r.out.Post(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // told reports whether people were told of a problem of the code.

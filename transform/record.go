@@ -16,6 +16,7 @@ type docRecord struct {
 	Done     []string `json:"done,omitempty"`     // released events that were made
 	Waits    []string `json:"waits,omitempty"`    // fingerprints of its problems
 	Sent     string   `json:"sent,omitempty"`     // hash of the data of its last released event
+	Apart    string   `json:"apart,omitempty"`    // hash of that data without what was looked up; of documents that look something up
 	Drifted  bool     `json:"drifted,omitempty"`  // billing says something else now, and people were told
 	Gone     bool     `json:"gone,omitempty"`     // its header was deleted after the release, and people were told
 
@@ -38,6 +39,8 @@ type pending struct {
 	Join  string `json:"join"`            // value by which its lines find it
 	Timer bool   `json:"timer,omitempty"` // a deadline is set
 	Late  bool   `json:"late,omitempty"`  // the deadline has passed: people are told
+	Type  string `json:"type,omitempty"`  // the event that it would make
+	Why   string `json:"why,omitempty"`   // what it waits for, in one sentence
 }
 
 func (d *document) bucket() string { return "map/doc/" + d.name }
@@ -65,6 +68,7 @@ func (r *run) saveRecord(d *document, rec *docRecord) error {
 // group is a correction group: a document and what corrects it, by the key of its root.
 type group struct {
 	Pending []string        `json:"pending,omitempty"` // documents that wait
+	Members []string        `json:"members,omitempty"` // released documents that correct the root
 	Emitted map[string]bool `json:"emitted,omitempty"` // event type, original: was made
 }
 
@@ -95,7 +99,7 @@ func (r *run) group(d *document, rootKey string) (*group, error) {
 
 func (r *run) saveGroup(d *document, rootKey string, g *group) error {
 	at := stateKey(d.name, rootKey)
-	if len(g.Pending) == 0 && len(g.Emitted) == 0 {
+	if len(g.Pending) == 0 && len(g.Emitted) == 0 && len(g.Members) == 0 {
 		return r.st.Delete(bucketGroup, at)
 	}
 	raw, err := json.Marshal(g)

@@ -46,9 +46,12 @@ func (k RegistryKey) String() string {
 
 func (k RegistryKey) at() string { return stateKey(k.Kind, k.Company, k.System, k.Role, k.Key) }
 
+// registryCause begins the cause of a problem that is about a key of the registry.
+const registryCause = "registry"
+
 // cause names the key in a fingerprint.
 func (k RegistryKey) cause() string {
-	return "registry/" + k.Company + "/" + k.System + "/" + k.Role + "/" + k.Key
+	return registryCause + "/" + k.Company + "/" + k.System + "/" + k.Role + "/" + k.Key
 }
 
 // Fingerprint is that of the one exception on which everything waits that needs the key.

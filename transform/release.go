@@ -3,6 +3,7 @@ package transform
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/common/types/ref"
@@ -40,6 +41,11 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 		}
 		return r.finish(d, rec, rootKey, e, false)
 	}
+	if len(rec.Waits) > 0 { // only what waits is amended
+		if f.amend, err = r.amendment(waiter{"doc", stateKey(d.name, rec.Key), subject}); err != nil {
+			return err
+		}
+	}
 	troubles := union(nil, compact(tr, tooMany, r.notOwner(e.others, e.typ, d.root)))
 	if _, err := e.when.holds(f.asInserted()); err != nil {
 		var t *trouble
@@ -57,6 +63,13 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 		return err
 	}
 	troubles = union(union(troubles, more), e.shape.incomplete(f, subject, e.at))
+	if e.typ != creditMemo {
+		drifted, err := r.drifted(d, rec, f, subject)
+		if err != nil {
+			return err
+		}
+		troubles = union(troubles, drifted)
+	}
 	if e.credit && waiting == nil {
 		var over *trouble
 		if waiting, over, err = r.overCredit(d, rec, amount); err != nil {
@@ -64,7 +77,11 @@ func (r *run) evaluate(d *document, rec *docRecord) error {
 		}
 		troubles = union(troubles, compact(over))
 	}
+	if troubles, err = r.unwaived(troubles, e.shape, f); err != nil {
+		return err
+	}
 	if waiting != nil || len(troubles) > 0 {
+		f.attest(compact(append(troubles, waiting)...))
 		return r.carveOrWait(d, e, rec, f, rootKey, waiting, troubles, amount)
 	}
 	return r.issue(d, e, rec, f, rootKey, data, amount)
@@ -100,6 +117,9 @@ func (r *run) issue(d *document, e *emitRule, rec *docRecord, f *frame, rootKey 
 		return r.carveOrWait(d, e, rec, f, rootKey, nil, more, amount)
 	}
 	rec.Sent = hash(string(ev.Data))
+	if rec.Apart, err = d.apart(f, rec); err != nil {
+		return err
+	}
 	if back, err := r.takeBack(d, e, rec, amount); err != nil {
 		return err
 	} else if back {
@@ -119,12 +139,17 @@ func (r *run) issue(d *document, e *emitRule, rec *docRecord, f *frame, rootKey 
 	if err := r.remember(d, rec, &ev, posts); err != nil {
 		return err
 	}
+	if f.amend != nil {
+		if err := r.st.Delete(bucketAmend, stateKey("doc", stateKey(d.name, rec.Key))); err != nil {
+			return err
+		}
+	}
 	return r.finish(d, rec, rootKey, e, true)
 }
 
 // carveOrWait keeps a document that cannot be released; when its time is over the bad members of a group may be taken out first.
 func (r *run) carveOrWait(d *document, e *emitRule, rec *docRecord, f *frame, rootKey string, waiting *trouble, troubles []*trouble, amount *Money) error {
-	if waiting == nil && rec.Pending.Late {
+	if waiting == nil && rec.Pending.Late && !slices.ContainsFunc(troubles, quietlyAsks) {
 		if carved, err := r.carve(d, e, rec, f); err != nil {
 			return err
 		} else if carved {
@@ -170,8 +195,11 @@ func (r *run) incomplete(d *document, e *emitRule, rec *docRecord, f *frame, roo
 		return nil, nil
 	}
 	g, err := r.group(d, rootKey)
-	if err != nil || g.Emitted[e.after+" "+rec.Original] {
+	if err != nil {
 		return nil, err
+	}
+	if g.Emitted[e.after+" "+rec.Original] {
+		return r.uncredited(d, rec, e.after)
 	}
 	return &trouble{class: "WAITING", code: "CORRECTION_PENDING", cause: d.root.source.name + "/" + d.name + "/" + rec.Key, owner: "billing",
 		title: fmt.Sprintf("%s/%s replaces %s/%s, for which no %s has come.", d.name, rec.Key, d.name, rec.Original, e.after),
@@ -246,8 +274,10 @@ func (r *run) wait(d *document, e *emitRule, rec *docRecord, rootKey string, wai
 	}
 	subject := d.name + "/" + rec.Key
 	w := waiter{"doc", stateKey(d.name, rec.Key), subject}
+	all := union(compact(waiting), troubles)
+	rec.Pending.Type, rec.Pending.Why = e.typ, all[0].title
 	var err error
-	rec.Waits, err = r.settle(w, rec.Waits, union(compact(waiting), troubles), func(t *trouble) Problem {
+	rec.Waits, err = r.settle(w, rec.Waits, all, func(t *trouble) Problem {
 		return t.problem(subject, d.name+"/"+rootKey, e.typ+" ("+e.at+")", amount)
 	})
 	if err != nil {
@@ -275,6 +305,9 @@ func (r *run) documentEvent(d *document, e *emitRule, rec *docRecord, f *frame, 
 	if !f.at.IsZero() {
 		ev.Occurred = f.at
 	}
+	if f.amend != nil {
+		ev.Edited = f.amend.By
+	}
 	ev.Refs = d.refs(e.entity, rec, f)
 	ev.Correlation = correlationOf(d, rec, f)
 	var err error
@@ -295,15 +328,42 @@ func (d *document) refs(entity string, rec *docRecord, f *frame) []string {
 		add(d.name + "/" + rec.Original)
 	}
 	for _, x := range d.correlate {
-		if k := quietText(x.e, f); k != "" {
+		if x.each {
+			x.lines(f, func(k string) { add(Ref(rec.Company, x.entity, k)) })
+		} else if k := quietText(x.e, f); k != "" {
 			add(Ref(rec.Company, x.entity, k))
 		}
 	}
 	return all
 }
 
+// maxLineRefs bounds the references that the lines of a document add to its event; those of the first lines stay.
+const maxLineRefs = maxEventKeys
+
+// lines calls fn with each thing that the lines of the frame name, once.
+func (x correlation) lines(f *frame, fn func(key string)) {
+	kept := f.rows[lineRow]
+	defer func() { f.rows[lineRow] = kept }()
+	seen := map[string]bool{}
+	for _, l := range f.lines {
+		f.rows[lineRow] = l
+		k := quietText(x.e, f)
+		if k == "" || seen[k] {
+			continue
+		}
+		if len(seen) == maxLineRefs {
+			return
+		}
+		seen[k] = true
+		fn(k)
+	}
+}
+
 func correlationOf(d *document, rec *docRecord, f *frame) string {
 	for _, x := range d.correlate {
+		if x.each {
+			continue // many are none
+		}
 		if k := quietText(x.e, f); k != "" {
 			return Ref(rec.Company, x.entity, k)
 		}

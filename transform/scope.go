@@ -8,7 +8,7 @@ import (
 
 // The first mapping that a state knew has its keys under their own names, so that a store of one carrier stays what it is when a second
 // one joins. Those of another are told apart by its name: buckets "maps/<name>/…" for "map/…", timers "maps/<name>/<id>", and
-// problems "<name>:<fingerprint>".
+// problems "<name>:<fingerprint>". What all carriers share, the registry and the problems of its keys, has one name for all.
 
 // state is the State in which the carrier is alone.
 func (o *carrier) state(st State) State {
@@ -91,7 +91,7 @@ func (s scopedOutput) Post(p Post) error {
 func (s scopedOutput) ClearTimer(id string) error { return s.Output.ClearTimer(s.of.timer(id)) }
 
 func (o *carrier) fingerprint(fp string) string {
-	if o.scope == "" {
+	if o.scope == "" || shared(fp) {
 		return fp
 	}
 	return o.scope + ":" + fp
@@ -104,6 +104,12 @@ func (o *carrier) timer(id string) string {
 	return "maps/" + o.scope + "/" + id
 }
 
+// shared reports whether a problem is about a key of the registry: class, code, and RegistryKey.cause.
+func shared(fp string) bool {
+	parts := strings.SplitN(fp, "/", 4)
+	return len(parts) == 4 && parts[2] == registryCause && strings.Count(parts[3], "/") >= 3
+}
+
 // ofFingerprint finds whose problem it is, and what that mapping calls it. Classes begin with a capital letter, names of mappings do not.
 func (c *Carriers) ofFingerprint(fp string) (*carrier, string) {
 	if scope, rest, ok := strings.Cut(fp, ":"); ok {
@@ -112,6 +118,18 @@ func (c *Carriers) ofFingerprint(fp string) (*carrier, string) {
 		}
 	}
 	return c.at(""), fp
+}
+
+// concerned are the mappings that a problem is of: all of them when they share it.
+func (c *Carriers) concerned(fp string) ([]*carrier, string) {
+	of, own := c.ofFingerprint(fp)
+	switch {
+	case shared(own):
+		return c.all, own
+	case of == nil:
+		return nil, own
+	}
+	return []*carrier{of}, own
 }
 
 // ofTimer finds whose timer it is, and what that mapping calls it.

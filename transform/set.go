@@ -27,6 +27,8 @@ type setting struct {
 // settings compiles set: the canonical fields of an event. Later fields may use earlier ones.
 func (c *compiler) settings(f field, sc *scope) []setting {
 	var all []setting
+	defer func(before bool) { sc.asks = before }(sc.asks)
+	sc.asks = !sc.notice
 	for _, s := range c.fields(f.value, "set") {
 		name, each := strings.CutSuffix(s.key, "[]")
 		if each {
@@ -65,6 +67,8 @@ func (c *compiler) ambiguous(s field, sc *scope) {
 // body compiles a posting's body: nested keys, and lines[] once for each line of the document.
 func (c *compiler) body(n *yaml.Node, sc *scope, line map[string]*cel.Type) []setting {
 	var all []setting
+	defer func(before bool) { sc.asks = before }(sc.asks)
+	sc.asks = true
 	for _, s := range c.fields(n, "body") {
 		name, each := strings.CutSuffix(s.key, "[]")
 		switch {
@@ -104,9 +108,12 @@ func apply(f *frame, all []setting, where string) (result, error) {
 			}
 			continue
 		}
-		v, err := r.one(f, s, where)
-		if err != nil {
-			return r, err
+		v, byHand := f.amendedField(s)
+		if !byHand {
+			var err error
+			if v, err = r.one(f, s, where); err != nil {
+				return r, err
+			}
 		}
 		f.fields[s.name] = v
 		put(r.data, s.name, v)

@@ -70,7 +70,7 @@ func (r *run) standing(d *document, rec *docRecord, wanted func(time.Time) bool)
 	if err != nil || f == nil {
 		return nil, err
 	}
-	s := &Standing{Company: rec.Company, Ref: d.name + "/" + rec.Key, Pending: rec.Pending != nil, Told: len(rec.Waits) > 0, Made: len(rec.Done) > 0, Sent: rec.Sent}
+	s := &Standing{Company: rec.Company, Ref: d.name + "/" + rec.Key, Pending: rec.Pending != nil, Told: told(rec.Waits), Made: len(rec.Done) > 0, Sent: rec.Sent}
 	e, err := r.match(d, f, true)
 	if err != nil {
 		return nil, err
@@ -85,6 +85,7 @@ func (r *run) standing(d *document, rec *docRecord, wanted func(time.Time) bool)
 	if !wanted(s.At) {
 		return nil, nil
 	}
+	d.part(f, rec) // a group is worth what is left of it
 	set, err := apply(f, d.set, d.name+"/"+rec.Key)
 	if err != nil {
 		return nil, err

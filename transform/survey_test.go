@@ -62,3 +62,20 @@ func TestStandings(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
+
+// A consolidated document and the members that were taken out of it are worth together what the whole was.
+func TestStandingsOfACarvedGroup(t *testing.T) {
+	d := ltl(t)
+	d.tx(shipTo)
+	line := " units=1.00 hst_amt=0.00 tax_cd=US cur=USD"
+	d.tx("insert pvly.cons_inv cons_no=C2 shipto_cd=ACME cur=USD wk_end=2026-10-02 ln_cnt=3 net_amt=37.00 hst_amt=0.00 tot_amt=37.00 chg_utc=2026-10-03_08:00:00",
+		change("insert pvly.cons_dtl cons_no=C2 seq=1 pro_no=0000000007 chg_cd=FRT amt=10.00"+line), change("insert pvly.cons_dtl cons_no=C2 seq=2 pro_no=0000000008 chg_cd=FRT amt=20.00"+line),
+		change("insert pvly.cons_dtl cons_no=C2 seq=3 pro_no=0000000008 chg_cd=XYZ amt=7.00"+line), "insert pvly.bill_queue q_id=2 cons_no=C2 q_stat=R rel_utc=2026-10-04_08:00:00")
+	d.expect("whole", d.standings(), "invoice/C2 37.00 USD pending+released+told")
+	d.wait(16 * time.Minute)
+	d.expect("carved", d.standings(), "invoice/C2 10.00 USD made+released, invoice/C2/0000000008 27.00 USD pending+released+told")
+	d.tx("update pvly.cons_dtl cons_no=C2 seq=3 chg_cd=DTN")
+	d.expect("mended", d.standings(), "invoice/C2 10.00 USD made+released, invoice/C2/0000000008 27.00 USD made+released")
+	d.events()
+	d.posts()
+}

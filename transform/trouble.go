@@ -12,7 +12,8 @@ type trouble struct {
 	title, hint string
 	owner       string
 	evidence    map[string]any
-	quiet       bool // nothing to tell a person yet: a wait
+	quiet       bool      // nothing to tell a person yet: a wait
+	ask         *Question // whose answer ends it
 }
 
 // Error implements error.

@@ -17,7 +17,7 @@ import (
 func (b *builder) isNative(call ast.CallExpr) bool {
 	if call.IsMemberFunction() {
 		path := dotted(call.Target())
-		return len(path) == 1 && slices.Contains([]string{"code", "xref", "erp", "map", "key"}, path[0])
+		return len(path) == 1 && slices.Contains([]string{"code", "xref", "lookup", "master", "erp", "map", "key"}, path[0])
 	}
 	switch call.FunctionName() {
 	case "_&&_", "_||_", "!_", "_==_", "_!=_", "inserted", "deleted", "changed", "became", "filled", "first", "count", "sum", "money", "extract", "json":
@@ -295,6 +295,10 @@ func (b *builder) namespace(call ast.CallExpr) (node, *cel.Type) {
 		return codeNode{t, x, b.codeDate(t, args[1:])}, cel.NullableType(cel.StringType)
 	case "xref":
 		return b.lookup(fn, args)
+	case "lookup":
+		return b.asks(fn, args)
+	case "master":
+		return b.masterLookup(fn, args)
 	}
 	b.failed = true
 	b.refuse(b.at, fmt.Sprintf("`%s.%s(…)`", space, fn), "a code table (code.<table>(x)) or a cross-reference (xref.<name>(key))")

@@ -22,10 +22,15 @@ func (w waiter) key(fingerprint string) string {
 func (r *run) settle(w waiter, before []string, troubles []*trouble, tell func(*trouble) Problem) ([]string, error) {
 	var now []string
 	for _, t := range troubles {
-		if t.quiet {
+		if t.quiet && t.ask == nil {
 			continue
 		}
 		fp := t.fingerprint()
+		if t.ask != nil {
+			if err := r.ask(t.ask, fp); err != nil {
+				return nil, err
+			}
+		}
 		now = append(now, fp)
 		known, err := r.st.Get(bucketWaits, w.key(fp))
 		if err != nil {
@@ -36,6 +41,9 @@ func (r *run) settle(w waiter, before []string, troubles []*trouble, tell func(*
 		}
 		if err := r.st.Put(bucketWaits, w.key(fp), []byte(t.title)); err != nil {
 			return nil, err
+		}
+		if t.quiet {
+			continue // found by the answer; nobody need hear of it
 		}
 		if err := r.out.Problem(tell(t)); err != nil {
 			return nil, err
@@ -164,6 +172,9 @@ func (p *Mapper) Fire(st State, out Output, at Entry, t Timer) error {
 			return fmt.Errorf("timer %s: payload %q", t.ID, t.Payload)
 		}
 		return r.wakeFrom(parts[0], parts[1])
+	}
+	if strings.HasPrefix(t.ID, masterTimer) {
+		return r.heldAgain(waiter{"held", t.Payload, ""})
 	}
 	if strings.HasPrefix(t.ID, proposalTimer) {
 		return r.proposalsDue(t)

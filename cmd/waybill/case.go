@@ -147,6 +147,12 @@ func (a *app) printCase(v pipeline.CaseView) {
 		}
 		t.print(a.out)
 	}
+	if len(v.Held) > 0 {
+		a.printf("\nHeld\n")
+		for _, d := range v.Held {
+			a.printf("  %s.%s %s: %s\n", d.Sink, d.Entity, d.ExternalID, d.Why)
+		}
+	}
 	for i, n := range v.Notes {
 		if i == 0 {
 			a.printf("\nNotes\n")
@@ -230,6 +236,18 @@ func (a *app) printBilling(v pipeline.CaseView) {
 		t.indent = "  "
 		for _, d := range v.Documents {
 			t.row(d.Number, d.Kind, d.State, money(d.Amount), orDash(d.Original))
+		}
+		t.print(a.out)
+	}
+	for i, c := range v.Corrections {
+		if i == 0 {
+			a.printf("\nCorrections\n")
+		}
+		a.printf("  of %s%s\n", c.Of, prefixed("; open: ", strings.Join(c.Open, ", ")))
+		t := newTable("DOCUMENT", "KIND", ">AMOUNT", "STATE", "IT")
+		t.indent = "    "
+		for _, d := range c.Documents {
+			t.row(d.Ref, d.Kind, money(d.Amount), d.State, oneLine(d.Why, 160))
 		}
 		t.print(a.out)
 	}

@@ -62,7 +62,10 @@ func (a *app) check(ctx context.Context, r *report) error {
 	if err := checkSources(ctx, r, cfg, mapping, log); err != nil {
 		return err
 	}
-	return a.checkSinks(ctx, r, cfg, mapping, log)
+	if err := a.checkSinks(ctx, r, cfg, mapping, log); err != nil {
+		return err
+	}
+	return checkServices(ctx, r, cfg, mapping, log)
 }
 
 // checkMappings parses the mappings and runs their inline tests.

@@ -17,11 +17,11 @@ import (
 func checkpointCommand(a *app) *cobra.Command {
 	group := &cobra.Command{
 		Use:   "checkpoint",
-		Short: "Show, reset or adopt what Waybill remembers",
+		Short: "Show, verify, reset or adopt what Waybill remembers",
 		Args:  cobra.ArbitraryArgs,
 		RunE:  subcommands,
 	}
-	group.AddCommand(checkpointShowCommand(a), checkpointResetCommand(a), checkpointAdoptCommand(a))
+	group.AddCommand(checkpointShowCommand(a), checkpointResetCommand(a), checkpointAdoptCommand(a), checkpointVerifyCommand(a))
 	return group
 }
 

@@ -73,6 +73,8 @@ func (f *fakeDaemon) Status(context.Context) (pipeline.Status, error) {
 		{Lane: "master", Sink: "erp", State: "running", Ready: 3, Done: 1812},
 		{Lane: "transactional", Sink: "erp", State: "backing off", Waiting: 14, Ready: 2, InFlight: 1, Unknown: 1, Parked: 2, Done: 10_441, Oldest: &oldest, LastError: "erp answered 502"},
 	}
+	s.Services = []pipeline.ServiceStatus{{Name: "finance", Questions: 2, Unanswered: 2, Oldest: &oldest},
+		{Name: "pricing", Questions: 140, Oldest: &oldest, Silent: true, Since: &oldest, Error: "OUTAGE: connection refused"}}
 	s.Exceptions = []pipeline.ExceptionStat{{Code: "TOTAL_MISMATCH", Open: 1, Waiting: 1, Money: map[string]string{"CAD": "80.10"}},
 		{Code: "UNKNOWN_CUSTOMER", Open: 1, Waiting: 3, Money: map[string]string{"USD": "3450.00", "CAD": "12.00"}}}
 	s.Money = []pipeline.MoneyStatus{
@@ -130,7 +132,7 @@ func (f *fakeDaemon) Trace(_ context.Context, key string) ([]pipeline.TraceItem,
 func (f *fakeDaemon) view(id string) pipeline.ExceptionView {
 	x := pipeline.ExceptionView{ID: id, State: "open", Origin: "delivery", Class: "MASTER", Code: "UNKNOWN_CUSTOMER", Title: "customer ACM9 is not in the ERP",
 		Hint: "create the customer, or release it in dispatch, then retry", Owner: "master data", OpenedAt: ago(2 * time.Hour),
-		Subjects: []string{"invoice/A10023", "invoice/A10031"}, Waiting: 3, Behind: 2, Money: map[string]string{"USD": "3450.00"}, Rule: "northstar.yml:88", Retries: 1,
+		Subjects: []string{"invoice/A10023", "invoice/A10031"}, Waiting: 3, Behind: 2, Money: map[string]string{"USD": "3450.00"}, Rule: "northstar.yml:88", Retries: 1, Cause: "MASTER/UNKNOWN_CUSTOMER/billing/ACM9",
 		Evidence: json.RawMessage(`{"cust_cd":"ACM9"}`)}
 	if id == "X-000001" {
 		d := fakeDelivery()
@@ -138,12 +140,36 @@ func (f *fakeDaemon) view(id string) pipeline.ExceptionView {
 	} else {
 		x.Origin, x.Class, x.Code, x.Title, x.Owner = "mapping", "DATA", "TOTAL_MISMATCH", "invoice A10040: lines 80.00, header 80.10", "billing"
 		x.Delivery, x.Waiting, x.Behind, x.Subjects, x.Money, x.Evidence = nil, 1, 0, []string{"invoice/A10040"}, map[string]string{"CAD": "80.10"}, nil
+		x.Cause = "DATA/TOTAL_MISMATCH/billing/invoice/A10040"
 	}
 	if !f.open[id] {
 		closed := ago(0)
 		x.State, x.ClosedAt, x.ClosedBy, x.Reason = "resolved", &closed, "ann@desk", "customer created"
 	}
 	return x
+}
+
+// worked is an exception that people have worked on.
+func (f *fakeDaemon) worked() pipeline.ExceptionView {
+	x := f.view("X-000001")
+	due, until := ago(time.Hour), testNow.Add(2*time.Hour)
+	x.ID, x.State, x.Person, x.Version, x.Due, x.Overdue, x.Until, x.Held = "X-000003", pipeline.ExceptionWaiting, "bob@desk", "northstar/7", &due, true, &until, 0
+	x.Allowed = []string{"retry", "edit", "discard"}
+	x.Body, x.Original, x.EditedBy = json.RawMessage(`{"party":"110045"}`), json.RawMessage(`{"party":"ACM9"}`), "ann@desk"
+	x.Attempts = []pipeline.Attempt{{At: ago(2 * time.Hour), Kind: "intent", Step: "create", Number: 1},
+		{At: ago(2*time.Hour - time.Second), Kind: "outcome", Step: "create", Number: 1, Class: "rejected", Code: "UNKNOWN_CUSTOMER", Message: "there is no party\nwith code ACM9"}}
+	x.History = []pipeline.ExceptionNote{{At: ago(2 * time.Hour), What: "opened", State: pipeline.ExceptionOpen, By: "waybill"},
+		{At: ago(90 * time.Minute), What: "assigned", State: pipeline.ExceptionAssigned, By: "ann@desk", Text: "to bob@desk: his customer", Line: 2},
+		{At: ago(time.Hour), What: "overdue", State: pipeline.ExceptionAssigned, By: "waybill", Text: "its due time has passed"}}
+	return x
+}
+
+// mass is what a rule made too much of.
+func (f *fakeDaemon) mass() pipeline.ExceptionView {
+	return pipeline.ExceptionView{ID: "X-000004", State: pipeline.ExceptionOpen, Origin: "blast", Class: "POLICY", Code: "BLAST_RADIUS", Cause: "POLICY/BLAST_RADIUS/northstar/customer.changed",
+		Title: "Held in the transaction 0/4F2A10: customer.changed made 50000 events, 50000 postings; its bound is 10000 events in one transaction. Nothing of it was sent.",
+		Hint:  "Look at the samples.", Owner: "integration", OpenedAt: ago(5 * time.Minute), Subjects: []string{"rule/customer.changed"}, Waiting: 1, Held: 100_000,
+		Rule: "customer.changed (northstar.yml:31)", Version: "northstar/7", Allowed: []string{"release", "discard"}}
 }
 
 func (f *fakeDaemon) Exceptions(_ context.Context, q pipeline.ExceptionQuery) ([]pipeline.ExceptionView, error) {
@@ -158,6 +184,12 @@ func (f *fakeDaemon) Exceptions(_ context.Context, q pipeline.ExceptionQuery) ([
 func (f *fakeDaemon) Exception(_ context.Context, id string) (pipeline.ExceptionView, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	switch id {
+	case "X-000003":
+		return f.worked(), nil
+	case "X-000004":
+		return f.mass(), nil
+	}
 	if _, known := f.open[id]; !known {
 		return pipeline.ExceptionView{}, pipeline.ErrNotFound
 	}
@@ -282,4 +314,85 @@ func (f *fakeDaemon) Checkpoint(context.Context) (pipeline.CheckpointView, error
 		Bindings: map[string]string{"erp": "tryton/northstar/Northstar Freight"}, Backups: []string{"reset-20260308T101500Z"}}, nil
 }
 
-func (f *fakeDaemon) Audit(context.Context, int) ([]pipeline.AuditLine, error) { return nil, nil }
+func (f *fakeDaemon) Change(_ context.Context, c pipeline.ExceptionChange) ([]pipeline.ExceptionView, error) {
+	f.decide(c)
+	ids := c.IDs
+	if c.Cause != "" {
+		ids = []string{"X-000001", "X-000002"}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []pipeline.ExceptionView
+	for _, id := range ids {
+		x := f.mass()
+		if _, known := f.open[id]; known {
+			x = f.view(id)
+		} else if id != x.ID {
+			return nil, pipeline.ErrNotFound
+		}
+		switch c.Action {
+		case "assign":
+			x.State, x.Person = pipeline.ExceptionAssigned, c.To
+		case "wait":
+			x.State, x.Until = pipeline.ExceptionWaiting, &c.Until
+		case "fix":
+			x.State = pipeline.ExceptionFixed
+		case "waive":
+			closed := ago(0)
+			x.State, x.ClosedAt = pipeline.ExceptionWaived, &closed
+		case "retry", "release":
+			x.State = pipeline.ExceptionResubmitted
+		}
+		list = append(list, x)
+	}
+	return list, nil
+}
+
+func (f *fakeDaemon) PreviewEdit(_ context.Context, r pipeline.EditRequest) (pipeline.EditView, error) {
+	if r.ID != "X-000001" {
+		return pipeline.EditView{}, pipeline.ErrNotFound
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return pipeline.EditView{Exception: f.view(r.ID), Body: json.RawMessage(`{"party":"110045"}`), Original: json.RawMessage(`{"party":"ACM9"}`),
+		Changes: []pipeline.BodyChange{{Path: "memo", Is: json.RawMessage(`"merged"`)}, {Path: "party", Was: json.RawMessage(`"ACM9"`), Is: json.RawMessage(`"110045"`)}},
+		Notes:   []string{"erp could not be asked now whether it would take this: erp answered 502"}}, nil
+}
+
+func (f *fakeDaemon) Edit(ctx context.Context, r pipeline.EditRequest) (pipeline.EditView, error) {
+	f.decide(r)
+	v, err := f.PreviewEdit(ctx, r)
+	v.Exception.State = pipeline.ExceptionFixed
+	return v, err
+}
+
+func fakeAudit() []pipeline.AuditLine {
+	return []pipeline.AuditLine{
+		{Seq: 1, At: ago(3 * time.Hour), By: "waybill", Action: "activate mapping", Target: "northstar/7", Index: 1, Entry: "5e88", Hash: "9f86d081", Seals: map[string]pipeline.AuditSeal{"by": {Salt: "00", Hash: "11"}}},
+		{Seq: 2, At: ago(time.Hour), By: "ann@desk", Action: "assign", Target: "X-000001", Note: "to bob@desk, team billing", Why: "their customer", Index: 1_204_001, Entry: "6ca1", Prev: "9f86d081", Hash: "60303ae2"},
+		{Seq: 3, At: ago(30 * time.Minute), Action: "comment", Target: "X-000001", Note: "called back", Index: 1_204_107, Entry: "a441", Prev: "60303ae2", Hash: "fd61a03a",
+			Seals: map[string]pipeline.AuditSeal{"by": {Hash: "22", Redacted: 4}}},
+	}
+}
+
+func (f *fakeDaemon) Audit(_ context.Context, q pipeline.AuditQuery) ([]pipeline.AuditLine, error) {
+	var list []pipeline.AuditLine
+	for _, l := range fakeAudit() {
+		if !f.empty && l.Seq > q.After && len(list) < q.Limit {
+			list = append(list, l)
+		}
+	}
+	return list, nil
+}
+
+func (f *fakeDaemon) VerifyAudit(_ context.Context, expect string) (pipeline.AuditProof, error) {
+	if expect != "" {
+		return pipeline.AuditProof{Lines: 1, Head: "1:9f86d081", Bad: 2, Reason: "it is not the line that the earlier proof saw"}, nil
+	}
+	return pipeline.AuditProof{Lines: 3, Head: "3:fd61a03a", Redacted: 1, Checked: 2}, nil
+}
+
+func (f *fakeDaemon) Redact(_ context.Context, r pipeline.RedactRequest) (pipeline.AuditLine, error) {
+	f.decide(r)
+	return fakeAudit()[2], nil
+}

@@ -33,6 +33,11 @@ func fakeCase() pipeline.CaseView {
 			Checklist: []transform.CheckItem{{Item: "delivered", Met: true, Why: "delivered at 2026-03-09 14:04 UTC"}, {Item: "pod", Why: "it waits for the POD, which is due at 2026-03-10 14:05 UTC"},
 				{Item: "charge 6", Why: "charge 6 (LUMPER) is not decided"}},
 			Notes: []string{"DUPLICATE_MILESTONE: delivered was reported 2 times."}, Updated: ago(50 * time.Minute)},
+		Corrections: []pipeline.Correction{{Of: "invoice/A10020", Text: "invoice A10020 is posted as N-7; credit A10020C is held by exception X-000009; replacement A10020R waits for credit A10020C to be posted; open: A10020 1150.00 USD",
+			Open: []string{"A10020 1150.00 USD"}, Documents: []pipeline.CorrectionDocument{
+				{Ref: "invoice/A10020", Kind: "invoice", State: "posted", Why: "is posted as N-7", Number: "N-7", Amount: usd("1150.00")},
+				{Ref: "invoice/A10020C", Kind: "credit", State: "waiting", Why: "is held by exception X-000009", Amount: usd("-1150.00"), Original: "invoice/A10020"},
+				{Ref: "invoice/A10020R", Kind: "replacement", State: "waiting", Why: "waits for credit A10020C to be posted", Amount: usd("1090.00"), Original: "invoice/A10020"}}}},
 		Exceptions: []pipeline.CaseException{{ID: "X-000007", Code: "DETENTION_EVIDENCE_MISSING", Subject: "shipment/88121", Title: "shipment/88121: detention 5 (DETENTION_DL) was approved"}},
 	}
 }

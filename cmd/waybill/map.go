@@ -16,11 +16,11 @@ import (
 func mapCommand(a *app) *cobra.Command {
 	group := &cobra.Command{
 		Use:   "map",
-		Short: "Check or test a mapping file",
+		Short: "Check, test, explain, compare and activate a mapping",
 		Args:  cobra.ArbitraryArgs,
 		RunE:  subcommands,
 	}
-	group.AddCommand(mapCheckCommand(a), mapTestCommand(a))
+	group.AddCommand(mapCheckCommand(a), mapTestCommand(a), mapExplainCommand(a), mapDiffCommand(a), mapActivateCommand(a), mapShadowCommand(a), mapSchemaCommand(a))
 	return group
 }
 

@@ -62,7 +62,7 @@ func (a *app) plan(ctx context.Context, lookups int, registry string) (v pipelin
 	}
 	log := slog.New(slog.DiscardHandler)
 	o := pipeline.PlanOptions{Carriers: carriers, Codecs: codecs(), Lookups: lookups, Log: log,
-		Sources: map[string]cdc.Inspector{}, Sinks: map[string]sinks.Sink{}, Progress: a.progress()}
+		Sources: map[string]cdc.Inspector{}, Sinks: map[string]sinks.Sink{}, Services: map[string]sinks.Answerer{}, Progress: a.progress()}
 	for _, name := range cfg.SourceNames() {
 		if o.Sources[name], err = newSource(name, cfg.Sources[name], carriers, "", log); err != nil {
 			return v, err
@@ -75,6 +75,17 @@ func (a *app) plan(ctx context.Context, lookups int, registry string) (v pipelin
 		}
 		defer func() { err = errors.Join(err, sink.Close()) }()
 		o.Sinks[name] = sink
+		if a, ok := sink.(sinks.Answerer); ok {
+			o.Services[name] = a
+		}
+	}
+	for _, name := range cfg.ServiceNames() {
+		service, failed := newService(name, cfg.Services[name])
+		if failed != nil {
+			return v, failed
+		}
+		defer func() { err = errors.Join(err, service.Close()) }()
+		o.Services[name] = service
 	}
 	dir, err := os.MkdirTemp("", "waybill-plan-")
 	if err != nil {

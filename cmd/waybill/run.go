@@ -118,7 +118,7 @@ func away(ctx context.Context, p *pipeline.Pipeline) []string {
 func connect(o *pipeline.Options, cfg *config.Config, reg prometheus.Registerer, log *slog.Logger) error {
 	o.Sources, o.Sinks = map[string]cdc.Source{}, map[string]sinks.Sink{}
 	o.Places, o.Readings = map[string]string{}, map[string]pipeline.ReadingOptions{}
-	o.Workers, o.Retry = map[string]int{}, map[string]pipeline.Retry{}
+	o.Workers, o.Retry, o.Services = map[string]int{}, map[string]pipeline.Retry{}, map[string]pipeline.Service{}
 	for _, name := range cfg.SourceNames() {
 		src, err := newSource(name, cfg.Sources[name], o.Carriers, cfg.Data, log)
 		if err != nil {
@@ -134,11 +134,27 @@ func connect(o *pipeline.Options, cfg *config.Config, reg prometheus.Registerer,
 			return err
 		}
 		policy := cfg.Sinks[name].Policy.WithDefaults()
-		o.Sinks[name] = sinks.Govern(sink, policy, prometheus.WrapRegistererWith(prometheus.Labels{"sink": name}, reg), log.With("sink", name))
+		governed := sinks.Govern(sink, policy, prometheus.WrapRegistererWith(prometheus.Labels{"sink": name}, reg), log.With("sink", name))
+		o.Sinks[name] = governed
 		o.Workers[name] = policy.Concurrency
-		o.Retry[name] = pipeline.Retry{Base: policy.BackoffBase, Cap: policy.BackoffCap, MaxAttempts: policy.MaxAttempts, MaxAge: policy.MaxAge}
+		o.Retry[name] = retryOf(policy)
+		o.Services[name] = pipeline.Service{Answerer: governed, Workers: policy.Concurrency, Retry: retryOf(policy)}
+	}
+	for _, name := range cfg.ServiceNames() {
+		service, err := newService(name, cfg.Services[name])
+		if err != nil {
+			return err
+		}
+		terms := cfg.Services[name].Terms
+		policy := terms.Policy.WithDefaults()
+		governed := sinks.GovernService(service, policy, prometheus.WrapRegistererWith(prometheus.Labels{"sink": name}, reg), log.With("service", name))
+		o.Services[name] = pipeline.Service{Answerer: governed, Workers: policy.Concurrency, Patience: terms.Patience, Retry: retryOf(policy)}
 	}
 	return nil
+}
+
+func retryOf(p sinks.Policy) pipeline.Retry {
+	return pipeline.Retry{Base: p.BackoffBase, Cap: p.BackoffCap, MaxAttempts: p.MaxAttempts, MaxAge: p.MaxAge}
 }
 
 // serve runs the pipeline, the admin API and the alerts until the first of them ends. The API outlives the pipeline's

@@ -21,6 +21,8 @@ import (
 	"waybill/cmd/internal/config"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/http"
+	"waybill/sinks/httpjson"
 	"waybill/sinks/sinktest"
 	"waybill/transform"
 )
@@ -142,10 +144,20 @@ func newSink(name string, s config.Sink, log *slog.Logger) (sinks.Sink, error) {
 	switch settings := s.Settings.(type) {
 	case *erp.TrytonConfig:
 		return erp.NewTryton(*settings, log)
+	case *http.Config:
+		return http.New(*settings)
 	case *config.Ledger:
 		return sinktest.NewLedgerSink(settings.URL, settings.Timeout), nil
 	}
 	return nil, fmt.Errorf("sink %s: no adapter for type %q", name, s.Type)
+}
+
+// newService makes the adapter of a configured service, without its policy.
+func newService(name string, s config.Service) (sinks.Service, error) {
+	if settings, ok := s.Settings.(*httpjson.Config); ok {
+		return httpjson.New(*settings)
+	}
+	return nil, fmt.Errorf("service %s: no adapter for type %q", name, s.Type)
 }
 
 func storeOptions(c *config.Config, log *slog.Logger, reg prometheus.Registerer) checkpoint.Options {

@@ -55,7 +55,7 @@ func (t *Tryton) Entity(name string) (sinks.Entity, error) {
 	switch name {
 	case customerEntity:
 		return sinks.Entity{Name: name, Steps: []string{stepUpsert}, CanVerify: true, Horizon: t.cfg.Horizon,
-			Compared: []string{"every field of the body"}}, nil
+			Compared: []string{"every field of the body"}, Takes: t.customerTable(), Edits: true}, nil
 	case invoiceEntity:
 		return sinks.Entity{Name: name, Steps: []string{stepCreate, stepPost}, CanVerify: true, Horizon: t.cfg.Horizon,
 			Compared: []string{"reference", "party", "currency", "date", "net", "tax", "total"}}, nil

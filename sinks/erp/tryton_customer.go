@@ -65,6 +65,12 @@ type customerRequest struct {
 	Texts map[string]string `json:"texts"` // wanted fields: name, street, city, postal_code, email, phone, tax_id
 	IDs   map[string]int64  `json:"ids"`   // country, subdivision, payment_term; 0 clears
 	Live  *bool             `json:"active,omitempty"`
+	// Words are the names of IDs, for people.
+	Words map[string]string `json:"words,omitempty"`
+	// Was is what was written last, Kept what a person left as it is in Tryton since, and Take whose value a person chose now.
+	Was  *customerRequest  `json:"was,omitempty"`
+	Kept map[string]string `json:"kept,omitempty"`
+	Take string            `json:"take,omitempty"`
 }
 
 // strictBody decodes a body and names a key that the entity does not have.
@@ -85,7 +91,7 @@ func strictBody(raw json.RawMessage, into any) *sinks.Outcome {
 
 func (x *exchange) prepareCustomer(op sinks.Operation) (customerRequest, *sinks.Outcome) {
 	var b customer
-	req := customerRequest{Texts: map[string]string{}, IDs: map[string]int64{}}
+	req := customerRequest{Texts: map[string]string{}, IDs: map[string]int64{}, Words: map[string]string{}}
 	if out := strictBody(op.Body, &b); out != nil {
 		return req, out
 	}
@@ -103,6 +109,11 @@ func (x *exchange) prepareCustomer(op sinks.Operation) (customerRequest, *sinks.
 			req.Texts[name] = f.Value
 		}
 	}
+	for name, f := range map[string]field{"payment_term": b.PaymentTerm, "country": b.Country, "subdivision": b.State} {
+		if f.Value != "" {
+			req.Words[name] = f.Value
+		}
+	}
 	if b.PaymentTerm.Set {
 		req.IDs["payment_term"] = 0
 		if b.PaymentTerm.Value != "" {
@@ -113,7 +124,10 @@ func (x *exchange) prepareCustomer(op sinks.Operation) (customerRequest, *sinks.
 			req.IDs["payment_term"] = term.id("id")
 		}
 	}
-	return req, x.place(b, req.IDs)
+	if out := x.place(b, req.IDs); out != nil {
+		return req, out
+	}
+	return req, x.last(op, &req)
 }
 
 // place resolves country and state.
@@ -175,7 +189,7 @@ func (x *exchange) placeRow(model, by, code, field string) (record, *sinks.Outco
 
 var partyFields = []string{"code", "name", "active", "_timestamp", "customer_payment_term", "account_receivable", "create_date",
 	"addresses.active", "addresses.invoice", "addresses.street", "addresses.city", "addresses.postal_code", "addresses.country",
-	"addresses.subdivision", "contact_mechanisms.type", "contact_mechanisms.value", "contact_mechanisms.active",
+	"addresses.subdivision", "addresses.country.code", "addresses.subdivision.code", "customer_payment_term.name", "contact_mechanisms.type", "contact_mechanisms.value", "contact_mechanisms.active",
 	"identifiers.type", "identifiers.code"}
 
 // party finds a party by its code, archived ones too; nil without an outcome means that there is none.
@@ -198,6 +212,10 @@ func (x *exchange) upsertCustomer(in sinks.Intent) sinks.Outcome {
 		return *out
 	}
 	if p != nil {
+		edits := req.settle(x.there(p))
+		if len(edits) > 0 {
+			return *changedInTarget(req.Code, edits)
+		}
 		values := x.changes(p, req)
 		if len(values) == 0 {
 			return customerOutcome(sinks.AlreadyApplied, p, req)
@@ -233,6 +251,7 @@ func (x *exchange) verifyCustomer(in sinks.Intent) sinks.Outcome {
 	case p == nil:
 		return sinks.Outcome{Class: sinks.Absent, Message: fmt.Sprintf("Tryton has no party %q.", req.Code)}
 	}
+	req.settle(x.there(p))
 	if v := x.changes(p, req); len(v) > 0 {
 		keys := make([]string, 0, len(v))
 		for k := range v {
@@ -245,14 +264,21 @@ func (x *exchange) verifyCustomer(in sinks.Intent) sinks.Outcome {
 }
 
 func customerOutcome(class sinks.Class, p record, req customerRequest) sinks.Outcome {
-	return sinks.Outcome{Class: class, Ref: itoa(p.id("id")), Number: req.Code,
-		Facts: map[string]string{"party": req.Code, "name": req.Texts["name"]}}
+	name, ours := req.Texts["name"]
+	if !ours {
+		name = p.text("name")
+	}
+	facts := map[string]string{"party": req.Code, "name": name}
+	for field, there := range req.Kept {
+		facts[sinks.KeptFact+field] = there
+	}
+	return sinks.Outcome{Class: class, Ref: itoa(p.id("id")), Number: req.Code, Facts: facts}
 }
 
 // changes are the values that make p what is wanted; empty when it is so already.
 func (x *exchange) changes(p record, req customerRequest) record {
 	v := record{}
-	if want := req.Texts["name"]; want != p.text("name") {
+	if want, ok := req.Texts["name"]; ok && want != p.text("name") {
 		v["name"] = want
 	}
 	if live := req.Live == nil || *req.Live; live != p.truth("active") {
@@ -283,14 +309,19 @@ func (x *exchange) changes(p record, req customerRequest) record {
 	return v
 }
 
-// addressChange writes the invoice address, or the first, or makes one.
-func addressChange(p record, req customerRequest) any {
-	var at record
+// invoiceAddress is the invoice address, or the first; nil for none.
+func invoiceAddress(p record) (at record) {
 	for _, a := range p.list("addresses") {
 		if a.truth("active") && (at == nil || (a.truth("invoice") && !at.truth("invoice"))) {
 			at = a
 		}
 	}
+	return at
+}
+
+// addressChange writes the invoice address, or the first, or makes one.
+func addressChange(p record, req customerRequest) any {
+	at := invoiceAddress(p)
 	v := record{}
 	for _, name := range []string{"street", "city", "postal_code"} {
 		if want, ok := req.Texts[name]; ok && want != strings.TrimSpace(at.text(name)) {

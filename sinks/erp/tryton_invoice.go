@@ -17,9 +17,11 @@ type invoice struct {
 	Type        string        `json:"type"`  // invoice or credit; empty: by the sign of the total
 	Party       string        `json:"party"` // code of the customer
 	Date        string        `json:"date"`
+	PostingDate string        `json:"posting_date"` // of the move, by the mapping's policy; empty: the date
 	Currency    string        `json:"currency"`
 	PaymentTerm string        `json:"payment_term"`
 	Description string        `json:"description"`
+	AppliesTo   string        `json:"applies_to"` // reference of the document that this one corrects; people read it in the description
 	Net         field         `json:"net"`
 	Tax         field         `json:"tax"`
 	Total       field         `json:"total"`
@@ -30,6 +32,7 @@ type invoiceLine struct {
 	Product     string `json:"product"`
 	Account     string `json:"account"`
 	Description string `json:"description"`
+	Shipment    string `json:"shipment"`   // people read it in the description
 	Quantity    field  `json:"quantity"`   // empty: 1
 	UnitPrice   field  `json:"unit_price"` // empty: the net amount
 	Net         field  `json:"net"`
@@ -88,6 +91,12 @@ func (x *exchange) readInvoice(raw json.RawMessage) (document, *sinks.Outcome) {
 	d.net, d.tax, d.total = number("net", d.Net), number("tax", d.Tax), number("total", d.Total)
 	if _, err := time.Parse(dateForm, d.Date); err != nil && bad == nil {
 		bad = rejected("DATE", "date", fmt.Sprintf("date is %q, not YYYY-MM-DD.", d.Date), "Map it to a date without a time.")
+	}
+	if d.PostingDate == "" {
+		d.PostingDate = d.Date
+	} else if _, err := time.Parse(dateForm, d.PostingDate); (err != nil || d.PostingDate < d.Date) && bad == nil {
+		bad = rejected("DATE", "posting_date", fmt.Sprintf("posting_date is %q, and the document is dated %s.", d.PostingDate, d.Date),
+			"Map it to a date without a time, not before the document's.")
 	}
 	if n := len(d.Lines); (n == 0 || n > maxLines) && bad == nil {
 		bad = rejected("LINES", "lines", fmt.Sprintf("The document has %d lines; 1 to %d are possible.", n, maxLines), "")
@@ -201,6 +210,10 @@ func (x *exchange) prepareInvoice(op sinks.Operation, now time.Time) (createRequ
 		return req, rejected("FUTURE_DATE", "date", fmt.Sprintf("The document is dated %s, today is %s.", d.Date, today),
 			"Correct the date in billing, or retry on that day: a future number would block all earlier ones.")
 	}
+	if today := now.In(co.zone).Format(dateForm); d.PostingDate > today {
+		return req, rejected("FUTURE_DATE", "posting_date", fmt.Sprintf("The document would be posted on %s, today is %s.", d.PostingDate, today),
+			"Open an earlier period in Tryton, or retry on that day: a future number would block all earlier ones.")
+	}
 	p, out := x.party(d.Party)
 	if out != nil {
 		return req, out
@@ -210,14 +223,17 @@ func (x *exchange) prepareInvoice(op sinks.Operation, now time.Time) (createRequ
 		return req, out
 	}
 	// A closed period would leave a draft that cannot be posted: ask before it is made.
-	if _, out := x.openPeriod(d.Date, co); out != nil {
+	if _, out := x.openPeriod(d.PostingDate, co); out != nil {
 		return req, out
 	}
 	lines, taxes, out := x.bookLines(d)
 	if out != nil {
 		return req, out
 	}
-	v["lines"], v["taxes"] = []any{[]any{"create", lines}}, []any{[]any{"create", taxes}}
+	v["lines"] = []any{[]any{"create", lines}}
+	if len(taxes) > 0 { // Tryton does not take a list that is null
+		v["taxes"] = []any{[]any{"create", taxes}}
+	}
 	return createRequest{Values: v, Expect: d.expect()}, nil
 }
 
@@ -259,7 +275,7 @@ func (x *exchange) header(d document, co company, p record) (record, *sinks.Outc
 		return nil, rejected("DATE", "date", err.Error(), "")
 	}
 	v := record{"type": "out", "company": co.id, "party": p.id("id"), "invoice_address": address, "currency": currency.id("id"),
-		"journal": journal, "account": account, "reference": d.Reference, "description": d.Description, "invoice_date": date}
+		"journal": journal, "account": account, "reference": d.Reference, "description": described(d.Description, "corrects", d.AppliesTo), "invoice_date": date}
 	switch term, fallback := d.PaymentTerm, p.id("customer_payment_term"); {
 	case term == "" && fallback != 0:
 		v["payment_term"] = fallback
@@ -277,6 +293,22 @@ func (x *exchange) header(d document, co company, p record) (record, *sinks.Outc
 		v["payment_term"] = row.id("id")
 	}
 	return v, nil
+}
+
+// described adds to a description what Tryton has no field for.
+func described(text, what, name string) string {
+	if name == "" {
+		return text
+	}
+	return strings.TrimPrefix(text+", "+what+" "+name, ", ")
+}
+
+// measure is what a line charged for: the quantity, and its price where the document says one.
+func (l documentLine) measure() string {
+	if l.UnitPrice.Value == "" {
+		return l.quantity.String()
+	}
+	return fmt.Sprintf("%s x %s", l.quantity, l.price)
 }
 
 // bookLines makes Tryton's lines and tax lines. The source's amounts win: where Tryton would round a line differently
@@ -297,7 +329,8 @@ func (x *exchange) bookLines(d document) (lines, taxes []record, out *sinks.Outc
 		if !l.net.Equal(l.net.Round(digits)) {
 			return nil, nil, rejected("DIGITS", fmt.Sprintf("lines[%d].net", i), fmt.Sprintf("%s has more digits than %s.", l.net, d.Currency), "Round it in billing.")
 		}
-		v := record{"type": "line", "currency": currency.id("id"), "account": account.id("id"), "description": l.Description}
+		text := described(l.Description, "shipment", l.Shipment)
+		v := record{"type": "line", "currency": currency.id("id"), "account": account.id("id"), "description": text}
 		var unitDigits int32
 		if l.Product != "" {
 			product, out := x.resolve(lookProduct, l.Product)
@@ -309,7 +342,7 @@ func (x *exchange) bookLines(d document) (lines, taxes []record, out *sinks.Outc
 		}
 		q, price := l.quantity, l.price
 		if !q.Equal(q.Round(unitDigits)) || !price.Equal(price.Round(4)) || !q.Mul(price).RoundBank(digits).Equal(l.net) {
-			v["description"] = strings.TrimSpace(fmt.Sprintf("%s (%s x %s)", l.Description, l.quantity, l.price))
+			v["description"] = strings.TrimSpace(fmt.Sprintf("%s (%s)", text, l.measure()))
 			q, price = decimal.NewFromInt(1), l.net
 		}
 		v["quantity"], v["unit_price"] = json.Number(q.String()), wireDecimal(price)

@@ -46,10 +46,14 @@ func TestTryton(t *testing.T) {
 		{"contract", (*live).contract},
 		{"check", (*live).check},
 		{"customer changes", (*live).customerChanges},
+		{"edits in Tryton", (*live).edits},
 		{"the source's cents win", (*live).cents},
+		{"no taxes at all", (*live).untaxed},
 		{"credit memo", (*live).creditMemo},
 		{"back-dated documents", (*live).backDated},
 		{"closed period", (*live).closedPeriod},
+		{"lookups", (*live).lookups},
+		{"posting date", (*live).postingDate},
 		{"refused before anything is sent", (*live).refusals},
 		{"a draft created twice", (*live).createdTwice},
 		{"somebody else's hands", (*live).otherHands},
@@ -87,6 +91,7 @@ func (l *live) contract(t *testing.T) {
 		},
 		Unreachable: func() { l.proxy.Set(sinktest.ProxyFault{Fault: sinktest.Refuse}) },
 		Heal:        heal,
+		Questions:   l.questions(t),
 		Intruder: func(t *testing.T) sinks.Sink {
 			cfg := l.config()
 			cfg.User, cfg.Password = "intruder", "wrong"
@@ -237,6 +242,24 @@ func (l *live) cents(t *testing.T) {
 		{"product":"FRT","account":"4000","description":"Line haul","quantity":"1","unit_price":"1850.00","net":"1850.00","tax":"152.63"},
 		{"product":"FRT","account":"4000","description":"Discount","quantity":"-1","unit_price":"50.00","net":"-50.00","tax":"-4.12"}]}`, today())))
 	wantFacts(t, o, map[string]string{"net": "1800", "tax": "148.51", "total": "1948.51"})
+}
+
+// untaxed lines name no tax at all; what the document corrects and which shipment a line is of is read in the descriptions.
+func (l *live) untaxed(t *testing.T) {
+	kept, cfg := l.sink, l.config()
+	cfg.ExemptTax = ""
+	l.sink = open(t, cfg)
+	defer func() { l.sink = kept }()
+	l.addCustomer(t, "C-15")
+	o := l.post(t, operation("sales_invoice", "A-1500-B", fmt.Sprintf(`{"reference":"A-1500-B","party":"C-15","date":%q,"currency":"USD","applies_to":"A-1500",
+		"net":"1500.50","tax":"0.00","total":"1500.50","lines":[
+		{"product":"FRT","account":"4000","description":"Haulage","shipment":"7001","quantity":"24.350","net":"1500.50"}]}`, today())))
+	wantFacts(t, o, map[string]string{"state": "posted", "tax": "0", "total": "1500.5"})
+	rows := l.rpc.Rows("account.invoice", []any{[]any{"id", "=", json.Number(o.Ref)}}, "description", "taxes", "lines.description")
+	r := record(rows[0])
+	if text := r.list("lines")[0].text("description"); r.text("description") != "corrects A-1500" || text != "Haulage, shipment 7001 (24.35)" || len(toIDs(r["taxes"])) > 0 {
+		t.Errorf("%v, line %q", r, text)
+	}
 }
 
 func (l *live) creditMemo(t *testing.T) {

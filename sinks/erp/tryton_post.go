@@ -41,19 +41,19 @@ type posting struct {
 	sequence string // one document at a time takes a number from it, in the order of dates
 }
 
-// postingDate chooses the posting date: the document's, if its period is open and no later one has a number of the same
+// postingDate chooses the posting date: the one that the mapping's policy gave, else the document's, if its period is open and no later one has a number of the same
 // sequence, else today by policy.
 func (x *exchange) postingDate(d document, co company, now time.Time) (posting, *sinks.Outcome) {
 	kind := "out_invoice_sequence"
 	if d.credit() {
 		kind = "out_credit_note_sequence"
 	}
-	p, later, out := x.numbering(d.Date, kind, co)
+	p, later, out := x.numbering(d.PostingDate, kind, co)
 	if out != nil || later == "" {
 		return p, out
 	}
 	if x.cfg.PostingDate == PostDocument {
-		return p, rejected(codeNumberOrder, "date", fmt.Sprintf("The document is dated %s, and number %s is already out.", d.Date, later),
+		return p, rejected(codeNumberOrder, "date", fmt.Sprintf("The document is to be posted on %s, and number %s is already out.", d.PostingDate, later),
 			"Set posting_date: document_or_today, or number by period in Tryton.")
 	}
 	p, later, out = x.numbering(now.In(co.zone).Format(dateForm), kind, co)

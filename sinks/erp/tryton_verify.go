@@ -104,7 +104,7 @@ func (x *exchange) createInvoice(in sinks.Intent) sinks.Outcome {
 			o.Request, o.Answer = request, answer
 			return *o
 		}
-		return *conflict("DIFFERENT", "The reference is already used: "+diff, "Find out which document is right.")
+		return *conflict("POST_CONFLICT", "The reference is already used: "+diff, "Find out which document is right.")
 	}
 	o := documentOutcome(sinks.Applied, rows[0])
 	if len(ids) != 1 || rows[0].id("id") != ids[0] {
@@ -160,7 +160,7 @@ func (x *exchange) verifyInvoice(in sinks.Intent) sinks.Outcome {
 		return *severalFound(rows)
 	}
 	if diff := req.Expect.differences(rows[0]); diff != "" {
-		o := conflict("DIFFERENT", "The reference is already used: "+diff, "Find out which document is right.")
+		o := conflict("POST_CONFLICT", "The reference is already used: "+diff, "Find out which document is right.")
 		o.Ref, o.Number = itoa(rows[0].id("id")), rows[0].text("number")
 		return *o
 	}

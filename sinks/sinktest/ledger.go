@@ -62,6 +62,7 @@ type LedgerERP struct {
 	binding  json.RawMessage
 	effects  []Effect
 	orders   []FaultOrder
+	closed   []Closed
 }
 
 type ledgerHead struct {
@@ -209,6 +210,8 @@ func (l *LedgerERP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !suffer(w, r, f, func() {}) {
 			reply(w, l.find(q.Get("entity"), q.Get("external_id"), f))
 		}
+	case "GET /ask", "POST /periods":
+		l.serveAsk(w, r, body)
 	case "POST /do":
 		l.serveDo(w, r, body)
 	default:
@@ -273,6 +276,9 @@ func suffer(w http.ResponseWriter, r *http.Request, f FaultOrder, do func()) boo
 func (l *LedgerERP) do(e Effect) (Effect, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if c := l.closedOn(e.posted()); c != nil {
+		return e, fmt.Errorf("PERIOD_CLOSED: the period %s is closed", c.Name)
+	}
 	e.Seq, e.At = len(l.effects)+1, time.Now().UTC()
 	switch e.Step {
 	case "post":

@@ -88,17 +88,23 @@ func (p *LedgerProcess) Kill() {
 // SetFault switches a fault.
 func (p *LedgerProcess) SetFault(o FaultOrder) {
 	p.tb.Helper()
-	raw, err := json.Marshal(o)
+	p.tell("/control", o)
+}
+
+// tell sends an order to the simulator.
+func (p *LedgerProcess) tell(path string, order any) {
+	p.tb.Helper()
+	raw, err := json.Marshal(order)
 	if err != nil {
-		p.tb.Fatalf("switching a fault: %v", err)
+		p.tb.Fatalf("ordering %s: %v", path, err)
 	}
 	c := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := c.Post(p.URL+"/control", "application/json", bytes.NewReader(raw))
+	resp, err := c.Post(p.URL+path, "application/json", bytes.NewReader(raw))
 	if err != nil {
-		p.tb.Fatalf("switching a fault: %v", err)
+		p.tb.Fatalf("ordering %s: %v", path, err)
 	}
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		p.tb.Fatalf("switching a fault: HTTP %d", resp.StatusCode)
+		p.tb.Fatalf("ordering %s: HTTP %d", path, resp.StatusCode)
 	}
 }

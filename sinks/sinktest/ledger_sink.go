@@ -11,10 +11,12 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"waybill/cdc"
 	"waybill/sinks"
+	"waybill/transform"
 )
 
 var ledgerSteps = map[string][]string{"customer": {"upsert"}, "sales_invoice": {"create", "post"}}
@@ -48,7 +50,11 @@ func (s *LedgerSink) Entity(name string) (sinks.Entity, error) {
 	if steps == nil {
 		return sinks.Entity{}, fmt.Errorf("the simulated ERP knows the entities customer and sales_invoice, not %q", name)
 	}
-	return sinks.Entity{Name: name, Steps: steps, CanVerify: true, Horizon: s.Horizon, Compared: []string{"digest of the body"}}, nil
+	e := sinks.Entity{Name: name, Steps: steps, CanVerify: true, Horizon: s.Horizon, Compared: []string{"digest of the body"}}
+	if name == "customer" {
+		e.Takes = &transform.TargetTable{Fields: []transform.TargetField{{Name: "code", Required: true}, {Name: "name", Required: true, Most: 60}}}
+	}
+	return e, nil
 }
 
 // Prepare implements sinks.Sink.
@@ -115,7 +121,7 @@ func (s *LedgerSink) Verify(ctx context.Context, in sinks.Intent) sinks.Outcome 
 	case in.Step != "upsert" && n > 1:
 		return sinks.Outcome{Class: sinks.Conflict, Code: "DUPLICATE_IN_TARGET", Message: fmt.Sprintf("Found %d times.", n)}
 	case last.Digest != want.Digest:
-		return sinks.Outcome{Class: sinks.Conflict, Code: "DIFFERENT", Ref: last.Ref, Message: "Found with another body."}
+		return sinks.Outcome{Class: sinks.Conflict, Code: "POST_CONFLICT", Ref: last.Ref, Message: "Found with another body."}
 	}
 	return sinks.Outcome{Class: sinks.AlreadyApplied, Ref: last.Ref, Number: last.Number, Facts: last.facts()}
 }
@@ -133,7 +139,7 @@ func (e *Effect) facts() map[string]string {
 		}
 	}
 	if facts["date"] != "" {
-		facts["posting_date"] = facts["date"]
+		facts["posting_date"] = e.posted()
 	}
 	return facts
 }
@@ -230,6 +236,9 @@ func (s *LedgerSink) call(ctx context.Context, method, path string, body []byte,
 		o.Class, o.Code, o.Hint = sinks.Setup, "AUTH", "Correct the credentials."
 	case http.StatusUnprocessableEntity:
 		o.Class, o.Code, o.Message = sinks.Rejected, "REFUSED", o.Answer
+		if code, _, said := strings.Cut(o.Answer, ":"); said && code == "PERIOD_CLOSED" {
+			o.Code = code
+		}
 	default:
 		o.Class, o.Code, o.Outage = sinks.Unknown, "OUTAGE", true
 	}

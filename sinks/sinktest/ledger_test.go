@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"waybill/sinks"
+	"waybill/transform"
 )
 
 func ledgerOp(entity string, n int, city string) sinks.Operation {
@@ -47,6 +48,8 @@ func TestLedgerSink(t *testing.T) {
 		},
 		Unreachable: func() { p.SetFault(FaultOrder{Fault: Down}) },
 		Heal:        func() { p.SetFault(FaultOrder{Fault: Pass}) },
+		Questions: []Questioned{{Ask: &transform.Question{Name: "period", AsOf: "2026-10-01"}, Fields: []transform.AnswerField{{Name: "open", Type: "bool", Path: "open"},
+			{Name: "name", Type: "text", Path: "name"}}}},
 	})
 }
 
@@ -171,5 +174,29 @@ func TestLedgerReport(t *testing.T) {
 	}
 	if _, err := Ledger(file, nil, nil); err == nil {
 		t.Error("nonsense in the ledger goes unnoticed")
+	}
+}
+
+// A closed period is answered as such, with the first day after all that is closed, and nothing is booked into it.
+func TestClosedPeriodsOfTheLedger(t *testing.T) {
+	p, s := startLedger(t)
+	p.ClosePeriods(Closed{"2026-08-01", "2026-08-31", "2026-08"}, Closed{"2026-09-01", "2026-09-30", "2026-09"})
+	for day, want := range map[string]string{"2026-08-17": `{"name":"2026-08","next_open":"2026-10-01","open":false}`, "2026-10-01": `{"name":"2026-10","open":true}`} {
+		a, out := s.Ask(t.Context(), &transform.Question{Name: "period", AsOf: day})
+		if out != nil || string(a.Object) != want {
+			t.Errorf("%s: %s, %+v", day, a.Object, out)
+		}
+	}
+	for body, want := range map[string]sinks.Class{`{"date":"2026-08-17"}`: sinks.Rejected, `{"date":"2026-08-17","posting_date":"2026-10-01"}`: sinks.Applied} {
+		op := ledgerOp("sales_invoice", 1, "")
+		op.Body = json.RawMessage(body)
+		in, err := prepare(t.Context(), s, op, "create", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := s.Deliver(t.Context(), in)
+		if o.Class != want || want == sinks.Rejected && o.Code != "PERIOD_CLOSED" || want == sinks.Applied && (o.Facts["posting_date"] != "2026-10-01" || o.Facts["date"] != "2026-08-17") {
+			t.Errorf("%s: %+v", body, o)
+		}
 	}
 }

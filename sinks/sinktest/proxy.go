@@ -25,6 +25,7 @@ const (
 	BlackHole  Fault = "black_hole"  // the request goes nowhere and nobody answers
 	Delay      Fault = "delay"       // the request reaches the server late, whether or not the client still waits
 	Refuse     Fault = "refuse"      // the request goes nowhere and the connection is reset
+	TooMany    Fault = "too_many"    // the request goes nowhere and is answered with 429, to come again in a second
 )
 
 // FaultProxy stands before an HTTP server that answers one request a connection, as Tryton does. Faults are switched while
@@ -151,6 +152,9 @@ func (p *FaultProxy) serve(c net.Conn) {
 	switch f.Fault {
 	case Refuse:
 		reset(c)
+		return
+	case TooMany:
+		_, _ = io.WriteString(c, "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 		return
 	case BlackHole:
 		_, _ = io.Copy(io.Discard, c) // until the client gives up

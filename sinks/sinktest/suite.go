@@ -25,6 +25,9 @@ type Harness struct {
 	Heal       func()
 	// Unreachable makes the target unreachable until Heal.
 	Unreachable func()
+	// Questions are those that the sink must be able to answer, with what is certainly there and with what is not; nil for none. A question
+	// without an absent form is answered always.
+	Questions []Questioned
 	// Intruder is a sink with a wrong password; nil when the target has none.
 	Intruder func(t *testing.T) sinks.Sink
 }
@@ -40,6 +43,9 @@ func TestSink(t *testing.T, h Harness) {
 			t.Run("outage", func(t *testing.T) { s.outage(t, op(t, s.next())) })
 			t.Run("many at once", func(t *testing.T) { s.manyAtOnce(t, op) })
 		})
+	}
+	if len(h.Questions) > 0 {
+		t.Run("questions", s.questions)
 	}
 	t.Run("unknown entity", s.unknownEntity)
 	t.Run("refused", s.refused)

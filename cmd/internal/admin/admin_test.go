@@ -93,8 +93,23 @@ func (f *fake) ResumeReading(_ context.Context, r pipeline.ReadRequest) (pipelin
 func (f *fake) Checkpoint(context.Context) (pipeline.CheckpointView, error) {
 	return pipeline.CheckpointView{Store: "s"}, f.err
 }
-func (f *fake) Audit(_ context.Context, limit int) ([]pipeline.AuditLine, error) {
-	return []pipeline.AuditLine{{By: "ann"}}, f.note(limit)
+func (f *fake) Change(_ context.Context, c pipeline.ExceptionChange) ([]pipeline.ExceptionView, error) {
+	return nil, f.note("change", c)
+}
+func (f *fake) PreviewEdit(_ context.Context, r pipeline.EditRequest) (pipeline.EditView, error) {
+	return pipeline.EditView{}, f.note("preview edit", r)
+}
+func (f *fake) Edit(_ context.Context, r pipeline.EditRequest) (pipeline.EditView, error) {
+	return pipeline.EditView{}, f.note("edit", r)
+}
+func (f *fake) Audit(_ context.Context, q pipeline.AuditQuery) ([]pipeline.AuditLine, error) {
+	return []pipeline.AuditLine{{By: "ann"}}, f.note(q)
+}
+func (f *fake) VerifyAudit(_ context.Context, expect string) (pipeline.AuditProof, error) {
+	return pipeline.AuditProof{}, f.note("verify", expect)
+}
+func (f *fake) Redact(_ context.Context, r pipeline.RedactRequest) (pipeline.AuditLine, error) {
+	return pipeline.AuditLine{}, f.note("redact", r)
 }
 func (f *fake) Reconcile(_ context.Context, q pipeline.ReportQuery) (pipeline.ReconcileReport, error) {
 	if q.Progress != nil {
@@ -173,7 +188,12 @@ func TestClientReachesEveryMethod(t *testing.T) {
 			f.asked = nil
 			ctx := context.Background()
 			events := pipeline.EventQuery{Type: "invoice.released", Key: "shipment/88121", Since: at, Until: at.Add(time.Hour), After: 9, Limit: 3, Newest: true}
-			exceptions := pipeline.ExceptionQuery{State: "all", Code: "UNKNOWN_CUSTOMER", Limit: 5}
+			exceptions := pipeline.ExceptionQuery{State: "all", Class: "MASTER", Code: "UNKNOWN_CUSTOMER", Cause: "MASTER/UNKNOWN_CUSTOMER/billing/A 1", Owner: "master data",
+				Person: "-", Before: at, Overdue: true, Money: "5000.00", Customer: "ACM9", Limit: 5}
+			change := pipeline.ExceptionChange{Action: "wait", IDs: []string{"X-000001"}, Until: at, By: "ann", Why: "closed"}
+			edit := pipeline.EditRequest{ID: "X-000001", Patch: []byte(`{"a":"b"}`), Resubmit: true, By: "ann", Why: "merged"}
+			audit := pipeline.AuditQuery{After: 7, Oldest: true, By: "ann", Action: "waive", Target: "X-000001", Limit: 12}
+			redact := pipeline.RedactRequest{Line: 12, Fields: []string{"by"}, By: "ann", Why: "erased"}
 			replay := pipeline.ReplayRequest{Key: "invoice/A1", By: "ann", Why: "test"}
 			reset := pipeline.ResetRequest{Source: "dispatch", To: "snapshot", By: "ann"}
 			table := pipeline.ReadRequest{Source: "dispatch", Table: cdc.Table{Schema: "public", Name: "loads"}, Where: "id > 7", By: "ann", Why: "test"}
@@ -195,7 +215,12 @@ func TestClientReachesEveryMethod(t *testing.T) {
 				func() error { _, err := c.PauseReading(ctx, table); return err },
 				func() error { _, err := c.ResumeReading(ctx, table); return err },
 				func() error { _, err := c.Checkpoint(ctx); return err },
-				func() error { _, err := c.Audit(ctx, 12); return err },
+				func() error { _, err := c.Change(ctx, change); return err },
+				func() error { _, err := c.PreviewEdit(ctx, edit); return err },
+				func() error { _, err := c.Edit(ctx, edit); return err },
+				func() error { _, err := c.Audit(ctx, audit); return err },
+				func() error { _, err := c.VerifyAudit(ctx, "1:ab"); return err },
+				func() error { _, err := c.Redact(ctx, redact); return err },
 				func() error { _, err := c.Reconcile(ctx, pipeline.ReportQuery{Since: at}); return err },
 				func() error {
 					_, err := c.Backlog(ctx, pipeline.ReportQuery{Since: at, Until: at.Add(time.Hour)})
@@ -209,7 +234,8 @@ func TestClientReachesEveryMethod(t *testing.T) {
 			}
 			want := []any{events, "a b/c?", "invoice/A 1#ü", exceptions, "X-000001", "retry", []string{"X-1", "X-2"}, "ann", "fixed",
 				"discard", []string{"all"}, "ann", "by hand", replay, replay, reset, reset,
-				"plan", table, "read", table, "pause", table, "resume", table, 12,
+				"plan", table, "read", table, "pause", table, "resume", table,
+				"change", change, "preview edit", edit, "edit", edit, audit, "verify", "1:ab", "redact", redact,
 				"reconcile", pipeline.ReportQuery{Since: at}, "backlog", pipeline.ReportQuery{Since: at, Until: at.Add(time.Hour)}}
 			if !reflect.DeepEqual(f.asked, want) {
 				t.Errorf("asked %v\nwant  %v", f.asked, want)
@@ -389,7 +415,13 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/api/events?limit=10001", "", 400, `limit is "10001". Give a number up to 10000.`},
 		{"GET", "/api/events?since=yesterday", "", 400, `since is "yesterday". Give a time such as 2026-03-08T14:05:00Z.`},
 		{"GET", "/api/events?colour=red", "", 400, `unknown parameter "colour". Known here: type, key, since, until, after, limit, newest.`},
-		{"GET", "/api/exceptions?state=closed", "", 400, `unknown state "closed". Use open, resolved, discarded or all.`},
+		{"GET", "/api/exceptions?state=closed", "", 400, `unknown state "closed". Use all, open, assigned, waiting, fixed, resubmitted, resolved, waived, superseded, discarded.`},
+		{"POST", "/api/exceptions/change", `{"action":"close","ids":["X-1"],"by":"ann"}`, 400, `action: found "close", expected one of assign, comment, wait, fix, retry, waive, release`},
+		{"POST", "/api/exceptions/change", `{"action":"waive","ids":["X-1"],"by":"ann"}`, 400, `a waive needs a reason; it is kept in the audit`},
+		{"POST", "/api/exceptions/change", `{"action":"assign","ids":["X-1"],"cause":"c","by":"ann"}`, 400, `name exceptions by their ids, or all of a cause, and not both`},
+		{"POST", "/api/exceptions/edit", `{"id":"X-1","patch":{}}`, 400, `the edit is not complete. Give "id" of the exception and "by", the person who decides.`},
+		{"POST", "/api/audit/redact", `{"line":3,"fields":["who"],"by":"ann","why":"x"}`, 400, `the redaction is not complete. Give "line", "fields" (by, why, note), "by" and "why".`},
+		{"GET", "/api/audit?newest=1", "", 400, `unknown parameter "newest". Known here: after, oldest, by, action, target, limit.`},
 		{"GET", "/api/trace/", "", 400, "no key. Ask for a key such as invoice/A10023."},
 		{"POST", "/api/exceptions/retry", `{"ids":["X-1"]}`, 400, `nobody decides. Give "by": the person who decides; it is written to the audit.`},
 		{"POST", "/api/exceptions/retry", `{"by":"ann"}`, 400, `0 ids; from 1 to 10000 may be given. Give "ids": ["X-000012"], or ["all"].`},

@@ -86,8 +86,14 @@ func (c *Client) Trace(ctx context.Context, key string) ([]pipeline.TraceItem, e
 // Exceptions asks for the exceptions that the query selects.
 func (c *Client) Exceptions(ctx context.Context, q pipeline.ExceptionQuery) ([]pipeline.ExceptionView, error) {
 	v := url.Values{}
-	set(v, "state", q.State)
-	set(v, "code", q.Code)
+	for name, value := range map[string]string{"state": q.State, "class": q.Class, "code": q.Code, "cause": q.Cause, "owner": q.Owner, "person": q.Person,
+		"money": q.Money, "customer": q.Customer} {
+		set(v, name, value)
+	}
+	setTime(v, "before", q.Before)
+	if q.Overdue {
+		v.Set("overdue", "true")
+	}
 	setNumber(v, "limit", uint64(max(q.Limit, 0)))
 	return ask[[]pipeline.ExceptionView](ctx, c, "GET", "/api/exceptions?"+v.Encode(), nil)
 }
@@ -152,9 +158,45 @@ func (c *Client) Checkpoint(ctx context.Context) (pipeline.CheckpointView, error
 	return ask[pipeline.CheckpointView](ctx, c, "GET", "/api/checkpoint", nil)
 }
 
-// Audit asks for the latest decisions.
-func (c *Client) Audit(ctx context.Context, limit int) ([]pipeline.AuditLine, error) {
-	return ask[[]pipeline.AuditLine](ctx, c, "GET", "/api/audit?limit="+strconv.Itoa(limit), nil)
+// Change applies a decision about exceptions; it returns when it is applied.
+func (c *Client) Change(ctx context.Context, q pipeline.ExceptionChange) ([]pipeline.ExceptionView, error) {
+	return ask[[]pipeline.ExceptionView](ctx, c, "POST", "/api/exceptions/change", q)
+}
+
+// PreviewEdit says what Edit would change.
+func (c *Client) PreviewEdit(ctx context.Context, r pipeline.EditRequest) (pipeline.EditView, error) {
+	return ask[pipeline.EditView](ctx, c, "POST", "/api/exceptions/edit?preview=true", r)
+}
+
+// Edit changes the body of a posting that its target refused.
+func (c *Client) Edit(ctx context.Context, r pipeline.EditRequest) (pipeline.EditView, error) {
+	return ask[pipeline.EditView](ctx, c, "POST", "/api/exceptions/edit", r)
+}
+
+// Audit asks for lines of the audit.
+func (c *Client) Audit(ctx context.Context, q pipeline.AuditQuery) ([]pipeline.AuditLine, error) {
+	v := url.Values{}
+	set(v, "by", q.By)
+	set(v, "action", q.Action)
+	set(v, "target", q.Target)
+	if q.Oldest {
+		v.Set("oldest", "true")
+	}
+	setNumber(v, "after", q.After)
+	setNumber(v, "limit", uint64(max(q.Limit, 0)))
+	return ask[[]pipeline.AuditLine](ctx, c, "GET", "/api/audit?"+v.Encode(), nil)
+}
+
+// VerifyAudit has the daemon prove the chain of the audit.
+func (c *Client) VerifyAudit(ctx context.Context, expect string) (pipeline.AuditProof, error) {
+	v := url.Values{}
+	set(v, "expect", expect)
+	return ask[pipeline.AuditProof](ctx, c, "GET", "/api/audit/verify?"+v.Encode(), nil)
+}
+
+// Redact drops fields of a line of the audit.
+func (c *Client) Redact(ctx context.Context, r pipeline.RedactRequest) (pipeline.AuditLine, error) {
+	return ask[pipeline.AuditLine](ctx, c, "POST", "/api/audit/redact", r)
 }
 
 func ask[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {

@@ -34,10 +34,21 @@ type Daemon interface {
 	Cases(ctx context.Context, q pipeline.CaseQuery) ([]transform.Case, error)
 	Case(ctx context.Context, key string) (pipeline.CaseView, error)
 	LinkCase(ctx context.Context, l pipeline.CaseLink) (pipeline.CaseView, error)
+	Held(ctx context.Context, ref string, limit int) ([]pipeline.DeliveryView, error)
+	ReleaseHeld(ctx context.Context, r pipeline.HeldRelease) ([]pipeline.DeliveryView, error)
+	Masters(ctx context.Context, q pipeline.MasterQuery) ([]transform.MasterEntity, error)
+	Master(ctx context.Context, key string) (pipeline.MasterView, error)
+	JudgeMaster(ctx context.Context, r pipeline.MasterRequest) (pipeline.MasterView, error)
 	Checkpoint(ctx context.Context) (pipeline.CheckpointView, error)
-	Audit(ctx context.Context, limit int) ([]pipeline.AuditLine, error)
+	Change(ctx context.Context, c pipeline.ExceptionChange) ([]pipeline.ExceptionView, error)
+	PreviewEdit(ctx context.Context, r pipeline.EditRequest) (pipeline.EditView, error)
+	Edit(ctx context.Context, r pipeline.EditRequest) (pipeline.EditView, error)
+	Audit(ctx context.Context, q pipeline.AuditQuery) ([]pipeline.AuditLine, error)
+	VerifyAudit(ctx context.Context, expect string) (pipeline.AuditProof, error)
+	Redact(ctx context.Context, r pipeline.RedactRequest) (pipeline.AuditLine, error)
 	Reconcile(ctx context.Context, q pipeline.ReportQuery) (pipeline.ReconcileReport, error)
 	Backlog(ctx context.Context, q pipeline.ReportQuery) (pipeline.BacklogReport, error)
+	historian
 }
 
 // Judgement is the body of retry and discard.

@@ -71,6 +71,8 @@ func errorOf(err error) *Error {
 			status = http.StatusNotFound
 		}
 		return &Error{Status: status, Message: unfit.Error()}
+	case errors.Is(err, pipeline.ErrSideBusy):
+		return &Error{Status: http.StatusConflict, Message: err.Error()}
 	case errors.Is(err, pipeline.ErrNotFound):
 		return &Error{Status: http.StatusNotFound, Message: err.Error()}
 	case errors.As(err, &tooLarge):

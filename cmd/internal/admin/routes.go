@@ -44,6 +44,11 @@ func (s *Server) routes() []route {
 		{"GET /api/cases", s.cases, false},
 		{"GET /api/cases/{key...}", s.aCase, false},
 		{"POST /api/cases/link", s.linkCase, true},
+		{"GET /api/held", s.held, false},
+		{"POST /api/held/release", s.releaseHeld, true},
+		{"GET /api/masters", s.masters, false},
+		{"GET /api/masters/{key...}", s.aMaster, false},
+		{"POST /api/masters/judge", s.judgeMaster, true},
 		{"GET /api/checkpoint", func(ctx context.Context, _ *http.Request) (any, error) { return d.Checkpoint(ctx) }, false},
 		{"POST /api/checkpoint/reset", s.reset, true},
 		{"POST /api/readings", s.read, true},
@@ -54,9 +59,15 @@ func (s *Server) routes() []route {
 		{"GET /api/xrefs/{id}", s.xref, false},
 		{"POST /api/xrefs", s.changeXref, true},
 		{"POST /api/replay", s.replay, true},
+		{"POST /api/exceptions/change", s.change, true},
+		{"POST /api/exceptions/edit", s.edit, true},
 		{"GET /api/audit", s.audit, false},
 		{"GET /api/report/reconcile", reportRoute(d.Reconcile), true}, // they read the whole store
 		{"GET /api/report/backlog", reportRoute(d.Backlog), true},
+		{"GET /api/audit/verify", s.verifyAudit, true},
+		{"POST /api/audit/redact", s.redact, true},
+		{"GET /api/shadow", s.shadows, false},
+		{"POST /api/shadow", s.switchShadow, true},
 	}
 }
 
@@ -112,19 +123,6 @@ func (s *Server) trace(ctx context.Context, r *http.Request) (any, error) {
 	}
 	items, err := s.daemon.Trace(ctx, key)
 	return nonNil(items), missing(err, "nothing is known of "+key, "Write the key as entity/id, such as invoice/A10023.")
-}
-
-func (s *Server) exceptions(ctx context.Context, r *http.Request) (any, error) {
-	v := values{Values: r.URL.Query()}
-	q := pipeline.ExceptionQuery{State: v.Get("state"), Code: v.Get("code"), Limit: v.limit(100, maxIDs)}
-	if err := v.check("state", "code", "limit"); err != nil {
-		return nil, err
-	}
-	if !slices.Contains([]string{"", "open", "resolved", "discarded", "all"}, q.State) {
-		return nil, badRequest("Use open, resolved, discarded or all.", "unknown state %q", q.State)
-	}
-	found, err := s.daemon.Exceptions(ctx, q)
-	return nonNil(found), err
 }
 
 func (s *Server) exception(ctx context.Context, r *http.Request) (any, error) {
@@ -215,16 +213,6 @@ func CheckReplay(q pipeline.ReplayRequest) error {
 		return errors.New("the range of journal entries is empty")
 	}
 	return nil
-}
-
-func (s *Server) audit(ctx context.Context, r *http.Request) (any, error) {
-	v := values{Values: r.URL.Query()}
-	limit := v.limit(100, maxEvents)
-	if err := v.check("limit"); err != nil {
-		return nil, err
-	}
-	lines, err := s.daemon.Audit(ctx, limit)
-	return nonNil(lines), err
 }
 
 // decodeBody reads one JSON object with no field that is not known.

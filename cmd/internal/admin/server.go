@@ -120,6 +120,7 @@ func (s *Server) mux(guard func(http.Handler) http.Handler) http.Handler {
 	for _, rt := range s.routes() {
 		mux.Handle(rt.pattern, guard(s.handle(rt)))
 	}
+	s.longRoutes(mux, guard)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	metrics := promhttp.HandlerFor(s.options.Gather, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})

@@ -64,6 +64,10 @@ func TestLook(t *testing.T) {
 	short := good
 	short.Sources = []pipeline.SourceStatus{{Name: "dispatch", State: "streaming", Runway: &pipeline.RunwayStatus{Warnings: []cdc.Finding{{Check: "log runway",
 		Level: cdc.LevelWarn, Found: "900MiB kept for us", Want: "at least 24h0m0s", Why: "Log is lost.", Fix: "ALTER SYSTEM ..."}}}}}
+	late := good
+	late.Exceptions = []pipeline.ExceptionStat{{Code: "PERIOD_CLOSED", Open: 3, Overdue: 2}, {Code: "MISSING_FIELD", Open: 1}}
+	blast := good
+	blast.Exceptions = []pipeline.ExceptionStat{{Code: "BLAST_RADIUS", Open: 1}}
 	const m = time.Minute
 	steps := []struct {
 		name   string
@@ -90,6 +94,9 @@ func TestLook(t *testing.T) {
 		{"freed", 153 * m, good, "resolved disk/floor"},
 		{"the log's runway is short", 154 * m, short, "firing source/dispatch/log_runway"},
 		{"and long enough again", 155 * m, good, "resolved source/dispatch/log_runway"},
+		{"exceptions are overdue", 156 * m, late, "firing exceptions/overdue/PERIOD_CLOSED"},
+		{"they are settled, and a rule is held", 157 * m, blast, "firing exceptions/blast, resolved exceptions/overdue/PERIOD_CLOSED"},
+		{"and it is released", 158 * m, good, "resolved exceptions/blast"},
 	}
 	w := watcher()
 	for _, x := range steps {

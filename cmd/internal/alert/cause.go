@@ -46,6 +46,16 @@ func causes(s pipeline.Status, now time.Time, unknownAfter time.Duration, unknow
 				fmt.Sprintf("%s cannot say what became of postings of lane %s, %d now, for %s.", lane.Sink, lane.Lane, lane.Unknown, unknownAfter), lane.LastError})
 		}
 	}
+	for _, x := range s.Exceptions {
+		if x.Overdue > 0 {
+			found = append(found, Cause{"exceptions/overdue/" + x.Code, fmt.Sprintf("Exceptions %s are past their due time, %d now.", x.Code, x.Overdue),
+				"waybill exceptions list --overdue --code " + x.Code})
+		}
+		if x.Code == "BLAST_RADIUS" {
+			found = append(found, Cause{"exceptions/blast", "A rule suddenly made more than its bound; it is held and was not sent.",
+				"waybill exceptions list --code BLAST_RADIUS"})
+		}
+	}
 	maps.DeleteFunc(unknownSince, func(name string, _ time.Time) bool { return !held[name] })
 	if near(s.Journal, active("disk/floor")) {
 		found = append(found, Cause{"disk/floor", fmt.Sprintf("The disk has %d MiB free; capture pauses below %d MiB.",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,7 +85,7 @@ func (nullSink) Close() error                                 { return nil }
 
 // program makes the whole pipeline on the job's store.
 func (j job) program(store *checkpoint.Store) (*pipeline.Pipeline, error) {
-	m, err := transform.Parse("bench.yaml", []byte(benchMapping))
+	m, err := transform.Parse("bench.yaml", []byte(cmp.Or(j.Mapping, benchMapping)))
 	if err != nil {
 		return nil, err
 	}
@@ -177,13 +178,17 @@ func (b *pgBench) seed() error {
 }
 
 func (b *pgBench) engine(r *report) error {
-	var ours, bare []sample
+	var ours, bare, streams []sample
 	for i := range b.s.Runs {
 		s, err := b.on(b.raw)
 		if err != nil {
 			return err
 		}
 		bare = append(bare, s)
+		if s, err = b.on(b.ours); err != nil {
+			return err
+		}
+		streams = append(streams, s)
 		j := b.base
 		j.Kind, j.Adopt, j.Dir = "engine", true, filepath.Join(b.dir, fmt.Sprint("engine-", i))
 		if j.Slot, err = b.slot("waybill_engine"); err != nil {
@@ -202,5 +207,6 @@ func (b *pgBench) engine(r *report) error {
 		}
 	}
 	r.compared("engine", "changes/s", "anon < 200 MB", ours, map[string][]sample{"raw coalescing drain": bare}, []string{"raw coalescing drain"})
+	r.add("engine: of pg-stream in this run", fmt.Sprintf("%.2f of %s", median(ours).rate()/median(streams).rate(), rate(median(streams).rate(), "changes/s")), "≥ 0.2", sample{})
 	return nil
 }

@@ -89,7 +89,7 @@ func measureLatency(j job, dir string, db *sql.DB, insert string) (sample, error
 		ended <- result{s, err}
 	}()
 	time.Sleep(2 * time.Second) // the child is connected by then; what it missed it would read late, and the figure would be worse
-	commit, err := write(db, insert)
+	commit, err := write(db, insert, latencySeconds)
 	if err != nil {
 		return sample{}, err
 	}
@@ -104,7 +104,7 @@ func measureLatency(j job, dir string, db *sql.DB, insert string) (sample, error
 
 // write commits one-row transactions on a schedule that does not wait for slow ones, and returns the 99th percentile of what
 // the database itself took for one, in ms.
-func write(db *sql.DB, insert string) (p99 float64, err error) {
+func write(db *sql.DB, insert string, seconds int) (p99 float64, err error) {
 	db.SetMaxIdleConns(latencyWriters)
 	begun := time.Now().Add(100 * time.Millisecond)
 	errs := make([]error, latencyWriters)
@@ -112,7 +112,7 @@ func write(db *sql.DB, insert string) (p99 float64, err error) {
 	var group sync.WaitGroup
 	for w := range latencyWriters {
 		group.Go(func() {
-			for i := w; i < latencyRate*latencySeconds; i += latencyWriters {
+			for i := w; i < latencyRate*seconds; i += latencyWriters {
 				time.Sleep(time.Until(begun.Add(time.Duration(i) * time.Second / latencyRate)))
 				// The id is the time, made unique by the writer's number.
 				sent := time.Now()

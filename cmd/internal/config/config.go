@@ -27,13 +27,15 @@ type Config struct {
 	// The legacy databases, by the names that the mapping gives them.
 	Sources map[string]Source `yaml:"sources"`
 	// The targets, by the names that the mapping's posts give them.
-	Sinks   map[string]Sink `yaml:"sinks"`
-	Journal Journal         `yaml:"journal"`
-	Disk    Disk            `yaml:"disk"`
-	Limits  Limits          `yaml:"limits"`
-	Admin   Admin           `yaml:"admin"`
-	Alerts  Alerts          `yaml:"alerts"`
-	Log     Log             `yaml:"log"`
+	Sinks map[string]Sink `yaml:"sinks"`
+	// Whom the mapping's lookups ask, beside the sinks, by the names that the mapping gives them.
+	Services map[string]Service `yaml:"services"`
+	Journal  Journal            `yaml:"journal"`
+	Disk     Disk               `yaml:"disk"`
+	Limits   Limits             `yaml:"limits"`
+	Admin    Admin              `yaml:"admin"`
+	Alerts   Alerts             `yaml:"alerts"`
+	Log      Log                `yaml:"log"`
 	// How long a stop waits for deliveries that are under way. A second signal ends it at once. Default 20s.
 	Grace time.Duration `yaml:"grace"`
 
@@ -174,6 +176,9 @@ func (c *Config) SourceNames() []string { return sortedKeys(c.Sources) }
 
 // SinkNames returns the names in order.
 func (c *Config) SinkNames() []string { return sortedKeys(c.Sinks) }
+
+// ServiceNames returns the names in order.
+func (c *Config) ServiceNames() []string { return sortedKeys(c.Services) }
 
 func sortedKeys[V any](m map[string]V) []string {
 	names := make([]string, 0, len(m))

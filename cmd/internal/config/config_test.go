@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 const folder = "../../../testdata/config"
 
 // environment is what the tests' files may name.
-var environment = map[string]string{"DISPATCH_PASSWORD": "dispatch-secret", "ERP_PASSWORD": "erp-secret", "WAYBILL_TOKEN": "0123456789abcdef",
+var environment = map[string]string{"DISPATCH_PASSWORD": "dispatch-secret", "ERP_PASSWORD": "erp-secret", "PRICING_TOKEN": "pricing-secret", "WAYBILL_TOKEN": "0123456789abcdef",
 	"WAYBILL_ALERT_SECRET": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="}
 
 func lookup(name string) (string, bool) { v, ok := environment[name]; return v, ok }

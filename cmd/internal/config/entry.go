@@ -18,6 +18,8 @@ import (
 	"waybill/pipeline"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/http"
+	"waybill/sinks/httpjson"
 )
 
 // Source is one database: its type, and the settings that its adapter declares.
@@ -32,12 +34,29 @@ type Source struct {
 
 // Sink is one target: its type, the settings that its adapter declares, and the policy of its deliveries.
 type Sink struct {
-	// tryton; or ledger, a simulator for tests.
+	// tryton; http; or ledger, a simulator for tests.
 	Type string
 	// Settings is the adapter's own configuration.
 	Settings any
 	// How fast and how often deliveries are tried.
 	Policy sinks.Policy
+}
+
+// Service is somebody who answers questions of the mapping: its type, the settings that its adapter declares, and how it is asked.
+type Service struct {
+	// http, a service that answers in JSON (sinks/httpjson).
+	Type string
+	// Settings is the adapter's own configuration.
+	Settings any
+	Terms    Terms
+}
+
+// Terms are how a service is asked, of whatever type.
+type Terms struct {
+	// How long it may be silent before people are told, and what can do without its answers does. Default 1m, at most 24h.
+	Patience time.Duration `yaml:"patience"`
+	// How fast and how often it is asked; as of a sink. max_attempts and max_age are not used: it is asked until it answers.
+	Policy sinks.Policy `yaml:"policy"`
 }
 
 // Ledger is a simulator for tests, which keeps what it is sent and can fail on purpose (sinks/sinktest). Nothing that is
@@ -95,7 +114,22 @@ func mysqlKind(flavor string) kind {
 
 var sinkKinds = []kind{
 	{name: "tryton", settings: func(string) any { return &erp.TrytonConfig{} }},
+	{name: "http", settings: func(string) any { return &http.Config{} },
+		secrets: func(s any) map[string]rereadable {
+			c := s.(*http.Config)
+			return map[string]rereadable{"secret": {&c.Secret, &c.Reread}}
+		}},
 	{name: "ledger", settings: func(string) any { return &Ledger{Timeout: 30 * time.Second} }},
+}
+
+var serviceKinds = []kind{
+	{name: "http", settings: func(string) any { return &httpjson.Config{} }},
+}
+
+func (s *Service) decodeNode(d *decoder, n *yaml.Node, path string) {
+	s.Terms.Patience = time.Minute
+	s.Type, s.Settings = d.entry(n, path, serviceKinds, fieldsOf(reflect.ValueOf(&s.Terms).Elem()))
+	d.adapterFaults(s.Terms.Policy.Validate(), join(path, "policy"))
 }
 
 func (s *Source) decodeNode(d *decoder, n *yaml.Node, path string) {

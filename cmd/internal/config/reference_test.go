@@ -22,8 +22,13 @@ func TestReference(t *testing.T) {
 		{"tls of mariadb and mysql", "../../../cdc/mysql/config.go", "TLS", nil},
 		{"snapshot of every source", "snapshot.go", "Snapshot", nil},
 		{"sinks.NAME, type tryton", "../../../sinks/erp/tryton_config.go", "TrytonConfig", nil},
+		{"sinks.NAME, type http", "../../../sinks/http/config.go", "Config", nil},
+		{"entities.NAME of http", "../../../sinks/http/config.go", "Entity", nil},
+		{"verify of an entity of http", "../../../sinks/http/config.go", "Verify", nil},
 		{"sinks.NAME, type ledger (a simulator for tests)", "entry.go", "Ledger", nil},
 		{"sinks.NAME.policy", "../../../sinks/policy.go", "Policy", nil},
+		{"services.NAME, type http", "../../../sinks/httpjson/config.go", "Config", nil},
+		{"services.NAME of every type", "entry.go", "Terms", nil},
 		{"journal", "config.go", "Journal", nil},
 		{"disk", "config.go", "Disk", nil},
 		{"limits", "config.go", "Limits", nil},
@@ -40,7 +45,7 @@ func TestReference(t *testing.T) {
 			fmt.Fprintf(&b, "\n## %s\n", s.title)
 		}
 		b.WriteString("\n| key | meaning |\n|---|---|\n")
-		if strings.HasPrefix(s.title, "sources.") || strings.HasPrefix(s.title, "sinks.NAME, ") {
+		if strings.HasPrefix(s.title, "sources.") || strings.HasPrefix(s.title, "sinks.NAME, ") || strings.HasPrefix(s.title, "services.NAME, ") {
 			b.WriteString("| `type` | as above |\n")
 		}
 		for _, f := range fieldsIn(t, s.file, s.structure) {

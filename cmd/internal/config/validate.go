@@ -83,7 +83,13 @@ func (v *validator) names() {
 		v.fault("sinks", Fault{Found: "no sink", Expected: "the targets, by the names that the mapping's posts give them",
 			Do: "Add sinks: with one block for each target."})
 	}
-	for _, n := range append(prefixed("sources.", c.SourceNames()), prefixed("sinks.", c.SinkNames())...) {
+	for _, n := range c.ServiceNames() {
+		if _, twice := c.Sinks[n]; twice {
+			v.fault("services."+n, Fault{Found: "the name of a sink", Expected: "a name of its own", Do: "A sink that answers is asked under its own name; rename this service here and in the mapping."})
+		}
+		v.duration("services."+n+".patience", c.Services[n].Terms.Patience, time.Second, 24*time.Hour)
+	}
+	for _, n := range slices.Concat(prefixed("sources.", c.SourceNames()), prefixed("sinks.", c.SinkNames()), prefixed("services.", c.ServiceNames())) {
 		if short := lastOf(n); !name.MatchString(short) {
 			v.fault(n, Fault{Found: "the name " + strconv.Quote(short), Expected: "lower-case letters, digits and _, at most 32, a letter first",
 				Do: "Rename it here and in the mapping."})

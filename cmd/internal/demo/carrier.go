@@ -8,8 +8,7 @@ import (
 
 // The customers of Northstar that have a story.
 const (
-	movedCode   = "ACM01" // its account changes while the days run
-	unknownCode = "NEW07" // billing uses it before anybody has entered it into bill_cust
+	movedCode = "ACM01" // its account changes while the days run
 )
 
 // customer is one account of dispatch, and the code that billing has for it.
@@ -30,14 +29,14 @@ var (
 	namedCustomers = []string{"Acme Foods", "Café Olé Roasters", "Béton Québec Ltée", "Señorial Produce", "Müller Steel Works",
 		"Ångström Optics", "Lone Star Foods", "O'Hare Cold Storage", "Smith & Sons \"Express\"", "Peña Brothers Citrus"}
 	firstWords = []string{"Prairie", "Lakeshore", "Blue Ridge", "Mesa", "Great Plains", "Harbor", "Pioneer", "Sunbelt", "Midway", "Cascade"}
-	lastWords  = []string{"Paper", "Beverages", "Lumber", "Plastics", "Tools"}
+	lastWords  = []string{"Paper", "Beverages"}
 	streets    = []string{"Industrial Blvd", "Main St", "Terminal Way", "Commerce Dr", "Río Grande Ave", "Dock Rd"}
 	places     = []struct{ city, state, zip string }{{"Dallas", "TX", "75201"}, {"Houston", "TX", "77002"}, {"El Paso", "TX", "79901"},
 		{"Chicago", "IL", "60607"}, {"Joliet", "IL", "60431"}, {"Fresno", "CA", "93721"}, {"San José", "CA", "95110"}}
 	terms = []string{"N30", "N30", "N30", "N15", "COD"}
 )
 
-// newCarrier makes the sixty customers of a seed.
+// newCarrier makes the thirty customers of a seed.
 func newCarrier(rng *rand.Rand) carrier {
 	names := append([]string(nil), namedCustomers...)
 	for _, first := range firstWords {
@@ -51,8 +50,6 @@ func newCarrier(rng *rand.Rand) carrier {
 	}
 	c.customers[0].code = movedCode
 	c.moved = newCustomer(rng, 104412, "Acme Foods Holding")
-	last := len(c.customers) - 1
-	c.customers[last].code = unknownCode
 	return c
 }
 
@@ -94,10 +91,7 @@ func (c carrier) masterData(at string, moveDay time.Time) []Transaction {
 	for _, customer := range append(c.customers[:len(c.customers):len(c.customers)], c.moved) {
 		dispatch.Statements = append(dispatch.Statements, insertCustomer(customer, at))
 		end := ""
-		switch customer.code {
-		case unknownCode:
-			continue
-		case movedCode:
+		if customer.code == movedCode {
 			end = moveDay.AddDate(0, 0, -1).Format(time.DateOnly)
 		}
 		billing.Statements = append(billing.Statements, insertCode(customer.code, customer.account, "2019-01-01", end))

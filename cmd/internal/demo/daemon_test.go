@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,33 +86,37 @@ func TestRunRefusesAFullFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := DefaultOptions()
-	o.Dir, o.Out, o.Carrier = dir, new(bytes.Buffer), carrierFolder
+	o.Dir, o.Out, o.Carriers = dir, new(bytes.Buffer), carriersFolder
 	if err := Run(context.Background(), o); err == nil || !strings.Contains(err.Error(), "thesis.txt") {
 		t.Errorf("a folder that is in use: got %v", err)
 	}
 }
 
-const carrierFolder = "../../../testdata/carriers/northstar"
-
 func TestQuiet(t *testing.T) {
 	now := time.Now()
-	streaming := []pipeline.SourceStatus{{State: "streaming", Watermark: now.Add(time.Second)}, {State: "streaming", Watermark: now.Add(time.Second)}}
-	if !captured(pipeline.Status{Sources: streaming}, now) {
-		t.Error("two streams past the moment are not captured")
+	var streaming []pipeline.SourceStatus
+	for range sources {
+		streaming = append(streaming, pipeline.SourceStatus{State: "streaming", Watermark: now.Add(time.Second)})
 	}
-	late := []pipeline.SourceStatus{streaming[0], {State: "streaming", Watermark: now.Add(-time.Second)}}
-	away := []pipeline.SourceStatus{streaming[0], {State: "backing off", Watermark: now.Add(time.Second)}}
+	if !captured(pipeline.Status{Sources: streaming}, now) {
+		t.Error("streams past the moment are not captured")
+	}
+	late, away := slices.Clone(streaming), slices.Clone(streaming)
+	late[1].Watermark, away[0].State = now.Add(-time.Second), "backing off"
 	for _, sources := range [][]pipeline.SourceStatus{nil, streaming[:1], late, away} {
 		if captured(pipeline.Status{Sources: sources}, now) {
 			t.Errorf("captured with %+v", sources)
 		}
 	}
 	for _, lane := range []pipeline.LaneStatus{{Waiting: 1}, {Ready: 1}, {InFlight: 1}, {Unknown: 1}} {
-		if idle(pipeline.Status{Lanes: []pipeline.LaneStatus{{Parked: 3}, lane}}) {
+		if idle(pipeline.Status{Lanes: []pipeline.LaneStatus{{Parked: 3}, lane}}, 0) {
 			t.Errorf("idle with %+v", lane)
 		}
 	}
-	if !idle(pipeline.Status{Lanes: []pipeline.LaneStatus{{Parked: 3}}}) {
+	if !idle(pipeline.Status{Lanes: []pipeline.LaneStatus{{Parked: 3}}}, 0) {
 		t.Error("a parked delivery keeps the lane from being idle")
+	}
+	if gated := (pipeline.Status{Lanes: []pipeline.LaneStatus{{Waiting: 1}, {}}}); !idle(gated, 1) || idle(gated, 2) {
+		t.Error("one document at a gate is not one")
 	}
 }

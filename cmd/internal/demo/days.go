@@ -3,6 +3,8 @@ package demo
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -44,16 +46,32 @@ func NewScript(p Plan) (Script, error) {
 		}
 		d.dates[n] = day
 	}
+	d.script.Accounts = map[string]string{}
 	d.script.Before = d.carrier.masterData(d.local(-30*24*time.Hour), d.dates[1])
 	d.work()
 	d.script.sort()
 	return d.script, nil
 }
 
-// work fills the days. Of the documents, a third was drafted before they begin; five are rebills, which are two documents each.
+// work fills the days of all carriers.
 func (d *days) work() {
-	const rebills, mishaps = 5, 5
-	credits := max(3, d.Invoices/40)
+	d.northstar()
+	d.pineValley()
+	d.gulfCoast()
+	d.lost()
+	slices.SortStableFunc(d.script.Mishaps, func(a, b Mishap) int { return slices.Index(settleOrder, a.Name) - slices.Index(settleOrder, b.Name) })
+}
+
+// settleOrder is the order in which people come to the mishaps.
+var settleOrder = []string{"a customer that nobody knows", "a code that nobody has mapped", "a total that is a cent off", "one bad shipment on the invoice of a week",
+	"the POD is missing", "a credit memo beyond its invoice", "an invoice before its delivery", "a wrong rate, billed again", "a delivery that is reported twice",
+	"an answer of the ERP that got lost"}
+
+// northstar plays the truckload carrier. Of its documents a third was drafted before the days; two are rebills, which are two documents each,
+// and three have a mishap.
+func (d *days) northstar() {
+	const rebills, mishaps = 2, 3
+	credits := max(2, d.Invoices/40)
 	plain := d.Invoices - 2*rebills - credits - mishaps
 	var sent []invoice
 	for n := range plain {
@@ -61,8 +79,8 @@ func (d *days) work() {
 		if i.released < d.Span/2 {
 			sent = append(sent, i)
 		}
-		if n%40 == 0 {
-			d.master(n / 40)
+		if n%20 == 0 {
+			d.master(n / 20)
 		}
 	}
 	for n := range rebills {
@@ -71,13 +89,26 @@ func (d *days) work() {
 	for n := range credits {
 		d.creditMemo(sent[(n*11+3)%len(sent)])
 	}
+	for _, i := range sent {
+		if i.released > d.Span/4 && d.script.Lost == "" {
+			d.script.Lost = reference(i.number, i.revision)
+		}
+	}
 	d.unreleased()
 	d.mishaps()
 }
 
+// lost is what happens to the answer about the document Lost, and to the ERP after it: the disasters make it so.
+func (d *days) lost() {
+	number := strings.Split(d.script.Lost, ":")[1]
+	d.mishap(Mishap{Name: "an answer of the ERP that got lost", Carrier: northstar.name, About: "invoice/NSTAR:" + number, Trace: "invoice/NSTAR:" + number, Posted: []string{d.script.Lost},
+		Story:   fmt.Sprintf("Tryton took invoice %s, its answer got lost, and then Tryton was away for %.0f s", number, outage.Seconds()),
+		Handled: "the outcome is unknown: Waybill looks the document up by its external id before it sends anything again"})
+}
+
 // plainInvoice bills one load. The first third of the loads was delivered and drafted before the days begin.
 func (d *days) plainInvoice(n int) invoice {
-	customer := d.carrier.customers[d.rng.IntN(len(d.carrier.customers)-1)] // not the last: billing does not know it yet
+	customer := pick(d.rng, d.carrier.customers)
 	if n%9 == 0 {
 		customer = d.carrier.customers[0] // the one whose account changes
 	}
@@ -98,7 +129,7 @@ func (d *days) plainInvoice(n int) invoice {
 
 // master plays what happens to customers meanwhile: a new address, a new name, an account that is new and billed at once.
 func (d *days) master(n int) {
-	c := d.carrier.customers[1+d.rng.IntN(len(d.carrier.customers)-2)]
+	c := pick(d.rng, d.carrier.customers[1:])
 	t := d.between(0.1, 0.8)
 	d.do(t, Dispatch, "customer "+c.account+" moves", Statement{"UPDATE customers SET addr1 = $2, upd_ts = $3 WHERE cust_cd = $1",
 		[]any{c.account, fmt.Sprintf("%d %s, Suite %d", 100+d.rng.IntN(9000), pick(d.rng, streets), 1+d.rng.IntN(400)), d.local(t)}})
@@ -114,7 +145,7 @@ func (d *days) master(n int) {
 // unreleased leaves documents in billing that nobody may post: drafts, one that is held, one that is void.
 func (d *days) unreleased() {
 	for n := range 6 {
-		i := d.newInvoice(d.pastLoad(pick(d.rng, d.carrier.customers[1:len(d.carrier.customers)-1])), d.Span*3/4)
+		i := d.newInvoice(d.pastLoad(pick(d.rng, d.carrier.customers[1:])), d.Span*3/4)
 		d.draft(i, false, false)
 		if n < 2 {
 			t := d.between(0.85, 0.95)
@@ -126,7 +157,17 @@ func (d *days) unreleased() {
 }
 
 func (d *days) do(at time.Duration, in Database, what string, statements ...Statement) {
-	d.script.Days = append(d.script.Days, Transaction{At: at, Database: in, What: what, Statements: statements})
+	d.doTold(at, in, what, "", statements...)
+}
+
+// doTold is a transaction that people are told of when it happens.
+func (d *days) doTold(at time.Duration, in Database, what, tell string, statements ...Statement) {
+	d.script.Days = append(d.script.Days, Transaction{At: at, Database: in, What: what, Tell: tell, Statements: statements})
+}
+
+// before is what was there when the days began.
+func (d *days) before(in Database, what string, statements ...Statement) {
+	d.script.Before = append(d.script.Before, Transaction{Database: in, What: what, Statements: statements})
 }
 
 // between draws a moment, or a length, between two parts of the span.

@@ -10,16 +10,14 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"waybill/cmd/internal/books"
 )
 
 // Options are the demo's flags.
 type Options struct {
-	Seed     uint64    // of the carrier, its days and its disasters
+	Seed     uint64    // of the carriers, their days and the disasters
 	Dir      string    // folder of its own, made when missing, empty when there; "" is a fresh one under $TMPDIR
-	Carrier  string    // folder with the carrier's schemas and mapping; "" looks for testdata/carriers/northstar
-	Invoices int       // documents that the days release; at least 40
+	Carriers string    // folder with the carriers' schemas and mappings; "" looks for testdata/carriers
+	Invoices int       // documents that Northstar's days release; at least 40
 	History  int       // documents from before the cut-over
 	Keep     bool      // leave everything running until the context ends
 	Fast     bool      // play the days in a third of the time
@@ -28,7 +26,7 @@ type Options struct {
 }
 
 // DefaultOptions are the options of `make demo`.
-func DefaultOptions() Options { return Options{Seed: 1, Invoices: 232, History: 2000, Out: os.Stdout} }
+func DefaultOptions() Options { return Options{Seed: 1, Invoices: 60, History: 2000, Out: os.Stdout} }
 
 // ErrBooksDiffer says that the demo ran to its end, and that the ERP does not hold what billing released.
 var ErrBooksDiffer = errors.New("the books differ")
@@ -40,7 +38,6 @@ type show struct {
 	zone    *time.Location
 	cutover time.Time
 	servers *servers
-	stores  stores
 	daemon  *daemon
 	script  Script
 }
@@ -48,12 +45,12 @@ type show struct {
 // Run runs the demo and prints its progress. Whatever it starts has ended when it returns: also when ctx ends, and when it fails. Its
 // folder is removed when it made it and all went well.
 func Run(ctx context.Context, o Options) (err error) {
-	s := &show{Options: o, console: &console{out: o.Out, began: time.Now(), of: 8}}
+	s := &show{Options: o, console: &console{out: o.Out, began: time.Now(), of: 9}}
 	made, err := s.prepare()
 	if err != nil {
 		return err
 	}
-	s.console.say("Northstar Freight Lines, seed %d, in %s", s.Seed, s.Dir)
+	s.console.say("%s: three carriers, five databases, one Waybill, one ERP. Seed %d, in %s", group, s.Seed, s.Dir)
 	defer func() {
 		s.daemon.stop()
 		if s.servers != nil {
@@ -100,14 +97,15 @@ func (s *show) acts(ctx context.Context) error {
 		title string
 		run   func(context.Context) error
 	}{
-		{"starting PostgreSQL (dispatch), MariaDB (billing) and Tryton (the ERP)", s.start},
-		{fmt.Sprintf("seeding the carrier: customers, %d old invoices, drafts", s.History), s.seed},
+		{"starting PostgreSQL and MariaDB (the carriers) and Tryton (the ERP)", s.start},
+		{fmt.Sprintf("seeding Northstar (truckload), Pine Valley (LTL) and Gulf Coast (bulk); %d old invoices", s.History), s.seed},
 		{"waybill check, and waybill plan: what would be sent", s.preview},
-		{fmt.Sprintf("%d working days; Tryton fails for %s, Waybill is killed twice", workingDays, outage), s.days},
+		{fmt.Sprintf("%d working days, with ten mishaps and two disasters", workingDays), s.days},
 		{"waiting until all is posted but what people must settle", s.settle},
-		{"repairing what people must settle", s.repair},
+		{"ten mishaps, as people meet them", s.scenes},
 		{"waiting until all is posted", s.drain},
-		{"the books: billing by SQL against the ERP by RPC, one by one", s.audit},
+		{"one case of each carrier, from order to cash", s.cases},
+		{"the books: each source by SQL against the ERP by RPC, document by document", s.audit},
 	} {
 		s.console.title("%s", act.title)
 		if err := act.run(ctx); err != nil {
@@ -130,7 +128,7 @@ func (s *show) prepare() (made bool, err error) {
 			return false, fmt.Errorf("finding the waybill program: %w", err)
 		}
 	}
-	if s.Carrier, err = findCarrier(s.Carrier, s.Binary); err != nil {
+	if s.Carriers, err = findCarriers(s.Carriers, s.Binary); err != nil {
 		return false, err
 	}
 	if s.zone, err = time.LoadLocation("America/Chicago"); err != nil {
@@ -155,19 +153,19 @@ func (s *show) prepare() (made bool, err error) {
 	return made, nil
 }
 
-// findCarrier looks for the carrier's folder: as given, or below the working folder, or beside the program's own folder.
-func findCarrier(given, binary string) (string, error) {
-	const standard = "testdata/carriers/northstar"
+// findCarriers looks for the carriers' folder: as given, or below the working folder, or beside the program's own folder.
+func findCarriers(given, binary string) (string, error) {
+	const standard = "testdata/carriers"
 	tried := []string{given}
 	if given == "" {
 		tried = []string{standard, filepath.Join(filepath.Dir(binary), "..", standard)}
 	}
 	for _, dir := range tried {
-		if _, err := os.Stat(filepath.Join(dir, "mapping.yaml")); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, northstar.folder, "mapping.yaml")); err == nil {
 			return filepath.Abs(dir)
 		}
 	}
-	return "", fmt.Errorf("the carrier's mapping.yaml is not in %q; run the demo from the source tree, or name the folder with --carrier", tried)
+	return "", fmt.Errorf("northstar/mapping.yaml is not in %q; run the demo from the source tree, or name the carriers' folder with --carriers", tried)
 }
 
 func emptyFolder(dir string) error {
@@ -189,18 +187,20 @@ func (s *show) start(ctx context.Context) (err error) {
 	return err
 }
 
-// seed fills the databases with everything from before the days, and fixes the cut-over: now, as the carrier's clock shows it.
+// seed fills the databases with everything from before the days, and fixes the cut-over: now, as Northstar's clock shows it.
 func (s *show) seed(ctx context.Context) error {
-	if err := s.servers.createStores(ctx, s.Carrier); err != nil {
+	if err := s.servers.createStores(ctx, s.Carriers); err != nil {
 		return err
 	}
-	s.stores = stores{s.servers.dispatch, s.servers.billing}
+	if err := s.openAccounts(ctx); err != nil {
+		return err
+	}
 	var err error
 	// Through the clock's text, so that the hour that comes twice a year means the same here and in billing.
 	if s.cutover, err = time.ParseInLocation(time.DateTime, time.Now().In(s.zone).Format(time.DateTime), s.zone); err != nil {
 		return fmt.Errorf("fixing the cut-over: %w", err)
 	}
-	span := 30 * time.Second
+	span := 40 * time.Second
 	if s.Fast {
 		span /= 3
 	}
@@ -208,14 +208,17 @@ func (s *show) seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := SeedHistory(ctx, s.stores.billing, s.History, s.Seed, s.cutover); err != nil {
+	if err := SeedHistory(ctx, s.servers.stores[Billing], s.History, s.Seed, s.cutover); err != nil {
 		return err
 	}
-	if err := s.stores.apply(ctx, s.script.Before); err != nil {
+	if err := s.servers.stores.apply(ctx, s.script.Before); err != nil {
 		return err
 	}
 	s.console.say("the cut-over is %s: what was released before is not ours to post", s.cutover.Format(time.RFC3339))
-	return s.configure(1)
+	if err := s.writeRegistry(); err != nil {
+		return err
+	}
+	return s.configure()
 }
 
 // preview runs the two commands that people run before they go live.
@@ -237,51 +240,6 @@ func (s *show) preview(ctx context.Context) error {
 func lastLine(text string) string {
 	text = strings.TrimSpace(text)
 	return text[strings.LastIndexByte(text, '\n')+1:]
-}
-
-// terms are the terms of the books, with what waits by number.
-func (s *show) terms(ctx context.Context, waiting []string) (books.Terms, error) {
-	names, err := books.ReadNames(ctx, s.stores.dispatch)
-	if err != nil {
-		return books.Terms{}, err
-	}
-	exceptions := map[string]bool{}
-	for _, number := range waiting {
-		exceptions[reference(number, 0)] = true
-	}
-	return books.Terms{Cutover: s.cutover, Zone: s.zone, Names: names, Key: reference, Exceptions: exceptions}, nil
-}
-
-// reference is the key of a document in the ERP, as the carrier's mapping writes it.
-func reference(number string, revision int) string {
-	return fmt.Sprintf("nstar:%s:%d", number, revision)
-}
-
-// check compares the books.
-func (s *show) check(ctx context.Context, waiting []string) (books.Report, error) {
-	terms, err := s.terms(ctx, waiting)
-	if err != nil {
-		return books.Report{}, err
-	}
-	t := s.servers.tryton
-	return books.Check(ctx, s.stores.billing, &books.Tryton{URL: t.URL(), Database: t.Database(), User: t.User(), Password: t.Password()}, terms)
-}
-
-func (s *show) audit(ctx context.Context) error {
-	report, err := s.check(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := report.Write(s.console); err != nil {
-		return err
-	}
-	if !report.OK() {
-		return ErrBooksDiffer
-	}
-	if report.Paired != len(s.script.Released) {
-		return fmt.Errorf("%w: %d documents are paired, but the days released %d", ErrBooksDiffer, report.Paired, len(s.script.Released))
-	}
-	return nil
 }
 
 // luck draws the moments of the disasters, apart from those of the days.

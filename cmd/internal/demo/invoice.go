@@ -69,7 +69,7 @@ func (i invoice) total() cents {
 }
 
 // header is the document as a draft.
-func (i invoice) header(at string) Statement {
+func (i invoice) header(at any) Statement {
 	return Statement{`INSERT INTO inv_hdr (inv_no, rev_no, load_no, cust_cd, stat, inv_dt, cur_cd, line_cnt, tax_amt, inv_amt, orig_inv_no, memo, upd_ts)
 VALUES (?, ?, ?, ?, 'D', ?, ?, ?, ?, ?, ?, ?, ?)`,
 		[]any{i.number, i.revision, i.load, i.code, i.date, null(i.currency), len(i.lines), i.tax().String(), (i.total() + i.off).String(),
@@ -118,9 +118,11 @@ func (d *days) draft(i invoice, apart, late bool) {
 }
 
 // release is what makes a document due. Some are touched once more afterwards, without any effect on the money.
-func (d *days) release(i invoice) {
-	d.do(i.released, Billing, "invoice "+i.number+" released", i.releaseRow(d.local(i.released)))
-	d.script.Released = append(d.script.Released, i.number)
+func (d *days) release(i invoice) { d.releaseTold(i, "") }
+
+func (d *days) releaseTold(i invoice, tell string) {
+	d.doTold(i.released, Billing, "invoice "+i.number+" released", tell, i.releaseRow(d.local(i.released)))
+	d.script.Released = append(d.script.Released, reference(i.number, i.revision))
 	if d.rng.IntN(12) == 0 {
 		t := i.released + d.between(0.005, 0.05)
 		d.do(t, Billing, "invoice "+i.number+" printed", Statement{"UPDATE inv_hdr SET upd_ts = ? WHERE inv_no = ?", []any{d.local(t), i.number}})
@@ -162,8 +164,7 @@ func (d *days) rebill(old invoice, atOnce bool) {
 		_, release = statements(d.local(t))
 		d.do(t, Billing, what, release...)
 	}
-	d.script.Released = append(d.script.Released, credit.number, again.number)
-	d.script.Rebilled = append(d.script.Rebilled, credit.number)
+	d.script.Released = append(d.script.Released, reference(credit.number, credit.revision), reference(again.number, again.revision))
 }
 
 // creditMemo gives back a part of a document, a tenth of its line haul.

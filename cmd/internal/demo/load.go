@@ -73,40 +73,40 @@ func (d *days) move(l *load, t time.Duration) {
 	d.script.Loads++
 	step("ordered", Statement{`INSERT INTO loads (load_no, cust_cd, shipper_cd, cons_cd, bol_no, status_cd, pcs_ord, wt_lbs, ord_ts, upd_ts)
 VALUES ($1, $2, $3, $4, $5, 'AVL', $6, $7, $8, $9)`,
-		[]any{l.number, l.billTo.account, l.shipper.account, l.to.account, bol(*l), l.pieces, d.weight(*l), d.business(t), d.local(t)}},
+		[]any{l.number, l.billTo.account, l.shipper.account, l.to.account, bol(*l), l.pieces, d.weight(*l), d.business(t), d.business(t)}},
 		Statement{stopsSQL, []any{l.number, l.shipper.account, l.to.account}})
 	assign := "UPDATE loads SET status_cd = 'ASG', driver_id = $2, unit_no = $3, upd_ts = $4 WHERE load_no = $1"
-	step("assigned", Statement{assign, []any{l.number, d.driver(), d.unit(), d.local(t)}})
+	step("assigned", Statement{assign, []any{l.number, d.driver(), d.unit(), d.business(t)}})
 	if d.rng.IntN(5) == 0 {
-		step("reassigned", Statement{assign, []any{l.number, d.driver(), d.unit(), d.local(t)}})
+		step("reassigned", Statement{assign, []any{l.number, d.driver(), d.unit(), d.business(t)}})
 	}
-	step("dispatched", Statement{statusSQL, []any{l.number, "DSP", d.local(t)}})
+	step("dispatched", Statement{statusSQL, []any{l.number, "DSP", d.business(t)}})
 	arrive := "UPDATE stops SET arr_ts = $3 WHERE load_no = $1 AND stop_seq = $2"
 	leave := "UPDATE stops SET dep_ts = $3 WHERE load_no = $1 AND stop_seq = $2"
-	step("at the shipper", Statement{arrive, []any{l.number, 1, d.business(t)}}, Statement{statusSQL, []any{l.number, "APU", d.local(t)}})
+	step("at the shipper", Statement{arrive, []any{l.number, 1, d.business(t)}}, Statement{statusSQL, []any{l.number, "APU", d.business(t)}})
 	step("departed", Statement{leave, []any{l.number, 1, d.business(t)}},
-		Statement{"UPDATE loads SET status_cd = 'LDD', dep_ts = $2, upd_ts = $3 WHERE load_no = $1", []any{l.number, d.business(t), d.local(t)}})
-	step("at the consignee", Statement{arrive, []any{l.number, 2, d.business(t)}}, Statement{statusSQL, []any{l.number, "ADL", d.local(t)}})
+		Statement{"UPDATE loads SET status_cd = 'LDD', dep_ts = $2, upd_ts = $3 WHERE load_no = $1", []any{l.number, d.business(t), d.business(t)}})
+	step("at the consignee", Statement{arrive, []any{l.number, 2, d.business(t)}}, Statement{statusSQL, []any{l.number, "ADL", d.business(t)}})
 	day, clock := d.business(t)[:10], d.business(t)[11:]
 	step("delivered", Statement{leave, []any{l.number, 2, d.business(t)}},
 		Statement{"UPDATE loads SET status_cd = 'MTY', dlv_dt = $2, dlv_tm = $3, pcs_dlv = $4, rcvd_by = $5, upd_ts = $6 WHERE load_no = $1",
-			[]any{l.number, day, clock, l.pieces, pick(d.rng, receivers), d.local(t)}})
+			[]any{l.number, day, clock, l.pieces, pick(d.rng, receivers), d.business(t)}})
 	for _, x := range l.extras {
-		step("accessorial "+x.code, Statement{insertExtraSQL, []any{l.number, x.code, fixed(x.qty, 3), fixed(x.rate, 4), extend(x.qty, x.rate).String(), "N", nil, d.local(t)}})
-		step("accessorial approved", Statement{"UPDATE accessorials SET appr_flg = 'Y', appr_by = 'kfield', upd_ts = $3 WHERE load_no = $1 AND chg_cd = $2", []any{l.number, x.code, d.local(t)}})
+		step("accessorial "+x.code, Statement{insertExtraSQL, []any{l.number, x.code, fixed(x.qty, 3), fixed(x.rate, 4), extend(x.qty, x.rate).String(), "N", nil, d.business(t)}})
+		step("accessorial approved", Statement{"UPDATE accessorials SET appr_flg = 'Y', appr_by = 'kfield', upd_ts = $3 WHERE load_no = $1 AND chg_cd = $2", []any{l.number, x.code, d.business(t)}})
 	}
 	l.done = t
-	step("paperwork in", Statement{"UPDATE loads SET status_cd = 'CLS', pod_ts = $2, upd_ts = $3 WHERE load_no = $1", []any{l.number, d.business(t), d.local(t)}})
+	step("paperwork in", Statement{"UPDATE loads SET status_cd = 'CLS', pod_ts = $2, upd_ts = $3 WHERE load_no = $1", []any{l.number, d.business(t), d.business(t)}})
 }
 
 // cancel plays a load that is called off after it was assigned.
 func (d *days) cancel(l load, t time.Duration) {
 	d.do(t, Dispatch, fmt.Sprintf("load %d ordered", l.number), Statement{
 		"INSERT INTO loads (load_no, cust_cd, shipper_cd, cons_cd, bol_no, status_cd, pcs_ord, ord_ts, upd_ts) VALUES ($1, $2, $3, $4, $5, 'AVL', $6, $7, $8)",
-		[]any{l.number, l.billTo.account, l.shipper.account, l.to.account, bol(l), l.pieces, d.business(t), d.local(t)}},
+		[]any{l.number, l.billTo.account, l.shipper.account, l.to.account, bol(l), l.pieces, d.business(t), d.business(t)}},
 		Statement{stopsSQL, []any{l.number, l.shipper.account, l.to.account}})
 	t += d.between(0.02, 0.05)
-	d.do(t, Dispatch, fmt.Sprintf("load %d cancelled", l.number), Statement{statusSQL, []any{l.number, "CAN", d.local(t)}})
+	d.do(t, Dispatch, fmt.Sprintf("load %d cancelled", l.number), Statement{statusSQL, []any{l.number, "CAN", d.business(t)}})
 }
 
 func bol(l load) string            { return fmt.Sprintf("BOL-%d", 700_000+l.number) }

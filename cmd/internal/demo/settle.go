@@ -30,9 +30,9 @@ func (s *show) poll(ctx context.Context, doing string, done func(pipeline.Status
 			if ok || err != nil {
 				return err
 			}
-			if time.Since(told) > 5*time.Second {
+			if time.Since(told) > 10*time.Second {
 				told = time.Now()
-				s.console.say("%s", sentence(status))
+				s.console.event("%s", sentence(status))
 			}
 		}
 		select {
@@ -48,52 +48,76 @@ func (s *show) poll(ctx context.Context, doing string, done func(pipeline.Status
 
 // sentence is a status in a line.
 func sentence(status pipeline.Status) string {
-	var parts []string
+	released, posted, held, flying := 0, 0, 0, 0
 	for _, m := range status.Money {
-		parts = append(parts, fmt.Sprintf("%s: %d released, %d posted, %d in exception, %d in flight", m.Currency, m.Released, m.Posted, m.Exception, m.InFlight))
+		released, posted, held, flying = released+m.Released, posted+m.Posted, held+m.Exception, flying+m.InFlight
 	}
+	parts := []string{fmt.Sprintf("%d documents released: %d posted, %d in exception, %d in flight", released, posted, held, flying)}
 	for _, l := range status.Lanes {
 		if l.State != "running" {
 			parts = append(parts, l.Lane+" lane "+l.State)
 		}
 	}
-	return strings.Join(append(parts, status.Problems...), "; ")
+	return strings.Join(parts, "; ")
 }
 
-// streaming waits until both snapshots are taken and the streams are on.
+// sources is how many databases Waybill follows.
+var sources = func() (n int) {
+	for _, h := range fleet {
+		n += len(h.sources)
+	}
+	return n
+}()
+
+// streaming waits until all tables are read and the streams are on.
 func (s *show) streaming(ctx context.Context) error {
 	return s.poll(ctx, "starting", func(status pipeline.Status) (bool, error) {
-		return len(status.Sources) == 2 && !slices.ContainsFunc(status.Sources, func(x pipeline.SourceStatus) bool { return x.State != "streaming" }), nil
+		return len(status.Sources) == sources && !slices.ContainsFunc(status.Sources, func(x pipeline.SourceStatus) bool {
+			return x.State != "streaming" || slices.ContainsFunc(x.Readings, func(r pipeline.ReadingStatus) bool { return r.State != pipeline.ReadingDone })
+		}), nil
 	})
 }
 
-// quiet waits until everything that was committed so far is captured and nothing is under way, twice in a row, and then looks whether
-// exactly the documents of want wait in exceptions.
-func (s *show) quiet(ctx context.Context, doing string, want []string) error {
+// quiet waits until everything that was committed so far is captured and nothing is under way but what waits at a gate, twice in a row, and then
+// looks whether each of the mishaps that needs a person has its exception, and nothing else.
+func (s *show) quiet(ctx context.Context, doing string, gated int, want []Mishap) error {
 	since, before, calm := time.Now(), uint64(0), false
 	return s.poll(ctx, doing, func(status pipeline.Status) (bool, error) {
-		still := captured(status, since) && idle(status)
+		still := captured(status, since) && idle(status, gated)
 		ok := still && calm && status.Journal.Applied >= before
 		calm, before = still, status.Journal.Last
 		if !ok {
 			return false, nil
 		}
-		waiting, err := s.waiting(ctx)
-		if err != nil {
+		open, err := s.exceptions(ctx)
+		if err != nil || len(open) != len(want) {
 			return false, err
 		}
-		return slices.Equal(waiting, slices.Sorted(slices.Values(want))), nil
+		for _, m := range want {
+			if find(open, m) == nil {
+				return false, nil
+			}
+		}
+		return true, nil
 	})
 }
 
 func captured(status pipeline.Status, since time.Time) bool {
-	return len(status.Sources) == 2 && !slices.ContainsFunc(status.Sources, func(x pipeline.SourceStatus) bool {
+	return len(status.Sources) == sources && !slices.ContainsFunc(status.Sources, func(x pipeline.SourceStatus) bool {
 		return x.State != "streaming" || !x.Watermark.After(since)
 	})
 }
 
-func idle(status pipeline.Status) bool {
-	return !slices.ContainsFunc(status.Lanes, func(l pipeline.LaneStatus) bool { return l.Waiting+l.Ready+l.InFlight+l.Unknown > 0 })
+// idle reports whether the lanes have nothing to do but wait at the gates of so many documents.
+func idle(status pipeline.Status, gated int) bool {
+	waiting := 0
+	for _, l := range status.Lanes {
+		waiting += l.Waiting
+		if l.Ready+l.InFlight+l.Unknown > 0 {
+			return false
+		}
+	}
+	return waiting == gated
 }
 
 // exceptions are the open ones.
@@ -101,52 +125,25 @@ func (s *show) exceptions(ctx context.Context) ([]pipeline.ExceptionView, error)
 	return ask[[]pipeline.ExceptionView](ctx, s.daemon, "exceptions", "list")
 }
 
-// waiting is the numbers of the documents that wait in exceptions, in order.
-func (s *show) waiting(ctx context.Context) ([]string, error) {
-	list, err := s.exceptions(ctx)
-	if err != nil {
-		return nil, err
+// find is the exception of a mishap, or nil.
+func find(open []pipeline.ExceptionView, m Mishap) *pipeline.ExceptionView {
+	for i, x := range open {
+		if x.Code == m.Code && slices.Contains(x.Subjects, m.About) {
+			return &open[i]
+		}
 	}
-	var numbers []string
-	for _, x := range list {
-		numbers = append(numbers, subjects(x)...)
-	}
-	slices.Sort(numbers)
-	return slices.Compact(numbers), nil
+	return nil
 }
 
-// subjects is the numbers of the documents that wait in an exception.
-func subjects(x pipeline.ExceptionView) []string {
-	var numbers []string
-	for _, subject := range x.Subjects {
-		numbers = append(numbers, subject[strings.LastIndexByte(subject, '/')+1:])
-	}
-	if len(numbers) == 0 && x.Delivery != nil {
-		numbers = append(numbers, x.Delivery.ExternalID)
-	}
-	return numbers
-}
-
-// stuck is the numbers of the documents and customers that the mishaps hold.
-func (s *show) stuck() []string {
-	var numbers []string
-	for _, r := range s.script.Repairs {
-		numbers = append(numbers, r.Waiting...)
-	}
-	return numbers
+// held are the mishaps that need a person.
+func (s *show) held() []Mishap {
+	return slices.DeleteFunc(slices.Clone(s.script.Mishaps), func(m Mishap) bool { return m.Code == "" })
 }
 
 // settle waits until only the mishaps are left, and shows the books at that moment.
 func (s *show) settle(ctx context.Context) error {
-	if err := s.quiet(ctx, "posting all but the mishaps", s.stuck()); err != nil {
+	if err := s.quiet(ctx, "posting all but the mishaps", s.script.Gated, s.held()); err != nil {
 		return err
 	}
-	report, err := s.check(ctx, s.stuck())
-	if err != nil {
-		return err
-	}
-	s.console.say("the books at this moment:")
-	return report.Write(s.console)
+	return s.reconcile(ctx)
 }
-
-func (s *show) drain(ctx context.Context) error { return s.quiet(ctx, "posting the rest", nil) }

@@ -27,6 +27,7 @@ var (
 func TestMain(m *testing.M) {
 	sinktest.ServeLedgerIfAsked()
 	code, err := run(m)
+	sinktest.RemoveBilling()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"waybill/pipeline"
 )
 
 // TestMaxRetained holds capture back until the slot keeps more than max_retained. Waybill drops it, begins again with a compared
@@ -59,7 +61,7 @@ func TestMaxRetained(t *testing.T) {
 func (e *engine) resets() (whys []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	lines, err := e.api.Audit(ctx, 100)
+	lines, err := e.api.Audit(ctx, pipeline.AuditQuery{})
 	if err != nil {
 		return nil // the daemon is busy: asked again
 	}

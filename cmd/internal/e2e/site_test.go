@@ -31,6 +31,7 @@ var siteNumber atomic.Int32
 // site is one carrier with its own two databases, its own target and its own Waybill.
 type site struct {
 	t        *testing.T
+	folder   string // of the carrier: its schemas and its mapping
 	dir      string
 	dispatch *sql.DB
 	billing  *sql.DB
@@ -43,15 +44,21 @@ type site struct {
 	exited   chan struct{}
 	log      *lockedBuffer
 	args     []string // more arguments of run
+	env      []string // more of its environment
 	dsnUser  string   // role in the databases; default the servers' own
 }
 
 // newSite makes the databases with the carrier's schema. The target comes by ledger or tryton.
 func newSite(t *testing.T) *site {
 	t.Helper()
+	return newSiteOf(t, carrier)
+}
+
+func newSiteOf(t *testing.T, folder string) *site {
+	t.Helper()
 	p, m := postgres(t), mariadb(t)
 	n := siteNumber.Add(1)
-	s := &site{t: t, dir: t.TempDir(), pgName: fmt.Sprintf("tms_%d", n), myName: fmt.Sprintf("billing_%d", n),
+	s := &site{t: t, folder: folder, dir: t.TempDir(), pgName: fmt.Sprintf("tms_%d", n), myName: fmt.Sprintf("billing_%d", n),
 		cutover: time.Now().Add(-time.Hour).Truncate(time.Second)}
 	p.Exec(t, "CREATE DATABASE "+s.pgName)
 	m.Exec(t, "CREATE DATABASE "+s.myName+" CHARACTER SET latin1")
@@ -85,7 +92,7 @@ func (s *site) close() {
 
 func (s *site) read(name string) string {
 	s.t.Helper()
-	text, err := os.ReadFile(filepath.Join(carrier, name))
+	text, err := os.ReadFile(filepath.Join(s.folder, name))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -110,11 +117,23 @@ func (s *site) ledger() *sinktest.LedgerProcess {
 // tryton makes a Tryton of its own the target, and returns its books.
 func (s *site) tryton() *books.Tryton {
 	s.t.Helper()
+	erp := s.trytonServer()
+	return &books.Tryton{URL: erp.URL(), Database: erp.Database(), User: erp.User(), Password: erp.Password()}
+}
+
+// trytonServer makes a Tryton of its own the target.
+func (s *site) trytonServer() *sinktest.Tryton {
+	s.t.Helper()
 	erp := sinktest.StartTryton(s.t, sinktest.TrytonOptions{})
+	s.into(erp)
+	return erp
+}
+
+// into makes a Tryton the target.
+func (s *site) into(erp *sinktest.Tryton) {
 	s.sink = fmt.Sprintf("  erp:\n    type: tryton\n    url: %s\n    database: %s\n    user: %s\n    password: %s\n    company: %s\n"+
 		"    time_zone: America/Chicago\n    timeout: 15s\n    horizon: 1s\n    policy: { backoff_cap: 1s, breaker_cooldown: 1s }\n",
 		erp.URL(), erp.Database(), erp.User(), erp.Password(), erp.Company())
-	return &books.Tryton{URL: erp.URL(), Database: erp.Database(), User: erp.User(), Password: erp.Password()}
 }
 
 // books compares billing's documents with Tryton's.
@@ -231,6 +250,7 @@ func (s *site) launch() {
 	s.t.Helper()
 	s.log = &lockedBuffer{}
 	s.daemon = s.command(append([]string{"run"}, s.args...)...)
+	s.daemon.Env = append(s.daemon.Env, s.env...)
 	s.daemon.Stdout, s.daemon.Stderr = s.log, s.log
 	s.exited = make(chan struct{})
 	if err := s.daemon.Start(); err != nil {

@@ -41,6 +41,7 @@ posts:
   invoice.released -> erp.sales_invoice:
     external_id: "e2e:{number}"
     body: { party: bill_to.account, canonical: bill_to.id, total: total }
+bounds: { events: 50, posts: 50, money: 5000 } # of what rows make: what an approval releases, a person has decided
 `
 
 // TestOneUnknownCustomerWithManyInvoices releases 200 invoices of a customer that nobody knows: one exception holds them while the other

@@ -23,7 +23,7 @@ echo "image-test: the demo, small and fast (its output is in $work/demo.log)"
 bin/waybill demo --keep --fast --invoices 40 --history 100 --dir "$work/demo" >"$work/demo.log" 2>&1 </dev/null &
 demo=$!
 for i in $(seq 1 300); do
-	if grep -q 'duplicates 0' "$work/demo.log"; then break; fi
+	if grep -q 'The books fit' "$work/demo.log"; then break; fi
 	if ! kill -0 "$demo" 2>/dev/null || [ "$i" = 300 ]; then
 		echo "image-test: the demo did not come to its end" >&2
 		tail -n 30 "$work/demo.log" >&2
@@ -33,10 +33,13 @@ for i in $(seq 1 300); do
 done
 
 mkdir "$work/etc"
-sed -e 's#^data: .*#data: /var/lib/waybill#' -e 's#^\(    type: postgres\)$#\1\n    slot: waybill_image\n    publication: waybill_image#' \
-	-e 's#^\(    type: mariadb\)$#\1\n    server_id: 4711#' \
-	"$work/demo/waybill.yaml" >"$work/etc/waybill.yaml"
-cp "$work/demo/mapping.yaml" "$work/etc/"
+# Each source is read through a slot of its own.
+awk '/^data: / { print "data: /var/lib/waybill"; next }
+	{ print }
+	/^  [a-z]+:$/ { name = $1; sub(":", "", name) }
+	/^    type: postgres$/ { print "    slot: waybill_image_" name; print "    publication: waybill_image_" name }
+	/^    type: mariadb$/ { print "    server_id: 4711" }' "$work/demo/waybill.yaml" >"$work/etc/waybill.yaml"
+cp "$work/demo/northstar.yaml" "$work/demo/pinevalley.yaml" "$work/demo/gulfcoast.yaml" "$work/etc/"
 chmod -R a+rX "$work/etc"
 
 container=$(b from --pull-never "$image")
