@@ -45,11 +45,7 @@ func caseError(err error) error {
 	if !errors.As(err, &refused) {
 		return err
 	}
-	status := http.StatusConflict
-	if refused.Absent {
-		status = http.StatusNotFound
-	}
-	return &Error{Status: status, Message: refused.Reason, Hint: refused.Hint}
+	return refusalOf(refused.Absent, refused.Reason, refused.Hint)
 }
 
 // Cases asks for the cases that the query selects.
@@ -64,11 +60,7 @@ func (c *Client) Cases(ctx context.Context, q pipeline.CaseQuery) ([]transform.C
 
 // Case asks for one case.
 func (c *Client) Case(ctx context.Context, key string) (pipeline.CaseView, error) {
-	parts := strings.Split(key, "/")
-	for i := range parts {
-		parts[i] = url.PathEscape(parts[i])
-	}
-	return ask[pipeline.CaseView](ctx, c, "GET", "/api/cases/"+strings.Join(parts, "/"), nil)
+	return ask[pipeline.CaseView](ctx, c, "GET", "/api/cases/"+pathOf(key), nil)
 }
 
 // LinkCase links what carries a reference to a case; it returns when what waited is filed there.

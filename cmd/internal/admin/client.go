@@ -76,11 +76,7 @@ func (c *Client) Event(ctx context.Context, id string) (pipeline.StoredEvent, er
 
 // Trace asks for the story of a key.
 func (c *Client) Trace(ctx context.Context, key string) ([]pipeline.TraceItem, error) {
-	parts := strings.Split(key, "/")
-	for i := range parts {
-		parts[i] = url.PathEscape(parts[i])
-	}
-	return ask[[]pipeline.TraceItem](ctx, c, "GET", "/api/trace/"+strings.Join(parts, "/"), nil)
+	return ask[[]pipeline.TraceItem](ctx, c, "GET", "/api/trace/"+pathOf(key), nil)
 }
 
 // Exceptions asks for the exceptions that the query selects.
@@ -273,4 +269,13 @@ func setNumber(v url.Values, name string, n uint64) {
 	if n > 0 {
 		v.Set(name, strconv.FormatUint(n, 10))
 	}
+}
+
+// pathOf is a key as part of a path: what stands between its slashes is escaped.
+func pathOf(key string) string {
+	parts := strings.Split(key, "/")
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	return strings.Join(parts, "/")
 }

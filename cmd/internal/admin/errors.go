@@ -60,17 +60,9 @@ func errorOf(err error) *Error {
 	case errors.As(err, &e):
 		return e
 	case errors.As(err, &refused):
-		status := http.StatusConflict
-		if refused.Absent {
-			status = http.StatusNotFound
-		}
-		return &Error{Status: status, Message: refused.Reason, Hint: refused.Hint}
+		return refusalOf(refused.Absent, refused.Reason, refused.Hint)
 	case errors.As(err, &unfit):
-		status := http.StatusConflict
-		if unfit.Absent {
-			status = http.StatusNotFound
-		}
-		return &Error{Status: status, Message: unfit.Error()}
+		return refusalOf(unfit.Absent, unfit.Error(), "")
 	case errors.Is(err, pipeline.ErrSideBusy):
 		return &Error{Status: http.StatusConflict, Message: err.Error()}
 	case errors.Is(err, pipeline.ErrNotFound):
@@ -91,4 +83,13 @@ func writeError(w http.ResponseWriter, err error) {
 	if err := json.NewEncoder(w).Encode(e); err != nil {
 		return // the caller has gone; there is nobody to tell
 	}
+}
+
+// refusalOf is what the pipeline refuses: 404 when what was named is not there, else 409.
+func refusalOf(absent bool, reason, hint string) *Error {
+	status := http.StatusConflict
+	if absent {
+		status = http.StatusNotFound
+	}
+	return &Error{Status: status, Message: reason, Hint: hint}
 }

@@ -65,11 +65,7 @@ func masterError(err error) error {
 	if !errors.As(err, &refused) {
 		return err
 	}
-	status := http.StatusConflict
-	if refused.Absent {
-		status = http.StatusNotFound
-	}
-	return &Error{Status: status, Message: refused.Reason, Hint: refused.Hint}
+	return refusalOf(refused.Absent, refused.Reason, refused.Hint)
 }
 
 // Masters asks for the governed entities that the query selects.
@@ -84,11 +80,7 @@ func (c *Client) Masters(ctx context.Context, q pipeline.MasterQuery) ([]transfo
 
 // Master asks for one governed entity.
 func (c *Client) Master(ctx context.Context, key string) (pipeline.MasterView, error) {
-	parts := strings.Split(key, "/")
-	for i := range parts {
-		parts[i] = url.PathEscape(parts[i])
-	}
-	return ask[pipeline.MasterView](ctx, c, "GET", "/api/masters/"+strings.Join(parts, "/"), nil)
+	return ask[pipeline.MasterView](ctx, c, "GET", "/api/masters/"+pathOf(key), nil)
 }
 
 // JudgeMaster takes a decision about master data; it returns the entity when it is applied.

@@ -103,7 +103,12 @@ func (b *pgBench) outbox(r *report) error {
 	}()
 	time.Sleep(3 * time.Second) // the child streams by then; what it missed it would read late, and the figure would be worse
 	commit, err := write(b.DB, "INSERT INTO bench_changes (id, load_no) VALUES ($1, 1)", seconds)
-	got := <-ended
+	var got result
+	select {
+	case got = <-ended:
+	case <-time.After(2 * time.Minute):
+		got.err = errors.New("the child did not see all rows within two minutes")
+	}
 	if err := errors.Join(err, got.err, os.RemoveAll(j.Dir)); err != nil {
 		return err
 	}
