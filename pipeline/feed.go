@@ -33,6 +33,7 @@ type feed struct {
 	sink    sinks.Publisher
 	terms   sinks.Terms
 	retry   Retry
+	window  uint64 // feedWindow, but in tests
 	store   *checkpoint.Store
 	project *projector
 	log     *slog.Logger
@@ -89,7 +90,7 @@ func (o *feedOpen) first() uint64 {
 func newFeed(name string, sink sinks.Publisher, workers int, retry Retry, store *checkpoint.Store, p *projector, m *metrics, log *slog.Logger) *feed {
 	terms := sink.Terms()
 	terms.Batch, terms.Parallel = max(terms.Batch, 1), max(min(terms.Parallel, workers), 1)
-	return &feed{name: name, sink: sink, terms: terms, retry: retry.withDefaults(), store: store, project: p, metrics: m, log: log.With("sink", name),
+	return &feed{name: name, sink: sink, terms: terms, retry: retry.withDefaults(), window: feedWindow, store: store, project: p, metrics: m, log: log.With("sink", name),
 		wake: make(chan struct{}, 1), failed: make(chan error, 1), queue: newFeedQueue(), open: feedOpen{known: map[uint64]bool{}}, moved: true}
 }
 
@@ -190,7 +191,7 @@ func (f *feed) unrecorded() (due, many bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := len(f.taken) + len(f.aside) + len(f.late)
-	return n > 0, n >= feedWindow/4
+	return n > 0, uint64(n) >= f.window/4
 }
 
 // start starts calls for what may be sent now, and returns when to look again.

@@ -128,7 +128,7 @@ func (f *feed) more() bool { return f.again && f.room() }
 // room reports whether there is room for some more. The caller holds the lock.
 func (f *feed) room() bool {
 	first := f.open.first()
-	return (first == 0 || f.next+feedPage/2 < first+feedWindow) && f.queue.bytes < feedMemory*3/4
+	return (first == 0 || f.next+f.window/20 < first+f.window) && f.queue.bytes < feedMemory*3/4
 }
 
 // read reads a page of the index.
@@ -137,7 +137,7 @@ func (f *feed) read() error {
 	f.mu.Lock()
 	limit, bytes := uint64(math.MaxUint64), f.queue.bytes
 	if first := f.open.first(); first != 0 {
-		limit = first + feedWindow
+		limit = first + f.window
 	}
 	f.mu.Unlock()
 	f.again = false
@@ -151,7 +151,7 @@ func (f *feed) read() error {
 		err = s.Scan(bucketFeed, f.name+sep, key(f.name, hexKey(f.next)), func(k string, raw []byte) (bool, error) {
 			n := unhex(k[len(f.name)+1:])
 			if len(items) == 0 && limit == math.MaxUint64 {
-				limit = n + feedWindow
+				limit = n + f.window
 			}
 			if n >= limit || len(items) == feedPage {
 				f.again = true

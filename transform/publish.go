@@ -247,7 +247,14 @@ func (p *publication) holds(m *Mapping, e *Event) (bool, error) {
 			f.fields[name] = types.String(text)
 		}
 	}
-	return p.when.holds(f)
+	v, err := p.when.eval(f)
+	if err != nil {
+		return false, err
+	}
+	if v != types.True && v != types.False && v != types.NullValue {
+		return false, fmt.Errorf("`%s` (%s) is %s, and neither true nor false", p.when.text, p.when.at, wordOfType(v.Type().TypeName()))
+	}
+	return v == types.True, nil
 }
 
 // dataValue is a member of an event's data in a condition. Numbers keep their digits; of what is a number in the catalogue, or in the
