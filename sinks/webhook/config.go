@@ -75,7 +75,7 @@ func (c Config) Validate() error {
 	if c.Batch < 0 || c.Batch > batchMost {
 		bad("batch", fmt.Sprint(c.Batch), fmt.Sprintf("1 to %d, or 0 for the default", batchMost))
 	}
-	if c.Batch > 1 && c.Mode != Batched {
+	if c.Batch > 1 && c.Batch <= batchMost && c.Mode != Batched {
 		bad("batch", fmt.Sprint(c.Batch), "mode: batched beside it")
 	}
 	if c.Timeout < 0 || c.Timeout > time.Hour {
