@@ -116,7 +116,7 @@ func (x *exchange) checkNames() []cdc.Finding {
 		look(x.lookItem(), x.cfg.Items[name])
 	}
 	for _, name := range sortedKeys(x.cfg.Taxes) {
-		look(lookTax, x.cfg.Taxes[name].Code)
+		look(x.lookTax(), x.cfg.Taxes[name].Code)
 		look(lookTaxType, x.cfg.Taxes[name].Type)
 	}
 	look(lookTaxType, x.cfg.TaxType)

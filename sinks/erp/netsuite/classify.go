@@ -53,6 +53,7 @@ var writes = []web.Case{
 	{From: 407, To: 407, Class: sinks.Setup, As: "AUTH", Hint: "A proxy before NetSuite asks for credentials."},
 
 	{From: 400, To: 499, Code: periodSays + "*", Class: sinks.Rejected, As: codePeriod, Hint: hintPeriod},
+	{From: 400, To: 499, Code: "CLOSED_TRAN_PRD", Class: sinks.Rejected, As: codePeriod, Hint: hintPeriod},
 	{From: 400, To: 499, Code: "RCRD_HAS_BEEN_CHANGED", Class: sinks.RetryLater, As: "STALE", Hint: hintLocked},
 	{From: 400, To: 499, Code: "RCRD_LOCKED*", Class: sinks.RetryLater, As: "LOCKED", Hint: "Somebody or a script holds the record."},
 	{From: 400, To: 499, Code: "DUP_*", Class: sinks.Rejected, As: "EXISTS", Hint: hintDouble},

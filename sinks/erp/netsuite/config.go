@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,6 +38,9 @@ type Config struct {
 	Items map[string]string `yaml:"items"`
 	// Taxes of the documents' lines by the names that the mapping gives them; a name that is not here is the tax code's own.
 	Taxes map[string]Tax `yaml:"taxes"`
+	// How taxes are given: details (default, SuiteTax: as the source has them), lines (tax code and amount on each line, without SuiteTax), or
+	// none: a document that bears tax is refused.
+	Taxation string `yaml:"taxation"`
 	// Tax type of tax codes that name none (SuiteTax).
 	TaxType string `yaml:"tax_type"`
 	// Tax code of lines whose tax is given as an amount other than zero.
@@ -45,7 +49,7 @@ type Config struct {
 	PaymentTerm string `yaml:"payment_term"`
 	// own (default): Waybill keeps a customer's one address; create: it gives the first one and never touches it again.
 	Addresses string `yaml:"addresses"`
-	// NetSuite's field for a member of a master, where it is not the adapter's: { tax_id: custentity_ein }. Text fields only.
+	// NetSuite's field for a member of a master, where it is not the adapter's: { customer.tax_id: custentity_ein }. Text fields only.
 	Fields map[string]string `yaml:"fields"`
 
 	// Accounts and Terms are looked for by check, so that a name missing there is found before the first document asks for it.
@@ -69,6 +73,10 @@ const (
 
 	addressOwn    = "own"
 	addressCreate = "create"
+
+	taxDetails = "details"
+	taxLines   = "lines"
+	taxNone    = "none"
 )
 
 var (
@@ -87,7 +95,7 @@ func (c Config) withDefaults() Config {
 	texts := []struct {
 		at    *string
 		value string
-	}{{&c.Prefix, "waybill"}, {&c.Mode, modeSync}, {&c.ItemType, "serviceSaleItem"}, {&c.Addresses, addressOwn}}
+	}{{&c.Prefix, "waybill"}, {&c.Mode, modeSync}, {&c.ItemType, "serviceSaleItem"}, {&c.Addresses, addressOwn}, {&c.Taxation, taxDetails}}
 	for _, d := range texts {
 		if *d.at == "" {
 			*d.at = d.value
@@ -120,9 +128,12 @@ func (c Config) Validate() error {
 	if c.Prefix != "" && !prefixForm.MatchString(c.Prefix) {
 		bad("prefix", c.Prefix, "1 to 20 letters in lower case and digits, a letter first")
 	}
-	for _, f := range []struct{ name, value, a, b string }{{"mode", c.Mode, modeSync, modeAsync}, {"addresses", c.Addresses, addressOwn, addressCreate}} {
-		if f.value != "" && f.value != f.a && f.value != f.b {
-			bad(f.name, f.value, f.a+" or "+f.b)
+	for _, f := range []struct {
+		name, value string
+		words       []string
+	}{{"mode", c.Mode, []string{modeSync, modeAsync}}, {"addresses", c.Addresses, []string{addressOwn, addressCreate}}, {"taxation", c.Taxation, []string{taxDetails, taxLines, taxNone}}} {
+		if f.value != "" && !slices.Contains(f.words, f.value) {
+			bad(f.name, f.value, strings.Join(f.words, ", "))
 		}
 	}
 	for _, d := range []struct {

@@ -16,7 +16,7 @@ func TestConfigValidate(t *testing.T) {
 		}
 		return c
 	}
-	c := parse(t, "account: 1234567_sb1\nfields: { tax_id: custentity_ein }\ntaxes: { TX: { code: TX_8.25 }, EX: { exempt: true } }")
+	c := parse(t, "account: 1234567_sb1\nfields: { customer.tax_id: custentity_ein }\ntaxes: { TX: { code: TX_8.25 }, EX: { exempt: true } }")
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}
@@ -30,14 +30,15 @@ func TestConfigValidate(t *testing.T) {
 		{"url: suitetalk", `url: found "suitetalk"`},
 		{"url: https://me:hunter2@x.example", `url: found "https://me:xxxxx@x.example"`},
 		{"prefix: Way_bill", `prefix: found "Way_bill"`},
-		{"mode: soon", `mode: found "soon", expected sync or async`},
-		{"addresses: all", `addresses: found "all", expected own or create`},
+		{"mode: soon", `mode: found "soon", expected sync, async`},
+		{"addresses: all", `addresses: found "all", expected own, create`},
 		{"poll: 1h", `poll: found "1h0m0s"`},
 		{"timeout: 2h", `timeout: found "2h0m0s"`},
 		{"horizon: -1s", `horizon: found "-1s"`},
 		{"item_type: a/b", `item_type: found "a/b"`},
-		{"fields: { tax_id: 'a b' }", `fields.tax_id: found "a b"`},
-		{"fields: { street: custentity_x }", `fields.street: found "custentity_x", expected one of code, description`},
+		{"fields: { customer.tax_id: 'a b' }", `fields.customer.tax_id: found "a b"`},
+		{"taxation: VAT", `taxation: found "VAT", expected details, lines, none`},
+		{"fields: { customer.street: custentity_x }", `fields.customer.street: found "custentity_x", expected one of customer.code, customer.email`},
 		{"taxes: { TX: {} }", `taxes.TX.code: found ""`},
 	} {
 		text := "account: '1234567'\n" + f.text

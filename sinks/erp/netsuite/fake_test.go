@@ -52,7 +52,7 @@ func startFake(t *testing.T) *fake {
 	f.add("account", record{"acctNumber": "1200"})
 	f.add("account", record{"acctNumber": "4000"})
 	f.add("serviceSaleItem", record{"itemId": "LH", "incomeAccount": record{"id": "6", "refName": "4000 Freight Revenue"}})
-	f.add("salesTaxItem", record{"itemId": "TX"})
+	f.add("salesTaxItem", record{"name": "TX"})
 	f.add("taxType", record{"name": "US Sales Tax"})
 	f.add("accountingPeriod", record{"startDate": "2026-11-01"})
 	return f

@@ -217,7 +217,11 @@ func (x *exchange) bookLines(d document, body record) *sinks.Outcome {
 		if text != "" {
 			line["description"] = text
 		}
-		if t := taxes[i]; t.code != "" {
+		switch t := taxes[i]; {
+		case t.code == "":
+		case x.cfg.Taxation == taxLines:
+			line["taxCode"], line["tax1Amt"] = refer(t.code), number(t.amount)
+		default:
 			ref := fmt.Sprintf("L%d", i+1)
 			line["taxDetailsReference"] = ref
 			details = append(details, record{"taxDetailsReference": ref, "taxType": refer(t.kind), "taxCode": refer(t.code), "taxBasis": number(l.net),
@@ -225,8 +229,10 @@ func (x *exchange) bookLines(d document, body record) *sinks.Outcome {
 		}
 		lines = append(lines, line)
 	}
-	// Without the override NetSuite would compute the taxes itself, also of a document that has none.
-	body["item"], body["taxDetailsOverride"] = record{"items": lines}, true
+	body["item"] = record{"items": lines}
+	if x.cfg.Taxation == taxDetails { // without the override NetSuite would compute the taxes itself, also of a document that has none
+		body["taxDetailsOverride"] = true
+	}
 	if len(details) > 0 {
 		body["taxDetails"] = record{"items": details}
 	}

@@ -50,13 +50,16 @@ var (
 	lookCurrency   = lookup{"currency", "symbol", "currency", "UNKNOWN_CURRENCY", "currency"}
 	lookTerm       = lookup{"term", "name", "payment term", "UNKNOWN_TERM", "payment_term"}
 	lookAccount    = lookup{"account", "acctNumber", "account", "UNKNOWN_ACCOUNT", "lines.account"}
-	lookTax        = lookup{"salesTaxItem", "itemId", "tax code", "UNKNOWN_TAX", "lines.tax"}
 	lookTaxType    = lookup{"taxType", "name", "tax type", "UNKNOWN_TAX", "lines.tax"}
 	lookLocation   = lookup{"location", "name", "location", "UNKNOWN_LOCATION", "location"}
 )
 
 func (s *Sink) lookItem() lookup {
-	return lookup{s.cfg.ItemType, "itemId", "item", "UNKNOWN_PRODUCT", "lines.product"}
+	return lookup{s.cfg.ItemType, first(s.cfg.Fields["item.code"], "itemId"), "item", "UNKNOWN_PRODUCT", "lines.product"}
+}
+
+func (s *Sink) lookTax() lookup {
+	return lookup{"salesTaxItem", first(s.cfg.Fields["tax_code.code"], "name"), "tax code", "UNKNOWN_TAX", "lines.tax"}
 }
 
 var internalID = regexp.MustCompile(`^id:(-?[0-9]+)$`)

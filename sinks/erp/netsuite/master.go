@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/shopspring/decimal"
+
 	"waybill/sinks"
 	"waybill/transform"
 )
@@ -16,6 +18,7 @@ const (
 	asText    = "text"
 	asFlag    = "flag"    // active, which is isInactive turned
 	asRef     = "ref"     // by a name, which is resolved
+	asPercent = "percent" // a number, which NetSuite shows with a sign behind it
 	asAddress = "address" // part of the one address
 )
 
@@ -32,7 +35,8 @@ type member struct {
 
 // masterKind is one kind of master data.
 type masterKind struct {
-	kind       string // record type
+	entity     string // its word in the mapping
+	kind       string // record type; "" that of items in the configuration
 	members    []member
 	fixed      record // sent when the record is created
 	book       bool   // the address is the first line of addressBook, and not mainAddress
@@ -47,19 +51,19 @@ func addressMembers() []member {
 
 // masters are the entities that are kept up to date, by their names in the mapping.
 var masters = map[string]masterKind{
-	"customer": {kind: "customer", fixed: record{"isPerson": false}, book: true, subsidiary: "one", members: slices.Concat([]member{
+	"customer": {entity: "customer", kind: "customer", fixed: record{"isPerson": false}, book: true, subsidiary: "one", members: slices.Concat([]member{
 		{name: "code", at: "accountNumber", how: asText, required: true, most: 99}, {name: "name", at: "companyName", how: asText, required: true, most: 83}}, addressMembers(), []member{
 		{name: "email", at: "email", how: asText, most: 254}, {name: "phone", at: "phone", how: asText, most: 32}, {name: "tax_id", at: "vatRegNumber", how: asText, most: 20},
 		{name: "payment_term", at: "terms", how: asRef, look: &lookTerm}, {name: "active", at: "isInactive", how: asFlag}})},
-	"location": {kind: "location", subsidiary: "one", members: slices.Concat([]member{
+	"location": {entity: "location", kind: "location", subsidiary: "many", members: slices.Concat([]member{
 		{name: "code", at: "", how: asText, required: true, most: 99}, {name: "name", at: "name", how: asText, required: true, most: 31}}, addressMembers(), []member{
 		{name: "active", at: "isInactive", how: asFlag}})},
-	"item": {kind: "", subsidiary: "many", members: []member{
+	"item": {entity: "item", subsidiary: "many", members: []member{
 		{name: "code", at: "itemId", how: asText, required: true, most: 60}, {name: "name", at: "displayName", how: asText, required: true, most: 60},
 		{name: "description", at: "salesDescription", how: asText, most: 999}, {name: "account", at: "incomeAccount", how: asRef, look: &lookAccount}, {name: "active", at: "isInactive", how: asFlag}}},
-	"tax_code": {kind: "salesTaxItem", members: []member{
+	"tax_code": {entity: "tax_code", kind: "salesTaxItem", members: []member{
 		{name: "code", at: "name", how: asText, required: true, most: 60}, {name: "name", at: "", how: asText}, {name: "description", at: "description", how: asText, most: 999},
-		{name: "tax_type", at: "taxType", how: asRef, look: &lookTaxType}, {name: "active", at: "isInactive", how: asFlag}}},
+		{name: "rate", at: "rate", how: asPercent}, {name: "tax_type", at: "taxType", how: asRef, look: &lookTaxType}, {name: "active", at: "isInactive", how: asFlag}}},
 }
 
 // table is what NetSuite demands of a master, as far as it is known without asking.
@@ -74,10 +78,10 @@ func (m masterKind) table() *transform.TargetTable {
 // textFields are the members that fields of the configuration may move.
 func textFields() []string {
 	all := map[string]bool{}
-	for _, m := range masters {
+	for entity, m := range masters {
 		for _, f := range m.members {
 			if f.how == asText && f.at != "" {
-				all[f.name] = true
+				all[entity+"."+f.name] = true
 			}
 		}
 	}
@@ -87,8 +91,8 @@ func textFields() []string {
 func isTextField(name string) bool { return slices.Contains(textFields(), name) }
 
 // at is where a member stands in this account.
-func (s *Sink) at(f member) string {
-	if own := s.cfg.Fields[f.name]; own != "" && f.how == asText {
+func (s *Sink) at(m masterKind, f member) string {
+	if own := s.cfg.Fields[m.entity+"."+f.name]; own != "" && f.how == asText {
 		return own
 	}
 	return f.at
@@ -179,6 +183,12 @@ func (x *exchange) valueOf(f member, v string) (string, *sinks.Outcome) {
 		return "", rejected("TOO_LONG", f.name, fmt.Sprintf("%s has %d characters; NetSuite takes %d.", f.name, n, f.most), "Shorten the value in the source or in the mapping.")
 	}
 	switch {
+	case f.how == asPercent && v != "":
+		d, err := decimal.NewFromString(strings.TrimSpace(strings.TrimSuffix(v, "%")))
+		if err != nil {
+			return "", rejected("NUMBER", f.name, fmt.Sprintf("%s is %q, not a number of percent.", f.name, v), "Map it to a number such as 8.25.")
+		}
+		return d.String(), nil
 	case f.how == asFlag && v != "true" && v != "false":
 		return "", rejected("FLAG", f.name, fmt.Sprintf("%s is %q.", f.name, v), "Map it to true or false.")
 	case f.how == asRef && v != "":
@@ -206,12 +216,17 @@ func (x *exchange) there(m masterKind, r record) map[string]string {
 	is := map[string]string{}
 	address := m.address(r)
 	for _, f := range m.members {
-		switch at := x.at(f); {
+		switch at := x.at(m, f); {
 		case at == "": // the external id says it
 		case f.how == asFlag:
 			is[f.name] = fmt.Sprint(!r.truth(at))
 		case f.how == asRef:
 			is[f.name] = r.ref(at)
+		case f.how == asPercent:
+			is[f.name] = strings.TrimSpace(strings.TrimSuffix(r.text(at), "%"))
+			if d, err := decimal.NewFromString(is[f.name]); err == nil {
+				is[f.name] = d.String()
+			}
 		case f.how == asAddress:
 			is[f.name] = strings.TrimSpace(address.ref(at))
 		default:

@@ -19,6 +19,12 @@ type lineTax struct {
 // name, and is divided among them by their net amounts, to the cent and with nothing left. Two taxes without amounts are not guessed apart.
 func (x *exchange) spread(d document) ([]lineTax, *sinks.Outcome) {
 	taxes := make([]lineTax, len(d.lines))
+	if x.cfg.Taxation == taxNone {
+		if !d.tax.IsZero() {
+			return nil, rejected("TAXATION", "tax", fmt.Sprintf("The document's tax is %s, and taxation of the sink is none.", d.tax), "Set taxation of the sink.")
+		}
+		return taxes, nil
+	}
 	amounts := slices.ContainsFunc(d.lines, func(l documentLine) bool { return l.hasAmount })
 	var bearing []int
 	name := ""
@@ -83,10 +89,13 @@ func divide(d document, bearing []int, taxes []lineTax) *sinks.Outcome {
 func (x *exchange) taxOf(name string, line int) (lineTax, *sinks.Outcome) {
 	t := x.cfg.Taxes[name]
 	at := fmt.Sprintf("lines[%d].tax", line)
-	code, out := x.resolve(lookTax, first(t.Code, name))
+	code, out := x.resolve(x.lookTax(), first(t.Code, name))
 	if out != nil {
 		out.Field = at
 		return lineTax{}, out
+	}
+	if x.cfg.Taxation == taxLines {
+		return lineTax{code: code}, nil
 	}
 	kind := first(t.Type, x.cfg.TaxType)
 	if kind == "" {

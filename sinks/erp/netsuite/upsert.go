@@ -111,7 +111,7 @@ func (x *exchange) bodyOf(m masterKind, w *wanted, r record, is map[string]strin
 	address, moved := record{}, false
 	for _, f := range m.members {
 		v, set := w.Values[f.name]
-		at := x.at(f)
+		at := x.at(m, f)
 		if !set || at == "" {
 			if f.how == asAddress && is[f.name] != "" {
 				address[at] = x.addressPart(f, is[f.name])
@@ -121,6 +121,8 @@ func (x *exchange) bodyOf(m masterKind, w *wanted, r record, is map[string]strin
 		switch {
 		case f.how == asFlag:
 			body[at] = v != "true"
+		case f.how == asPercent:
+			body[at] = orNull(v, json.Number(v))
 		case f.how == asRef:
 			body[at] = orNull(v, refer(v))
 		case f.how == asAddress:
