@@ -111,6 +111,7 @@ func (x *exchange) checkNames() []cdc.Finding {
 		}
 	}
 	look(lookTerm, append([]string{x.cfg.PaymentTerm}, x.cfg.Terms...)...)
+	look(lookLocation, x.cfg.Location)
 	look(lookAccount, x.cfg.Accounts...)
 	for _, name := range sortedKeys(x.cfg.Items) {
 		look(x.lookItem(), x.cfg.Items[name])

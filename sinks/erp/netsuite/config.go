@@ -32,6 +32,8 @@ type Config struct {
 	// How long after a lost answer a write may still appear. Default 15m, which is NetSuite's own time limit of a request.
 	Horizon time.Duration `yaml:"horizon"`
 
+	// Location of documents, in an account that asks for one.
+	Location string `yaml:"location"`
 	// Record type of items. Default serviceSaleItem.
 	ItemType string `yaml:"item_type"`
 	// Items of products, and of accounts where a line has no product: NetSuite books by items. A product that is not here is the item's name.

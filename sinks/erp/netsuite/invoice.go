@@ -157,6 +157,13 @@ func (x *exchange) header(d document, e expect) (record, *sinks.Outcome) {
 	if e.Subsidiary != "" {
 		body["subsidiary"] = refer(e.Subsidiary)
 	}
+	if x.cfg.Location != "" {
+		id, out := x.resolve(lookLocation, x.cfg.Location)
+		if out != nil {
+			return nil, out
+		}
+		body["location"] = refer(id)
+	}
 	if d.PostingDate != d.Date {
 		period, out := x.period(d.PostingDate)
 		if out != nil {
