@@ -192,7 +192,7 @@ func first(texts ...string) string {
 
 // period finds the accounting period of a day other than the document's own.
 func (x *exchange) period(day string) (string, *sinks.Outcome) {
-	rows, out := x.query("accountingPeriod", fmt.Sprintf(`startDate ON_OR_BEFORE %q AND endDate ON_OR_AFTER %[1]q AND isQuarter IS false AND isYear IS false`, day))
+	rows, out := x.query("accountingPeriod", periodQuery(day))
 	if out != nil {
 		return "", out
 	}

@@ -21,6 +21,7 @@ import (
 	"waybill/sinks/sinktest"
 	simulated "waybill/sinks/sinktest/netsuite"
 	"waybill/sinks/web"
+	"waybill/transform"
 )
 
 // tba signs as token-based authentication asks for.
@@ -116,6 +117,10 @@ func TestSuiteOverTheSimulator(t *testing.T) {
 				LoseAnswer: func(entity, _ string) {
 					server.SetFault(sinktest.FaultOrder{Fault: sinktest.DropAnswer, Entity: entity, Step: "create", Count: 1})
 				},
+				Questions: []sinktest.Questioned{
+					{Ask: &transform.Question{Name: "period", AsOf: "2026-10-01"}, Fields: []transform.AnswerField{{Name: "open", Type: "bool", Path: "open"}, {Name: "name", Type: "text", Path: "name"}}},
+					{Ask: &transform.Question{Name: "customer", Key: []transform.Param{{Name: "code", Value: "T-0"}}}, Fields: []transform.AnswerField{{Name: "active", Type: "bool", Path: "active"}, {Name: "term", Type: "text", Path: "payment_term"}},
+						Absent: &transform.Question{Name: "customer", Key: []transform.Param{{Name: "code", Value: "nobody"}}}}},
 				Unreachable: func() { server.SetFault(sinktest.FaultOrder{Fault: sinktest.Refuse}) },
 				Heal:        func() { server.SetFault(sinktest.FaultOrder{Fault: sinktest.Pass}) },
 			})
@@ -184,6 +189,10 @@ func TestDocumentsOverTheSimulator(t *testing.T) {
 	want(t, s.Deliver(t.Context(), prepare(t, s, documentOp(invoiceEntity, "A2", "104377", "5.00"))), sinks.Rejected, "PERIOD_CLOSED")
 	later := documentOp(invoiceEntity, "A3", "104377", "5.00")
 	later.Body = []byte(strings.Replace(string(later.Body), `"party"`, `"posting_date":"2026-11-02","party"`, 1))
+	a, out := s.Ask(t.Context(), &transform.Question{Name: "period", AsOf: "2026-10-15"})
+	if out != nil || string(a.Object) != `{"end":"2026-10-31","name":"Oct 2026","next_open":"2026-11-01","open":false,"start":"2026-10-01"}` {
+		t.Errorf("the closed period: %s, %v", a.Object, out)
+	}
 	november, out := x.period("2026-11-02")
 	if text := string(prepare(t, s, later).Request); out != nil || !strings.Contains(text, `"postingPeriod":{"id":"`+november+`"}`) {
 		t.Errorf("a document of a later period: %s, %v", text, out)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -449,5 +451,42 @@ func TestFaults(t *testing.T) {
 	}
 	if got := c.do(200, "", "GET", "locations", "", "Data-Access-Intent", "ReadWrite").list("value"); len(got) == 0 {
 		t.Error("the primary is stale")
+	}
+}
+
+// What comes while as many run and wait as may is refused, without a word of when to come again.
+func TestItTakesSoManyAtOnce(t *testing.T) {
+	c := start(t, Options{Sim: sinktest.SimOptions{Concurrent: 1, Queue: 2, Takes: 100 * time.Millisecond}})
+	var wg sync.WaitGroup
+	var refused, served atomic.Int32
+	for range 8 {
+		wg.Go(func() {
+			a, err := c.try("GET", "customers", "")
+			switch {
+			case err != nil:
+				t.Error(err)
+			case a.status == 200:
+				served.Add(1)
+			case a.status == 429 && a.header.Get("Retry-After") == "":
+				refused.Add(1)
+			default:
+				t.Errorf("%d %v", a.status, a.header)
+			}
+		})
+	}
+	wg.Wait()
+	if served.Load() < 3 || refused.Load() == 0 {
+		t.Errorf("%d served, %d refused", served.Load(), refused.Load())
+	}
+}
+
+// The currency decides how an amount is rounded.
+func TestTotalsOfACurrencyWithoutCents(t *testing.T) {
+	c := start(t, Options{})
+	c.customer("C1")
+	a := c.do(201, "", "POST", "salesInvoices", `{"customerNumber":"C1","currencyCode":"JPY","salesInvoiceLines":[{"lineType":"Item","lineObjectNumber":"LH","unitPrice":100.5,"quantity":1},{"lineType":"Item","lineObjectNumber":"LH","unitPrice":5,"quantity":1}]}`)
+	a = c.do(200, "", "GET", "salesInvoices("+a.text("id")+")", "", "Data-Access-Intent", "ReadWrite")
+	if got := a.text("totalAmountExcludingTax") + " " + a.text("totalTaxAmount"); got != "106 9" {
+		t.Errorf("net and tax are %s", got)
 	}
 }
