@@ -27,7 +27,7 @@ type Config struct {
 	Mode string `yaml:"mode"`
 	// How often a job is asked for. Default 1s.
 	Poll time.Duration `yaml:"poll"`
-	// Of one step with all its calls. Default 2m.
+	// Of one step with all its calls. Default 50s; a longer one needs a longer timeout of the sink's policy, too.
 	Timeout time.Duration `yaml:"timeout"`
 	// How long after a lost answer a write may still appear. Default 15m, which is NetSuite's own time limit of a request.
 	Horizon time.Duration `yaml:"horizon"`
@@ -106,7 +106,7 @@ func (c Config) withDefaults() Config {
 	times := []struct {
 		at    *time.Duration
 		value time.Duration
-	}{{&c.Poll, time.Second}, {&c.Timeout, 2 * time.Minute}, {&c.Horizon, 15 * time.Minute}}
+	}{{&c.Poll, time.Second}, {&c.Timeout, 50 * time.Second}, {&c.Horizon, 15 * time.Minute}}
 	for _, d := range times {
 		if *d.at == 0 {
 			*d.at = d.value

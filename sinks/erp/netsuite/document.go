@@ -24,12 +24,12 @@ type expect struct {
 }
 
 // createDocument looks for the document first, for PUT would change one that is there; then it creates it, once, and believes what it reads
-// back.
+// back. A PUT that arrives late, behind another of the same document, exchanges the lines for the same (Lists) where it would add them.
 func (x *exchange) createDocument(in sinks.Intent, req request) sinks.Outcome {
 	if o := x.verifyDocument(in, req); o.Class != sinks.Absent {
 		return o
 	}
-	if out := x.send(in, req, req.Body, ""); out != nil {
+	if out := x.send(in, req, req.Body, req.Lists); out != nil {
 		return *out
 	}
 	o := x.verifyDocument(in, req)

@@ -185,6 +185,17 @@ func TestDocumentsOverTheSimulator(t *testing.T) {
 		t.Errorf("what is owed after the credit: %v, %v", r["amountRemaining"], out)
 	}
 
+	// The same PUT again, as one that was late, changes nothing.
+	again := prepare(t, s, taxed)
+	var req request
+	if err := decode(again.Request, &req); err != nil || req.Lists != "item" {
+		t.Fatal(req.Lists, err)
+	}
+	if a := x.put(req, req.Body, req.Lists, nil); a.Status != 204 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	want(t, s.Verify(t.Context(), again), sinks.AlreadyApplied, "")
+
 	server.ClosePeriod(t, "2026-10-01", true)
 	want(t, s.Deliver(t.Context(), prepare(t, s, documentOp(invoiceEntity, "A2", "104377", "5.00"))), sinks.Rejected, "PERIOD_CLOSED")
 	later := documentOp(invoiceEntity, "A3", "104377", "5.00")

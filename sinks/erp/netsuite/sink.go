@@ -97,6 +97,7 @@ type request struct {
 	Type     string          `json:"type"`               // record type of NetSuite
 	Key      string          `json:"key"`                // external id
 	Body     json.RawMessage `json:"body,omitempty"`     // of a document, as it is sent
+	Lists    string          `json:"lists,omitempty"`    // of a document, the sublists that its body has
 	Expect   *expect         `json:"expect,omitempty"`   // of a document, what must come back
 	Master   *wanted         `json:"master,omitempty"`   // of a master, what is wanted of it
 	Original string          `json:"original,omitempty"` // of a credit, the id of what it corrects
@@ -128,7 +129,7 @@ func (s *Sink) Prepare(ctx context.Context, op sinks.Operation, step string, _ m
 	if out != nil {
 		return intent, out
 	}
-	req.Key = key
+	req.Key, req.Lists = key, sublists(req.Body)
 	if intent.Request, err = json.Marshal(req); err != nil {
 		return intent, rejected("BODY", "", err.Error(), "")
 	}

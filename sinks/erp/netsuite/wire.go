@@ -125,9 +125,14 @@ func (x *exchange) get(path string, query url.Values) (record, *sinks.Outcome) {
 	return nil, &o
 }
 
-// find reads the record of a type that carries our external id; nil without an outcome when there is none.
+// find reads the record of a type that carries our external id; nil without an outcome when there is none. Sublists come with it, except the lines
+// of an invoice, whose totals say enough.
 func (x *exchange) find(kind, key string) (record, *sinks.Outcome) {
-	return x.get(recordPath+kind+"/eid:"+url.PathEscape(key), url.Values{"expandSubResources": {"true"}})
+	query := url.Values{"expandSubResources": {"true"}}
+	if kind == "invoice" || kind == "creditMemo" {
+		query = nil
+	}
+	return x.get(recordPath+kind+"/eid:"+url.PathEscape(key), query)
 }
 
 // query finds at most two records of a type; only their ids are sure to be there.
@@ -155,6 +160,21 @@ func (x *exchange) put(req request, body []byte, replace string, headers map[str
 	a := x.client.Do(x.ctx, web.Request{Method: http.MethodPut, URL: at, Header: all, Body: body})
 	x.request, x.answer = "PUT "+strings.TrimPrefix(at, x.cfg.URL)+" "+web.Clip(string(body), 3800), web.Clip(string(a.Body), 4000)
 	return a
+}
+
+// sublists names the members of a body that are sublists, for ?replace=.
+func sublists(body []byte) string {
+	var r record
+	if decode(body, &r) != nil {
+		return "" // a master has no body yet
+	}
+	var all []string
+	for _, name := range sortedKeys(r) {
+		if r.items(name) != nil {
+			all = append(all, name)
+		}
+	}
+	return strings.Join(all, ",")
 }
 
 // quoted is a value in a query; false when it cannot be written there.
