@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -33,6 +34,8 @@ type Config struct {
 	Tax string `yaml:"tax"`
 	// Tax code of lines without tax; empty: none is sent.
 	ExemptTax string `yaml:"exempt_tax"`
+	// The company's own currency (ISO 4217), where its API does not tell it.
+	Currency string `yaml:"currency"`
 	// Base unit of items that name none. Default PCS.
 	Unit string `yaml:"unit"`
 
@@ -65,6 +68,8 @@ const (
 	CorrectiveWhole = "whole"
 	CorrectiveNever = "never"
 )
+
+var currencyForm = regexp.MustCompile(`^[A-Z]{3}$`)
 
 // runningMost is how many requests of one user Business Central runs at the same time [B7].
 const runningMost = 5
@@ -128,6 +133,9 @@ func (c Config) Validate() error {
 		if v := w.value; v != "" && v != w.one && v != w.two && v != w.three {
 			bad(w.name, v, strings.TrimSuffix(w.one+", "+w.two+", "+w.three, ", "))
 		}
+	}
+	if c.Currency != "" && !currencyForm.MatchString(c.Currency) {
+		bad("currency", c.Currency, "a code of ISO 4217, such as USD")
 	}
 	for _, d := range []struct {
 		name  string

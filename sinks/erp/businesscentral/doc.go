@@ -13,6 +13,9 @@
 // Steps. Creating and posting are two commits; the id survives the posting [B6]. A draft has no accounting effect. PATCH and DELETE need an
 // If-Match [B8]; it is sent with every write to a record that is there.
 //
+// Batches. The lines of a journal are created by a batch of at most 100 operations [B7] in one transaction (Isolation: snapshot); nothing is posted
+// by a batch, for posting commits [B3].
+//
 // Limits count for each user, service principals too [B7]: 5 requests at a time, 95 that wait, and each runs 8 minutes at most. So
 // several principals take turns, with at most 5 requests each, and a write of unknown outcome is certainly absent after 10 minutes at the earliest.
 package businesscentral

@@ -30,7 +30,7 @@ type entryLine struct {
 	Credit      field  `json:"credit"`
 }
 
-// entryMost bounds the lines of a journal entry: each is a request of its own.
+// entryMost bounds the lines of a journal entry.
 const entryMost = 200
 
 // lineStep is between the numbers of journal lines, as the product leaves it.
@@ -197,17 +197,18 @@ func (x *exchange) createJournal(in sinks.Intent) sinks.Outcome {
 	if out != nil {
 		return *out
 	}
+	var bodies []record
 	for _, i := range todo {
 		l := req.Lines[i]
 		amount, err := decimal.NewFromString(l.Amount)
 		if err != nil {
 			return *rejected("BODY", "", "reading the frozen request: "+err.Error(), "")
 		}
-		body := record{"lineNumber": (i + 1) * lineStep, "accountType": l.Type, "accountNumber": l.Account, "postingDate": req.Date, "documentNumber": req.Number,
-			"externalDocumentNumber": req.External, "amount": number(amount), "description": l.Description}
-		if out := x.write(nil, http.MethodPost, "journals("+journal.id()+")/journalLines", "", body); out != nil {
-			return *out
-		}
+		bodies = append(bodies, record{"lineNumber": (i + 1) * lineStep, "accountType": l.Type, "accountNumber": l.Account, "postingDate": req.Date, "documentNumber": req.Number,
+			"externalDocumentNumber": req.External, "amount": number(amount), "description": l.Description})
+	}
+	if out := x.createAll("journals("+journal.id()+")/journalLines", bodies); out != nil {
+		return *out
 	}
 	o := x.drafted(req)
 	if o.Class == sinks.AlreadyApplied {

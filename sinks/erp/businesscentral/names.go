@@ -110,8 +110,8 @@ type books struct {
 	from, to string // postings are allowed between; "" without bound
 }
 
-// ledger reads the general ledger setup. Older versions do not offer it: then the company information tells the currency, and the
-// posting says whether its date is taken.
+// ledger reads the general ledger setup. Older versions do not offer it: then the company information tells the currency, or the configuration, and
+// the posting says whether its date is taken.
 func (x *exchange) ledger() (books, *sinks.Outcome) {
 	x.names.mu.Lock()
 	b, read := x.names.books, x.names.read
@@ -125,13 +125,19 @@ func (x *exchange) ledger() (books, *sinks.Outcome) {
 		rows, out = x.find("companyInformation", "", 1)
 		currency = "currencyCode"
 	}
-	if out != nil {
+	if out != nil && out.Code != codeAddress {
 		return b, out
 	}
-	if len(rows) == 0 || rows[0].text(currency) == "" {
-		return b, refusal(sinks.Setup, "COMPANY", "", "The company has no local currency.", "Set LCY Code in the General Ledger Setup of Business Central.")
+	b = books{currency: x.cfg.Currency}
+	if len(rows) > 0 {
+		b.from, b.to = rows[0].date("allowPostingFrom"), rows[0].date("allowPostingTo")
+		if told := rows[0].text(currency); told != "" {
+			b.currency = strings.ToUpper(told)
+		}
 	}
-	b = books{rows[0].text(currency), rows[0].date("allowPostingFrom"), rows[0].date("allowPostingTo")}
+	if b.currency == "" {
+		return b, refusal(sinks.Setup, "COMPANY", "currency", "The API does not tell the company's local currency.", "Set LCY Code in the General Ledger Setup of Business Central, or currency in the sink's configuration.")
+	}
 	x.names.mu.Lock()
 	x.names.books, x.names.read = b, time.Now()
 	x.names.mu.Unlock()
