@@ -45,10 +45,12 @@ var texts = []struct {
 	{"Application_*", "may not enter numbers manually", "ManualNumbers"},
 	{"Application_*", "permission", "Permission"},
 	{"Application_*", "locked by another", "Locked"},
+	{"Application_*", "another session", "Locked"},
 	{"Application_*", "has been modified", "Changed"},
 	{"BadRequest_InvalidOperation", "'id' is read-only", "ID"},
 	{"BadRequest_*", "property 'id'", "ID"},
 	{"Internal_*", "locked by another", "Locked"},
+	{"Internal_*", "another session", "Locked"},
 	{"Internal_*", "deadlock", "Locked"},
 	{"Internal_*", "permission", "Permission"},
 }

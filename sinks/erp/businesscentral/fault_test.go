@@ -300,7 +300,7 @@ func TestSchedules(t *testing.T) {
 			}
 			fault := sinktest.FaultOrder{Fault: faults[rnd.IntN(len(faults))], Count: 1 + rnd.IntN(2), Delay: 10 * time.Millisecond}
 			if fault.Fault == sinktest.Delay {
-				fault.Delay, fault.Count = 500*time.Millisecond, 1
+				fault.Delay, fault.Count = 400*time.Millisecond, 1
 			}
 			settle(t, sim, s, op, fault)
 		}
@@ -327,10 +327,11 @@ func settle(t *testing.T, sim *simulator.Simulator, s *Sink, op sinks.Operation,
 				o = *out
 				continue
 			}
-			for o = s.Deliver(t.Context(), in); o.Class == sinks.Unknown || o.Class == sinks.RetryLater && try < 0; {
-				time.Sleep(fault.Delay) // the horizon: nothing appears later than the fault holds it up
-				if o = s.Verify(t.Context(), in); o.Class == sinks.RetryLater {
-					o.Class = sinks.Unknown // asked again
+			o = s.Deliver(t.Context(), in)
+			for certain := time.Now().Add(fault.Delay); o.Class == sinks.Unknown; {
+				v := s.Verify(t.Context(), in)
+				if v.Class != sinks.RetryLater && (v.Class != sinks.Absent || time.Now().After(certain)) { // an early absence proves nothing
+					o = v
 				}
 			}
 		}
@@ -347,7 +348,8 @@ func TestPrincipalsTakeTurns(t *testing.T) {
 	})
 	done := make(chan sinks.Outcome)
 	for n := range 30 {
-		go func() { done <- two.Verify(t.Context(), prepared(t, s, invoiceOp(n), stepCreate, nil)) }()
+		in := prepared(t, s, invoiceOp(n), stepCreate, nil)
+		go func() { done <- two.Verify(t.Context(), in) }()
 	}
 	for range 30 {
 		if o := <-done; o.Class != sinks.Absent {
@@ -357,8 +359,8 @@ func TestPrincipalsTakeTurns(t *testing.T) {
 	if n := len(two.pool.turns); n != 7 {
 		t.Errorf("%d turns are free, want 7", n)
 	}
-	if sim.Peak() > 5+7 {
-		t.Errorf("%d requests at the same time, of at most 12", sim.Peak())
+	if sim.Peak() > 7 {
+		t.Errorf("%d requests at the same time, of at most 7", sim.Peak())
 	}
 }
 
