@@ -287,7 +287,7 @@ func TestSchedules(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(7, uint64(len(t.Name()))))
 		faults := []sinktest.Fault{sinktest.DropAnswer, sinktest.ErrorAfter, sinktest.Down, sinktest.Refuse, sinktest.Throttle, sinktest.ExpireTokens, simulator.GatewayTimeout, sinktest.Delay}
 		var keys []string
-		for n := range 24 {
+		for n := range 16 {
 			op := invoiceOp(n)
 			if n%3 == 2 {
 				op = creditOp(n, keys[len(keys)-1])
@@ -305,8 +305,8 @@ func TestSchedules(t *testing.T) {
 			settle(t, sim, s, op, fault)
 		}
 		once(t, sim)
-		if n := committed(sim, entityInvoice, "post", "") + committed(sim, entityCredit, "post", "") + committed(sim, entityJournal, "post", ""); n != 24 {
-			t.Errorf("ids %v: %d of 24 posted", ids, n)
+		if n := committed(sim, entityInvoice, "post", "") + committed(sim, entityCredit, "post", "") + committed(sim, entityJournal, "post", ""); n != 16 {
+			t.Errorf("ids %v: %d of 16 posted", ids, n)
 		}
 	}
 }
