@@ -36,7 +36,7 @@ func (x *exchange) batch(service string, changes []change, header map[string]str
 		return nil, out
 	}
 	if a.Status != http.StatusAccepted && a.Status != http.StatusOK {
-		o := x.classified(writes, a.Status, a.Header.Get("Content-Type"), a.Body, a.Wait)
+		o := x.classified(writes, a.Status, a.Header, a.Body, a.Wait)
 		return nil, &o
 	}
 	parts, err := readBatch(a.Header.Get("Content-Type"), a.Body)

@@ -3,6 +3,7 @@ package s4hana
 import (
 	"bytes"
 	"encoding/xml"
+	"net/http"
 	"regexp"
 	"strings"
 
@@ -39,6 +40,7 @@ var writes = []web.Case{
 	{From: 423, To: 423, Class: sinks.RetryLater, As: codeLocked, Hint: hintLocked},
 	{From: 412, To: 412, Class: sinks.RetryLater, As: codeStale, Hint: hintStale},
 	{From: 428, To: 428, Class: sinks.RetryLater, As: codeStale, Hint: hintStale},
+	{From: 403, To: 403, Code: "csrf", Class: sinks.RetryLater, As: "SESSION"}, // not executed [S1]; sinks/web has renewed the session already
 	{From: 403, To: 403, Class: sinks.Setup, As: "RIGHTS", Hint: hintRights},
 	{From: 404, To: 404, Code: "odata:*", Class: sinks.Rejected, As: codeMissing, Hint: hintBody},
 	{From: 404, To: 405, Class: sinks.Setup, As: "ADDRESS", Hint: hintAddress},
@@ -74,12 +76,14 @@ var reads = []web.Case{
 var lockWords = regexp.MustCompile(`(?i)(is (currently )?being (processed|edited|changed) by|(is|are|currently) locked by|blocked by user)`)
 
 // said reads an error. transaction is the id that SAP's support asks for, "" when there is none.
-func said(status int, header string, body []byte) (s web.Said, transaction string) {
+func said(status int, header http.Header, body []byte) (s web.Said, transaction string) {
 	s.Status = status
-	switch {
-	case strings.Contains(header, "json"):
+	switch form := header.Get("Content-Type"); {
+	case status == http.StatusForbidden && strings.EqualFold(header.Get("X-CSRF-Token"), "Required"):
+		s.Code = "csrf"
+	case strings.Contains(form, "json"):
 		transaction = saidOData(&s, body)
-	case strings.Contains(header, "xml"):
+	case strings.Contains(form, "xml"):
 		saidXML(&s, body)
 	}
 	if s.Code != "" && lockWords.MatchString(s.Message) {

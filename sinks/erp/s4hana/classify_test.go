@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -35,6 +36,7 @@ type wireCase struct {
 	Name, Type, Body string
 	Status           int
 	Soap             bool // it is the answer of the journal's service
+	CSRF             bool // with X-CSRF-Token: Required
 }
 
 // TestClassification writes down what each answer of testdata/answers.json, and each line of the tables, makes of a write and of a read.
@@ -51,6 +53,10 @@ func TestClassification(t *testing.T) {
 	var got strings.Builder
 	for _, c := range cases {
 		var w, r sinks.Outcome
+		header := http.Header{"Content-Type": {c.Type}}
+		if c.CSRF {
+			header.Set("X-CSRF-Token", "Required")
+		}
 		if c.Soap && c.Status == 200 {
 			p, out := x.confirmed([]byte(c.Body))
 			if out == nil {
@@ -59,9 +65,9 @@ func TestClassification(t *testing.T) {
 			}
 			w = *out
 		} else {
-			w = x.classified(writes, c.Status, c.Type, []byte(c.Body), 0)
+			w = x.classified(writes, c.Status, header, []byte(c.Body), 0)
 		}
-		r = x.classified(reads, c.Status, c.Type, []byte(c.Body), 0)
+		r = x.classified(reads, c.Status, header, []byte(c.Body), 0)
 		fmt.Fprintf(&got, "%s\n  write  %s %s outage=%t field=%q transaction=%q\n  read   %s %s\n  says   %s\n  hint   %s\n", c.Name, w.Class, w.Code, w.Outage, w.Field, w.Facts["transactionid"], r.Class, r.Code, w.Message, w.Hint)
 		if w.Done() || w.Class == sinks.Absent || r.Done() {
 			t.Errorf("%s: a fault is taken for knowledge: %s, %s", c.Name, w.Class, r.Class)
@@ -85,10 +91,10 @@ func TestClassification(t *testing.T) {
 	for _, c := range reads {
 		fmt.Fprintf(&got, "read %d-%d %q: %s %s\n", c.From, c.To, c.Code, c.Class, c.As)
 	}
-	if o := x.classified(writes, 418, "text/plain", []byte("teapot"), 0); o.Class != sinks.Unknown {
+	if o := x.classified(writes, 418, http.Header{"Content-Type": {"text/plain"}}, []byte("teapot"), 0); o.Class != sinks.Unknown {
 		t.Errorf("what nobody knows is %s", o.Class)
 	}
-	if o := x.classified(writes, 400, "text/html", []byte("<html>proxy</html>"), 0); o.Class != sinks.Unknown {
+	if o := x.classified(writes, 400, http.Header{"Content-Type": {"text/html"}}, []byte("<html>proxy</html>"), 0); o.Class != sinks.Unknown {
 		t.Errorf("a page of a proxy is %s", o.Class)
 	}
 	compare(t, "testdata/classify.golden", got.String())

@@ -51,7 +51,7 @@ func (x *exchange) get(path string, query url.Values) (all []object, out *sinks.
 		return nil, out
 	}
 	if a.Status != http.StatusOK {
-		o := x.classified(reads, a.Status, a.Header.Get("Content-Type"), a.Body, a.Wait)
+		o := x.classified(reads, a.Status, a.Header, a.Body, a.Wait)
 		if o.Class == sinks.Unknown { // a read is never unknown
 			o.Class, o.Hint = sinks.RetryLater, ""
 		}
@@ -137,13 +137,13 @@ func (x *exchange) made(status int, header http.Header, body []byte, wait time.D
 		}
 		return all[0], nil
 	}
-	o := x.classified(writes, status, header.Get("Content-Type"), body, wait)
+	o := x.classified(writes, status, header, body, wait)
 	return nil, &o
 }
 
 // classified is the outcome of an error.
-func (x *exchange) classified(table []web.Case, status int, form string, body []byte, wait time.Duration) sinks.Outcome {
-	s, transaction := said(status, form, body)
+func (x *exchange) classified(table []web.Case, status int, header http.Header, body []byte, wait time.Duration) sinks.Outcome {
+	s, transaction := said(status, header, body)
 	o := web.Classify(table, s)
 	o.Wait = wait
 	if transaction != "" {

@@ -67,6 +67,13 @@ func (x *exchange) prepareDocument(op sinks.Operation, now time.Time, corrects b
 	req := postRequest{ID: x.messageID(op, stepPost), Expect: expect{Reference: e.Reference, Type: e.Type, Party: customerOf(p), Code: d.Party, Currency: d.Currency, Date: d.Date,
 		Total: d.total.String(), Net: d.net.String(), Tax: d.tax.String()}}
 	debtor := debtorItem{Debtor: req.Expect.Party, Text: short(d.Description, 50), Assignment: short(d.Reference, 18)}
+	if d.PaymentTerm != "" {
+		key, out := x.term(d.PaymentTerm)
+		if out != nil {
+			return nil, out
+		}
+		debtor.Terms = &terms{key}
+	}
 	if d.AppliesTo != "" {
 		original, out := x.original(d, req.Expect.Party)
 		if out != nil {
@@ -144,8 +151,8 @@ func (l documentLine) words() string {
 	if l.Product != "" {
 		text = strings.TrimSpace(l.Product + " " + text)
 	}
-	if q := l.Quantity.Value; q != "" && q != "1" {
-		text += " x" + q
+	if q, err := decimal.NewFromString(l.Quantity.Value); err == nil && !q.Equal(decimal.NewFromInt(1)) {
+		text += " x" + q.String()
 	}
 	return text
 }

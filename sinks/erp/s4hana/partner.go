@@ -41,18 +41,27 @@ func (x *exchange) prepareCustomer(op sinks.Operation, _ time.Time) (any, *sinks
 		return nil, rejected("TAX_ID", "tax_id", "The customer has a tax number, and its type is not known.", "Set partner.tax_type in the sink's configuration, such as US1.")
 	}
 	if b.PaymentTerm.Set {
-		req.Texts["payment_term"] = b.PaymentTerm.Value
-		if key, named := x.cfg.PaymentTerms[b.PaymentTerm.Value]; named {
-			req.Texts["payment_term"] = key
-		} else if len(b.PaymentTerm.Value) > 4 {
-			return nil, rejected("UNKNOWN_TERM", "payment_term", fmt.Sprintf("The payment term %q is not in payment_terms, and no key of S/4HANA.", b.PaymentTerm.Value),
-				"Add it to payment_terms in the sink's configuration.")
+		term, out := x.term(b.PaymentTerm.Value)
+		if out != nil {
+			return nil, out
 		}
+		req.Texts["payment_term"] = term
 	}
 	if b.TaxID.Set && x.cfg.Partner.TaxType != "" {
 		req.Texts["tax_id"] = b.TaxID.Value
 	}
 	return x.preparePartner(req, map[string]field{"street": b.Street, "city": b.City, "postal_code": b.PostalCode, "state": b.State, "country": b.Country, "email": b.Email, "phone": b.Phone})
+}
+
+// term is the key of a payment term.
+func (x *exchange) term(word string) (string, *sinks.Outcome) {
+	if key, named := x.cfg.PaymentTerms[word]; named {
+		return key, nil
+	}
+	if len(word) > 4 {
+		return "", rejected("UNKNOWN_TERM", "payment_term", fmt.Sprintf("The payment term %q is not in payment_terms, and no key of S/4HANA.", word), "Add it to payment_terms in the sink's configuration.")
+	}
+	return word, nil
 }
 
 func (x *exchange) prepareLocation(op sinks.Operation, _ time.Time) (any, *sinks.Outcome) {

@@ -86,8 +86,8 @@ func (s *tenant) prepare(t *testing.T, op sinks.Operation) sinks.Intent {
 	return in
 }
 
-// names are the simulator's words for what the adapter does.
-func names2(entity, step string) (string, string) {
+// simulators are the simulator's words for what the adapter does.
+func simulators(entity, step string) (string, string) {
 	switch {
 	case step == stepPost:
 		return entity, "post"
@@ -136,7 +136,7 @@ func TestSuite(t *testing.T) {
 			return op
 		},
 		LoseAnswer: func(entity, step string) {
-			e, st := names2(entity, step)
+			e, st := simulators(entity, step)
 			s.SetFault(sinktest.FaultOrder{Fault: sinktest.DropAnswer, Entity: e, Step: st, Count: 1})
 		},
 		Unreachable: func() { s.SetFault(sinktest.FaultOrder{Fault: sinktest.Refuse}) },
@@ -353,6 +353,7 @@ func TestRefusedBeforeSending(t *testing.T) {
 		"company":          {other, "COMPANY"},
 		"small letters":    {edit(customerOp(1), `"C1"`, `"c1"`), "KEY"},
 		"term":             {edit(customerOp(1), "NET 30", "NET 45"), "UNKNOWN_TERM"},
+		"term of invoice":  {edit(invoiceOp(1, "C1"), `"type"`, `"payment_term":"NET 45","type"`), "UNKNOWN_TERM"},
 		"state":            {edit(customerOp(1), `"country":"US",`, ""), "REQUIRED"},
 		"number as code":   {operation(itemEntity, "1", `{"code":"1","name":"x"}`), "KEY"},
 		"unbalanced":       {operation(journalEntity, "J", `{"reference":"J","date":"2026-10-01","currency":"USD","lines":[{"account":"1","debit":1},{"account":"2","credit":2}]}`), codeTotal},
@@ -412,8 +413,7 @@ func TestMessage(t *testing.T) {
 	s := simulated(t, sim.Options{}, nil)
 	s.one(t, customerOp(1))
 	op := invoiceOp(1, "C1")
-	op.Body = json.RawMessage(strings.Replace(string(op.Body), "Linehaul", `Linehaul <A&B> "ü"`, 1))
-	op.Body = json.RawMessage(strings.Replace(string(op.Body), `Linehaul <A&B> "ü"`, `Linehaul <A&B> \"ü\"`, 1))
+	op.Body = json.RawMessage(strings.NewReplacer("Linehaul", `Linehaul <A&B> \"ü\"`, `"type"`, `"payment_term":"NET 30","type"`).Replace(string(op.Body)))
 	in, out := s.sink.Prepare(t.Context(), op, stepPost, nil, time.Date(2026, 10, 3, 12, 0, 0, 0, time.UTC))
 	if out != nil {
 		t.Fatal(*out)

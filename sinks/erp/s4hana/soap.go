@@ -84,8 +84,14 @@ type debtorItem struct {
 	Side       string `xml:"DebitCreditCode"`
 	Text       string `xml:"DocumentItemText,omitempty"`
 	Assignment string `xml:"AssignmentReference,omitempty"`           // 18
+	Terms      *terms `xml:"CashDiscountTerms"`
 	Reference1 string `xml:"Reference1IDByBusinessPartner,omitempty"` // 12
 	Reference2 string `xml:"Reference2IDByBusinessPartner,omitempty"` // 12
+}
+
+// terms are those of the document; without them those of the customer count.
+type terms struct {
+	Key string `xml:"PaymentTerms"` // [K]
 }
 
 type productTax struct {
@@ -174,7 +180,7 @@ func (x *exchange) send(text string) (p posted, out *sinks.Outcome) {
 		return p, out
 	}
 	if a.Status != http.StatusOK {
-		o := x.classified(writes, a.Status, a.Header.Get("Content-Type"), a.Body, a.Wait)
+		o := x.classified(writes, a.Status, a.Header, a.Body, a.Wait)
 		return p, &o
 	}
 	return x.confirmed(a.Body)
