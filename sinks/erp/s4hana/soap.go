@@ -83,7 +83,7 @@ type debtorItem struct {
 	Amount     money  `xml:"AmountInTransactionCurrency"`
 	Side       string `xml:"DebitCreditCode"`
 	Text       string `xml:"DocumentItemText,omitempty"`
-	Assignment string `xml:"AssignmentReference,omitempty"`           // 18
+	Assignment string `xml:"AssignmentReference,omitempty"` // 18
 	Terms      *terms `xml:"CashDiscountTerms"`
 	Reference1 string `xml:"Reference1IDByBusinessPartner,omitempty"` // 12
 	Reference2 string `xml:"Reference2IDByBusinessPartner,omitempty"` // 12
