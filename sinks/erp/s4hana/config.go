@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/shopspring/decimal"
+
+	"waybill/sinks/web"
 )
 
 // Config is one company code of one tenant. Codes are written as S/4HANA has them.
@@ -21,6 +23,8 @@ type Config struct {
 	Client string `yaml:"client"`
 	// Company code, such as 1010.
 	Company string `yaml:"company"`
+	// Who we are: basic, oauth2, or a client certificate (tls), as the communication arrangement says. csrf is always used.
+	Auth web.AuthConfig `yaml:"auth"`
 	// For one request with its answer. Default 60s.
 	Timeout time.Duration `yaml:"timeout"`
 	// How long after a lost answer a write may still appear. Default 10m, the longest that a dialog step runs on the server unless it was set otherwise.
@@ -118,6 +122,9 @@ func (c Config) withDefaults() Config {
 			*f.field = f.value
 		}
 	}
+	if c.Auth.CSRF == nil {
+		c.Auth.CSRF = &web.CSRF{Path: partnerService}
+	}
 	if c.Timeout == 0 {
 		c.Timeout = time.Minute
 	}
@@ -176,7 +183,7 @@ func (c Config) Validate() error {
 		}
 	}
 	c.validateTaxes(bad)
-	return errors.Join(errs...)
+	return errors.Join(append(errs, d.Auth.Validate("auth.", web.KindBasic, web.KindOAuth2, web.KindTLS))...)
 }
 
 func (c Config) validateTaxes(bad func(field, found, want string)) {

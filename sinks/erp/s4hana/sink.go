@@ -30,7 +30,6 @@ type Sink struct {
 	cfg      Config
 	client   *web.Client
 	refusals refusals
-	now      func() time.Time
 }
 
 var _ sinks.Sink = (*Sink)(nil)
@@ -59,13 +58,19 @@ var handlers = map[string]handler{
 // known are the entities in the order in which people read them.
 var known = []string{customerEntity, locationEntity, itemEntity, invoiceEntity, creditEntity, journalEntity}
 
-// open makes the adapter on a client.
-func open(cfg Config, client *web.Client) *Sink {
-	return &Sink{cfg: cfg.withDefaults(), client: client, now: time.Now}
+// New makes the adapter; nothing is asked.
+func New(cfg Config) (*Sink, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configuring the S/4HANA sink: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	// Messages and numbers are in English, whatever the user's language is.
+	client, err := cfg.Auth.Client(web.Options{Headers: map[string]string{"Accept-Language": "en"}, Timeout: cfg.Timeout}, cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("configuring the S/4HANA sink: %w", err)
+	}
+	return &Sink{cfg: cfg, client: client}, nil
 }
-
-// headers are those of every request: messages and numbers in English, whoever the user is.
-func headers() map[string]string { return map[string]string{"Accept-Language": "en"} }
 
 // Entity implements sinks.Sink.
 func (s *Sink) Entity(name string) (sinks.Entity, error) {

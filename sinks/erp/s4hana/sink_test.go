@@ -35,14 +35,14 @@ func simulated(t *testing.T, o sim.Options, change func(*Config)) *tenant {
 func against(t *testing.T, url, password string, change func(*Config)) *Sink {
 	t.Helper()
 	cfg := good()
-	cfg.URL, cfg.Timeout = url, 10*time.Second
+	cfg.URL, cfg.Timeout, cfg.Auth.Basic = url, 10*time.Second, &web.Basic{User: "WAYBILL", Password: web.Plain(password)}
 	if change != nil {
 		change(&cfg)
 	}
-	if err := cfg.Validate(); err != nil {
+	s, err := New(cfg)
+	if err != nil {
 		t.Fatal(err)
 	}
-	s := open(cfg, web.New(web.Options{Auth: &session{url: url, user: "WAYBILL", password: password}, Headers: headers(), Timeout: cfg.Timeout}))
 	t.Cleanup(func() { s.Close() })
 	return s
 }
