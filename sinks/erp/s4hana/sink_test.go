@@ -464,13 +464,16 @@ func TestIgnoredFilter(t *testing.T) {
 	if _, out := x.documents("MINE", "DR"); out == nil || out.Class != sinks.Setup {
 		t.Errorf("%+v", out)
 	}
+	if all, out := x.documents("YOURS", "DR"); out != nil || len(all) != 1 {
+		t.Errorf("%+v %+v", all, out)
+	}
 }
 
 // everything answers every question with the same document.
 type everything struct{}
 
 func (everything) Handle(_ *sinktest.Sim, w http.ResponseWriter, _ *http.Request, _ []byte) {
-	fmt.Fprint(w, `{"d":{"results":[{"CompanyCode":"1010","FiscalYear":"2026","AccountingDocument":"1800000000","DocumentReferenceID":"YOURS"}]}}`)
+	fmt.Fprint(w, `{"d":{"results":[{"CompanyCode":"1010","FiscalYear":"2026","AccountingDocument":"1800000000","DocumentReferenceID":"YOURS","AmountInTransactionCurrency":"1.00"}]}}`)
 }
 func (everything) Names(*http.Request, []byte) (string, string)            { return "", "read" }
 func (everything) Fail(w http.ResponseWriter, status int, _ time.Duration) { w.WriteHeader(status) }
