@@ -50,6 +50,10 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 		return s.switchShadow(d)
 	case actionMaster:
 		return p.master(s, d, e)
+	case actionPauseFlow, actionResumeFlow:
+		return s.switchFlow(d, e.At)
+	case actionReload:
+		return nil // the running daemon took it; the line of the audit is what stays
 	}
 	return fmt.Errorf("decision %q is not known", d.Action)
 }
@@ -84,6 +88,10 @@ func (d *decisionEntry) target() string {
 		return d.Shadow.text()
 	case d.Master != nil:
 		return d.Master.text()
+	case d.Flow != nil:
+		return d.Flow.text()
+	case d.Reload != nil:
+		return d.Reload.File
 	case d.Redact != nil:
 		return fmt.Sprintf("line %d", d.Redact.Line)
 	case d.Exception != nil && d.Exception.Cause != "":
@@ -101,6 +109,8 @@ func (d *decisionEntry) note() string {
 		return d.Edit.note()
 	case d.Exception != nil:
 		return d.Exception.note()
+	case d.Reload != nil:
+		return d.Reload.note()
 	}
 	return ""
 }

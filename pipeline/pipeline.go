@@ -36,7 +36,10 @@ type Options struct {
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil for none
 	Idle     func()                // called when the projector has had no changes for some seconds, once each time; may be nil
-	Ready    func()                // called once, when every source streams; may be nil
+	// Reread reads the configuration again: what of it changed that a running daemon can take, and what takes it, with the bounds that follow, by the
+	// names of sinks and services. The error says what is wrong with it, or needs a restart. nil when there is nothing to read.
+	Reread func() (changed Reload, apply func() map[string]Tuning, err error)
+	Ready  func() // called once, when every source streams; may be nil
 
 	// Publishers take events as they are. Their names are not those of Sinks; their calls at the same time are bounded by Workers.
 	Publishers map[string]sinks.Publisher
@@ -58,6 +61,7 @@ type Pipeline struct {
 	changed  string // mapping active before this start
 	trim     chan struct{}
 	xrefs    sync.Mutex // held while a decision about the registry is previewed and journalled
+	flows    sync.Mutex // held while a flow is paused or resumed, or the configuration is read again
 	sides    sync.Mutex // held while a question is answered in a side state
 	// activated is the version that a person activated since the start; nil for none.
 	activated atomic.Pointer[string]
@@ -173,6 +177,9 @@ func (p *Pipeline) wake() {
 // Run works until ctx ends or something makes going on wrong. It returns when everything that it started has ended.
 func (p *Pipeline) Run(ctx context.Context) error {
 	if err := p.prepare(ctx); err != nil {
+		return err
+	}
+	if err := p.shutDoors(); err != nil {
 		return err
 	}
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))

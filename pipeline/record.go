@@ -149,7 +149,7 @@ type outcomeEntry struct {
 
 // decisionEntry is the payload of a checkpoint.Decision entry: what a named person decided.
 type decisionEntry struct {
-	Action    string          `json:"action"` // retry, discard, assign, comment, wait, fix, waive, release, edit, redact, replay, reset, read, pause, resume, xref, link case, shadow, release now
+	Action    string          `json:"action"` // retry, discard, assign, comment, wait, fix, waive, release, edit, redact, replay, reset, read, pause, resume, xref, link case, shadow, release now, pause sink, resume sink, reload
 	IDs       []string        `json:"ids,omitempty"`
 	Exception *exceptionWords `json:"exception,omitempty"`
 	Edit      *bodyEdit       `json:"edit,omitempty"`
@@ -162,6 +162,8 @@ type decisionEntry struct {
 	Shadow    *ShadowRequest  `json:"shadow,omitempty"`
 	Hurry     *HeldRelease    `json:"hurry,omitempty"`
 	Master    *MasterRequest  `json:"master,omitempty"`
+	Flow      *FlowRequest    `json:"flow,omitempty"`
+	Reload    *Reload         `json:"reload,omitempty"`
 	By        string          `json:"by"`
 	Why       string          `json:"why,omitempty"`
 	Salt      string          `json:"salt,omitempty"` // random, of the audit's seals

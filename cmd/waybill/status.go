@@ -171,6 +171,7 @@ func (a *app) printLanes(lanes []pipeline.LaneStatus) {
 			a.printf("  %s to %s: %s\n", l.Lane, l.Sink, oneLine(text, 300))
 		}
 		a.printBatches(l)
+		a.printHindrances(l)
 	}
 }
 
