@@ -133,9 +133,19 @@ func connect(o *pipeline.Options, cfg *config.Config, held *tuned, log *slog.Log
 		o.Readings[name] = pipeline.ReadingOptions(cfg.Sources[name].Snapshot)
 	}
 	for _, name := range cfg.SinkNames() {
-		if publisher := newPublisher(cfg.Sinks[name]); publisher != nil {
-			policy := cfg.Sinks[name].Policy.WithDefaults()
-			o.Publishers[name], o.Workers[name], o.Retry[name] = publisher, policy.Concurrency, retryOf(policy)
+		if publishes(cfg.Sinks[name]) {
+			publisher, err := newPublisher(name, cfg.Sinks[name])
+			if err != nil {
+				return err
+			}
+			account, err := held.account(name)
+			if err != nil {
+				return err
+			}
+			governed := account.GovernPublisher(publisher, cfg.Sinks[name].Policy, held.registerer(name), log.With("sink", name))
+			bounds := held.bounds(name)
+			o.Publishers[name], held.targets[name] = governed, governed
+			o.Workers[name], o.Retry[name] = bounds.Workers, bounds.Retry
 			continue
 		}
 		sink, err := newSink(name, cfg.Sinks[name], log)

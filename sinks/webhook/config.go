@@ -24,6 +24,8 @@ type Config struct {
 	Secret web.Secret `yaml:"secret"`
 	// A second secret that signs, too, while the receiver changes from one to the other.
 	OtherSecret web.Secret `yaml:"other_secret"`
+	// Credentials beside the signature, and certificates: see auth.
+	Auth web.AuthConfig `yaml:"auth"`
 	// Sent with each request. No secrets.
 	Headers map[string]string `yaml:"headers"`
 	// Of one request with its answer. Default 30s.
@@ -83,6 +85,12 @@ func (c Config) Validate() error {
 	}
 	if c.OtherSecret.Set() && !c.Secret.Set() {
 		bad("other_secret", "a second secret", "secret beside it")
+	}
+	if err := c.Auth.Validate("auth."); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Auth.Signature != nil {
+		bad("auth.signature", "a signature beside the webhook's own", "secret, and other_secret while it changes")
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		switch canonical := http.CanonicalHeaderKey(name); {

@@ -79,7 +79,10 @@ func publisher(t *testing.T, c Config) *Publisher {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	p := New(c)
+	p, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)
@@ -265,6 +268,17 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// Credentials stand beside the signature, and are in no text either.
+func TestBearerBesideTheSignature(t *testing.T) {
+	r := receive(t, func(g got) (int, string) { return 400, "you sent " + g.header.Get("Authorization") })
+	p := publisher(t, Config{URL: r.URL, Secret: web.Plain(newSecret), Auth: web.AuthConfig{Bearer: &web.Bearer{Token: web.Plain("token-of-ours")}}})
+	o := p.Publish(t.Context(), []sinks.Publication{publication(1)})[0]
+	if r.all[0].header.Get("Authorization") != "Bearer token-of-ours" || strings.Contains(fmt.Sprintf("%+v", o), "token-of-ours") {
+		t.Errorf("%v %+v", r.all[0].header, o)
+	}
+	verified(t, r.all[0], newSecret)
+}
+
 func TestCheckAndIdentity(t *testing.T) {
 	r := receive(t, func(got) (int, string) { return 405, "" })
 	p := publisher(t, Config{URL: r.URL + "/in?token=abc", Secret: web.Plain(newSecret), OtherSecret: web.Plain(oldSecret)})
@@ -282,13 +296,14 @@ func TestCheckAndIdentity(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	c := Config{URL: "ftp://me:pw@host", Mode: "loud", Batch: 5000, Timeout: -1, OtherSecret: web.Plain(oldSecret),
+	c := Config{Auth: web.AuthConfig{Signature: &web.Signature{Secret: web.Plain(newSecret)}}, URL: "ftp://me:pw@host", Mode: "loud", Batch: 5000, Timeout: -1, OtherSecret: web.Plain(oldSecret),
 		Headers: map[string]string{"Authorization": "x", "ce-id": "1", "X-A": "a\nb"}}
 	want := `url: found "ftp://me:xxxxx@host", expected http(s)://host of the receiver
 mode: found "loud", expected structured, binary or batched
 batch: found "5000", expected 1 to 1000, or 0 for the default
 timeout: found "-1ns", expected a duration between 0 (default) and 1h
 other_secret: found "a second secret", expected secret beside it
+auth.signature: found "a signature beside the webhook's own", expected secret, and other_secret while it changes
 headers.Authorization: found "a secret in the open", expected auth, with the secret in a file
 headers.X-A: found "several lines", expected one line
 headers.ce-id: found "1", expected no header that the event or the connection sets itself`

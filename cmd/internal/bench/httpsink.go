@@ -42,11 +42,12 @@ publish:
 `
 
 // publishers of the jobs that publish.
-func (j job) publishers() map[string]sinks.Publisher {
+func (j job) publishers() (map[string]sinks.Publisher, error) {
 	if j.Hook == "" {
-		return nil
+		return nil, nil
 	}
-	return map[string]sinks.Publisher{"hook": webhook.New(webhook.Config{URL: j.Hook, Mode: webhook.Binary})}
+	hook, err := webhook.New(webhook.Config{URL: j.Hook, Mode: webhook.Binary})
+	return map[string]sinks.Publisher{"hook": hook}, err
 }
 
 // httpSink drains the backlog through the whole program into POSTs of one event each.
