@@ -211,6 +211,8 @@ func (p *projector) retry(s *state, x *exception, d decisionEntry, at time.Time)
 		return s.addWork(work{Kind: workHold, Key: key(source, table)})
 	case originDelivery:
 		return s.again(x.Delivery)
+	case originFeed:
+		return s.feedAgain(x, at)
 	case originReading:
 		return p.retryReading(s, x.Problem.Subject, d.By, d.Why, at)
 	}
@@ -271,6 +273,8 @@ func (p *projector) discard(s *state, x *exception, d decisionEntry, at time.Tim
 			}
 		}
 		return s.settleException(dl, ExceptionDiscarded, d.By, d.Why, at)
+	case originFeed:
+		return s.feedGiveUp(x, ExceptionDiscarded, d.By, d.Why, at)
 	case originMapping:
 		return s.closeAll(x, ExceptionDiscarded, workDiscard, d, at)
 	}
@@ -343,7 +347,7 @@ func (p *projector) replay(s *state, w *work) (done bool, err error) {
 			return true, nil
 		}
 		if raw != nil {
-			if err := s.replayEvent(raw, r); err != nil {
+			if err := s.replayEvent(seq, raw, r); err != nil {
 				return false, err
 			}
 		}
@@ -352,10 +356,15 @@ func (p *projector) replay(s *state, w *work) (done bool, err error) {
 	return false, nil
 }
 
-func (s *state) replayEvent(raw []byte, r ReplayRequest) error {
+func (s *state) replayEvent(seq uint64, raw []byte, r ReplayRequest) error {
 	var e transform.Event
 	if err := json.Unmarshal(raw, &e); err != nil || !r.selects(&e) {
 		return err
+	}
+	if r.Event != "" { // of more than one, publishers are not asked to take again what they have
+		if err := s.publish(seq, &e); err != nil {
+			return err
+		}
 	}
 	ids, err := s.deliveriesOf(e.ID)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"waybill/transform"
 )
 
-// Options are what a pipeline works with. The caller opens and closes the store; the pipeline closes sources, sinks and services.
+// Options are what a pipeline works with. The caller opens and closes the store; the pipeline closes sources, sinks, publishers and services.
 type Options struct {
 	Store    *checkpoint.Store
 	Carriers *transform.Carriers // the mappings to run; activated when they are not the active ones
@@ -40,6 +40,9 @@ type Options struct {
 	// names of sinks and services. The error says what is wrong with it, or needs a restart. nil when there is nothing to read.
 	Reread func() (changed Reload, apply func() map[string]Tuning, err error)
 	Ready  func() // called once, when every source streams; may be nil
+
+	// Publishers take events as they are. Their names are not those of Sinks; their calls at the same time are bounded by Workers.
+	Publishers map[string]sinks.Publisher
 }
 
 // Pipeline captures every source into the journal, projects it and runs the lanes.
@@ -51,6 +54,7 @@ type Pipeline struct {
 	targets  []*target
 	lanes    []*lane
 	askers   []*asker
+	feeds    []*feed
 	log      *slog.Logger
 	metrics  *metrics
 	started  time.Time
@@ -100,6 +104,13 @@ func New(o Options) (*Pipeline, error) {
 			p.lanes = append(p.lanes, newLane(ln, t, o.Store, p.project, p.metrics, o.Log))
 		}
 	}
+	for _, name := range names(o.Publishers) {
+		workers := o.Workers[name]
+		if workers == 0 {
+			workers = defaultWorkers
+		}
+		p.feeds = append(p.feeds, newFeed(name, o.Publishers[name], workers, o.Retry[name], o.Store, p.project, p.metrics, o.Log))
+	}
 	for _, name := range names(o.Services) {
 		p.askers = append(p.askers, newAsker(name, o.Services[name], o.Store, p.project, p.metrics, o.Log))
 	}
@@ -108,7 +119,7 @@ func New(o Options) (*Pipeline, error) {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
 	}
-	return p, errors.Join(p.covered(), p.answerable(o.Carriers.Asks()))
+	return p, errors.Join(p.covered(), p.uncovered(o.Carriers.Publishers()), p.answerable(o.Carriers.Asks()))
 }
 
 // covered refuses a mapping that names sources or sinks which are not configured.
@@ -122,6 +133,10 @@ func (p *Pipeline) covered() error {
 	for _, t := range p.o.Carriers.Targets() {
 		sink, entity := splitTarget(t)
 		s := p.o.Sinks[sink]
+		if p.o.Publishers[sink] != nil {
+			errs = append(errs, fmt.Errorf("the mapping posts to %s, but the sink %q takes events as they are: write it under publish", t, sink))
+			continue
+		}
 		if s == nil {
 			errs = append(errs, fmt.Errorf("the mapping posts to sink %q, which the configuration does not have", sink))
 			continue
@@ -145,6 +160,9 @@ func names[T any](m map[string]T) []string {
 func (p *Pipeline) wake() {
 	for _, l := range p.lanes {
 		l.notify()
+	}
+	for _, f := range p.feeds {
+		f.notify()
 	}
 	if p.project.asks.Load() {
 		for _, a := range p.askers {
@@ -226,7 +244,7 @@ func (e *StartError) Error() string { return fmt.Sprintf("starting source %s: %v
 
 func (e *StartError) Unwrap() error { return e.Err }
 
-// deliverAll binds each target and runs its lanes.
+// deliverAll binds each target and runs its lanes, or its feed.
 func (p *Pipeline) deliverAll(ctx, hard context.Context) error {
 	group, gctx := errgroup.WithContext(ctx)
 	for _, t := range p.targets {
@@ -242,6 +260,9 @@ func (p *Pipeline) deliverAll(ctx, hard context.Context) error {
 			}
 			return lanes.Wait()
 		})
+	}
+	for _, f := range p.feeds {
+		group.Go(func() error { return p.publishAll(gctx, hard, f) })
 	}
 	return group.Wait()
 }
@@ -326,6 +347,9 @@ func (p *Pipeline) close() error {
 	var errs []error
 	for _, t := range p.targets {
 		errs = append(errs, t.sink.Close())
+	}
+	for _, f := range p.feeds {
+		errs = append(errs, f.sink.Close())
 	}
 	for _, name := range names(p.o.Services) {
 		if s, ok := p.o.Services[name].Answerer.(sinks.Service); ok && p.o.Sinks[name] == nil {

@@ -55,6 +55,9 @@ func (p *Pipeline) status(money bool) (Status, error) {
 		if err := p.laneStatus(s, &st, now); err != nil {
 			return err
 		}
+		if err := p.feedStatus(s, &st); err != nil {
+			return err
+		}
 		if err := p.serviceStatus(s, &st); err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ type Status struct {
 	Problems   []string        `json:"problems,omitempty"` // why it is not ready, or what needs a person, one sentence each
 	Sources    []SourceStatus  `json:"sources"`
 	Lanes      []LaneStatus    `json:"lanes"`
+	Feeds      []FeedStatus    `json:"feeds,omitempty"`    // of the publishers
 	Services   []ServiceStatus `json:"services,omitempty"` // those that are asked something now, or are silent
 	Journal    JournalStatus   `json:"journal"`
 	Exceptions []ExceptionStat `json:"exceptions,omitempty"`

@@ -121,6 +121,7 @@ func away(ctx context.Context, p *pipeline.Pipeline) []string {
 func connect(o *pipeline.Options, cfg *config.Config, held *tuned, log *slog.Logger) error {
 	o.Sources, o.Sinks = map[string]cdc.Source{}, map[string]sinks.Sink{}
 	o.Places, o.Readings = map[string]string{}, map[string]pipeline.ReadingOptions{}
+	o.Publishers = map[string]sinks.Publisher{}
 	o.Workers, o.Retry, o.Services = map[string]int{}, map[string]pipeline.Retry{}, map[string]pipeline.Service{}
 	for _, name := range cfg.SourceNames() {
 		src, err := newSource(name, cfg.Sources[name], o.Carriers, cfg.Data, log)
@@ -132,6 +133,11 @@ func connect(o *pipeline.Options, cfg *config.Config, held *tuned, log *slog.Log
 		o.Readings[name] = pipeline.ReadingOptions(cfg.Sources[name].Snapshot)
 	}
 	for _, name := range cfg.SinkNames() {
+		if publisher := newPublisher(cfg.Sinks[name]); publisher != nil {
+			policy := cfg.Sinks[name].Policy.WithDefaults()
+			o.Publishers[name], o.Workers[name], o.Retry[name] = publisher, policy.Concurrency, retryOf(policy)
+			continue
+		}
 		sink, err := newSink(name, cfg.Sinks[name], log)
 		if err != nil {
 			return err

@@ -55,6 +55,7 @@ func (a *app) printStatus(s pipeline.Status) {
 	}
 	a.printSources(s.Sources)
 	a.printLanes(s.Lanes)
+	a.printFeeds(s.Feeds)
 	a.printServices(s.Services)
 	a.printExceptionCounts(s.Exceptions)
 	a.printMoney(s.Money)

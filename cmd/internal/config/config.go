@@ -166,9 +166,11 @@ func (c *Config) complete(d *decoder) {
 }
 
 // Line returns the line of a field (sources.dispatch.host), or of the nearest one above it that the file has; 0 for none.
-func (c *Config) Line(field string) int {
+func (c *Config) Line(field string) int { return nearest(c.lines, field) }
+
+func nearest(lines map[string]int, field string) int {
 	for field != "" {
-		if line, ok := c.lines[field]; ok {
+		if line, ok := lines[field]; ok {
 			return line
 		}
 		field = field[:max(0, strings.LastIndexAny(field, ".["))]

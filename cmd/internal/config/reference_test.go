@@ -26,6 +26,8 @@ func TestReference(t *testing.T) {
 		{"entities.NAME of http", "../../../sinks/http/config.go", "Entity", nil},
 		{"verify of an entity of http", "../../../sinks/http/config.go", "Verify", nil},
 		{"sinks.NAME, type ledger (a simulator for tests)", "entry.go", "Ledger", nil},
+		{"sinks.NAME, type webhook", "../../../sinks/webhook/config.go", "Config", nil},
+		{"sinks.NAME, type file", "../../../sinks/file/config.go", "Config", nil},
 		{"sinks.NAME.policy", "../../../sinks/policy.go", "Policy", nil},
 		{"blackout of a policy (a list)", "../../../sinks/blackout.go", "Blackout", nil},
 		{"accounts.NAME", "../../../sinks/limits.go", "Limits", nil},
