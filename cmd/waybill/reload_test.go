@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"waybill/checkpoint"
 	"waybill/pipeline"
 )
 
@@ -21,6 +22,13 @@ func TestReloadOfTheRunningDaemon(t *testing.T) {
 	d.edit("type: postgres", "type: mariadb") // PostgreSQL's very first start asks the server before it starts
 	d.edit("timeout: 1s }", "timeout: 1s, policy: { concurrency: 4, per_day: 1000 } }")
 	used := filepath.Join(d.dir, "data", "accounts", "erp")
+	store, err := checkpoint.Open(filepath.Join(d.dir, "data"), checkpoint.Options{Floor: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
 	// It was killed on a day that is not over: the three calls that it may have made count as made.
 	if err := errors.Join(os.MkdirAll(filepath.Dir(used), 0o700), os.WriteFile(used, []byte(`{"day":"2999-01-01","used":37,"lent":3}`), 0o600)); err != nil {
 		t.Fatal(err)
