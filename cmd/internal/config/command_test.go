@@ -73,7 +73,7 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	key := "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----"
-	if text, err := shell("printf '" + strings.ReplaceAll(key, "\n", "\\n") + "\\n'").read(); err != nil || text != key {
+	if text, err := shell("printf -- '" + strings.ReplaceAll(key, "\n", "\\n") + "\\n'").read(); err != nil || text != key {
 		t.Errorf("%q, %v", text, err)
 	}
 	if _, err := (&command{name: "x", argv: []string{"/nowhere"}}).read(); err == nil {
