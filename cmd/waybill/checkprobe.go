@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"waybill/cmd/internal/config"
+	"waybill/sinks"
+)
+
+// probeSinks lets each target that can be looked at more closely say what it found.
+func probeSinks(ctx context.Context, r *report, cfg *config.Config, log *slog.Logger) error {
+	for _, name := range cfg.SinkNames() {
+		sink, err := newSink(name, cfg.Sinks[name], log)
+		if err != nil {
+			return err
+		}
+		probeSink(ctx, r, name, sink)
+		if err := sink.Close(); err != nil {
+			return fmt.Errorf("closing sink %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func probeSink(ctx context.Context, r *report, name string, sink sinks.Sink) {
+	p, ok := sink.(sinks.Prober)
+	if !ok {
+		r.ok(name, "probe", "nothing more is asked of a target of this type")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	findings, err := p.Probe(ctx)
+	if err != nil {
+		r.fail(name, "probe", err.Error(), "", exitEnvironment)
+		return
+	}
+	for _, f := range findings {
+		f.Check = "probe: " + f.Check
+		r.add(name, exitEnvironment, f)
+	}
+}
