@@ -12,20 +12,26 @@ import (
 // probeSinks lets each target that can be looked at more closely say what it found.
 func probeSinks(ctx context.Context, r *report, cfg *config.Config, log *slog.Logger) error {
 	for _, name := range cfg.SinkNames() {
-		sink, err := newSink(name, cfg.Sinks[name], log)
-		if err != nil {
-			return err
+		var target interface{ Close() error }
+		if publisher := newPublisher(cfg.Sinks[name]); publisher != nil {
+			target = publisher
+		} else {
+			sink, err := newSink(name, cfg.Sinks[name], log)
+			if err != nil {
+				return err
+			}
+			target = sink
 		}
-		probeSink(ctx, r, name, sink)
-		if err := sink.Close(); err != nil {
+		probe(ctx, r, name, target)
+		if err := target.Close(); err != nil {
 			return fmt.Errorf("closing sink %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func probeSink(ctx context.Context, r *report, name string, sink sinks.Sink) {
-	p, ok := sink.(sinks.Prober)
+func probe(ctx context.Context, r *report, name string, target any) {
+	p, ok := target.(sinks.Prober)
 	if !ok {
 		r.ok(name, "probe", "nothing more is asked of a target of this type")
 		return
