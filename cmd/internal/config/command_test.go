@@ -92,3 +92,26 @@ func TestCommands(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 }
+
+// The example that sinks/http/ADAPTER.md shows is one that runs.
+func TestHTTPExample(t *testing.T) {
+	c, err := load(folder+"/http.example.yml", lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range c.Sinks {
+		sink, err := http.New(*s.Settings.(*http.Config))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for entity := range s.Settings.(*http.Config).Entities {
+			if e, err := sink.Entity(entity); err != nil || len(e.Steps) == 0 {
+				t.Errorf("%s of %s: %+v %v", entity, name, e, err)
+			}
+		}
+		if err := sink.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
