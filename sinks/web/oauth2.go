@@ -90,12 +90,12 @@ type oauth2 struct {
 	life   context.Context // ends with close
 	end    context.CancelFunc
 
-	mu      sync.Mutex
-	token   token
-	doubts  int           // refusals since a token was accepted last
-	logins  *rate.Limiter // those that refusals cause
-	quiet   time.Time     // no login before: the token server is down, or wants it so
-	reason  error         // why the door is shut
+	mu     sync.Mutex
+	token  token
+	doubts int           // refusals since a token was accepted last
+	logins *rate.Limiter // those that refusals cause
+	quiet  time.Time     // no login before: the token server is down, or wants it so
+	reason error         // why the door is shut
 }
 
 type token struct {

@@ -24,7 +24,20 @@ func TestReference(t *testing.T) {
 		{"sinks.NAME, type tryton", "../../../sinks/erp/tryton_config.go", "TrytonConfig", nil},
 		{"sinks.NAME, type http", "../../../sinks/http/config.go", "Config", nil},
 		{"entities.NAME of http", "../../../sinks/http/config.go", "Entity", nil},
+		{"error of an entity of http", "../../../sinks/http/config.go", "ErrorAt", nil},
+		{"outcomes of an entity of http, and of its verify", "../../../sinks/http/config.go", "Line", nil},
 		{"verify of an entity of http", "../../../sinks/http/config.go", "Verify", nil},
+		{"probe of http", "../../../sinks/http/config.go", "Probe", nil},
+		{"auth of sinks and services over HTTP", "../../../sinks/web/config.go", "AuthConfig", nil},
+		{"auth.basic", "../../../sinks/web/basic.go", "Basic", nil},
+		{"auth.bearer", "../../../sinks/web/bearer.go", "Bearer", nil},
+		{"auth.api_key", "../../../sinks/web/apikey.go", "APIKey", nil},
+		{"auth.oauth2", "../../../sinks/web/oauth2.go", "OAuth2", nil},
+		{"auth.oauth2.assertion", "../../../sinks/web/assertion.go", "Assertion", nil},
+		{"auth.oauth1", "../../../sinks/web/oauth1.go", "OAuth1", nil},
+		{"auth.signature", "../../../sinks/web/signature.go", "Signature", nil},
+		{"auth.csrf", "../../../sinks/web/csrf.go", "CSRF", nil},
+		{"auth.tls", "../../../sinks/web/tls.go", "TLS", nil},
 		{"sinks.NAME, type ledger (a simulator for tests)", "entry.go", "Ledger", nil},
 		{"sinks.NAME, type webhook", "../../../sinks/webhook/config.go", "Config", nil},
 		{"sinks.NAME, type file", "../../../sinks/file/config.go", "Config", nil},
@@ -44,7 +57,7 @@ func TestReference(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# waybill.yaml: reference\n\nMade of the comments in the code by `go test ./cmd/internal/config -update`. " +
 		"A complete example with the defaults is\n[waybill.example.yml](waybill.example.yml). A secret may be given as a file: " +
-		"`password_file` beside `password`.\n")
+		"`password_file` beside `password`. Where it says so, `password_command` is a program that prints\nit, as a list: [vault, read, -field=value, secret/erp]; no shell reads it, it has 10 s, and what it printed serves for a minute.\n")
 	for _, s := range sections {
 		if s.title != "" {
 			fmt.Fprintf(&b, "\n## %s\n", s.title)
