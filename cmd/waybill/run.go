@@ -138,6 +138,7 @@ func connect(o *pipeline.Options, cfg *config.Config, held *tuned, log *slog.Log
 			o.Publishers[name], o.Workers[name], o.Retry[name] = publisher, policy.Concurrency, retryOf(policy)
 			continue
 		}
+		keepIn(cfg.Data, name, cfg.Sinks[name])
 		sink, err := newSink(name, cfg.Sinks[name], log)
 		if err != nil {
 			return err
