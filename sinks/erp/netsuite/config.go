@@ -64,6 +64,8 @@ type Config struct {
 	// Memory keeps the jobs of mode async over a restart; nil: they are forgotten, and the idempotency key finds them again.
 	Memory sinks.Memory `yaml:"-"`
 
+	// Code of a customer that waybill check --probe may write, as a test; left out, it writes nothing.
+	Probe string `yaml:"probe"`
 	// Accounts and Terms are looked for by check, so that a name missing there is found before the first document asks for it.
 	Accounts []string `yaml:"accounts"`
 	Terms    []string `yaml:"terms"`

@@ -234,6 +234,31 @@ func carry(t *testing.T, s *Sink, op sinks.Operation) {
 	t.Fatalf("%s was tried 50 times", op.ExternalID)
 }
 
+// Before go-live a person sees whether keys are honoured; without a customer that is named for it nothing is written.
+func TestProbeOverTheSimulator(t *testing.T) {
+	server, s := account(t, nil)
+	before := len(server.Ledger())
+	found, err := s.Probe(t.Context())
+	if err != nil || len(found) != 4 || found[3].Level != cdc.LevelWarn || len(server.Ledger()) != before {
+		t.Errorf("%+v, %v", found, err)
+	}
+	s = openSimulated(t, server, "", func(c *Config) { c.Probe = "WAYBILL-PROBE" })
+	for range 2 { // another day the customer is there
+		found, err = s.Probe(t.Context())
+		if err != nil || len(found) != 4 {
+			t.Fatal(found, err)
+		}
+		for _, f := range found {
+			if f.Level != cdc.LevelOK {
+				t.Errorf("%+v", f)
+			}
+		}
+	}
+	if n := len(server.Ledger()) - before; n != 2 {
+		t.Errorf("%d records were saved by two probes", n)
+	}
+}
+
 // The better way in: an assertion signed for a mapped certificate. A token that has run out is renewed without a word.
 func TestAssertionOverTheSimulator(t *testing.T) {
 	server := simulated.Start(t, simulated.Options{})
