@@ -72,16 +72,7 @@ func (s *Sink) Entity(name string) (sinks.Entity, error) {
 }
 
 func entities() []string {
-	return slices.Sorted(maps.Keys(func() map[string]bool {
-		all := map[string]bool{}
-		for name := range documents {
-			all[name] = true
-		}
-		for name := range masters {
-			all[name] = true
-		}
-		return all
-	}()))
+	return slices.Sorted(slices.Values(append(sortedKeys(documents), sortedKeys(masters)...)))
 }
 
 // request is the frozen intent of a step.
