@@ -18,6 +18,7 @@ import (
 	"waybill/pipeline"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/erp/businesscentral"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
 )
@@ -115,6 +116,7 @@ func mysqlKind(flavor string) kind {
 var sinkKinds = []kind{
 	{name: "tryton", settings: func(string) any { return &erp.TrytonConfig{} }},
 	{name: "http", settings: func(string) any { return &http.Config{} }},
+	{name: "businesscentral", settings: func(string) any { return &businesscentral.Config{} }},
 	{name: "ledger", settings: func(string) any { return &Ledger{Timeout: 30 * time.Second} }},
 }
 

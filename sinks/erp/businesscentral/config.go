@@ -39,6 +39,9 @@ type Config struct {
 	// Base unit of items that name none. Default PCS.
 	Unit string `yaml:"unit"`
 
+	// What waybill check --probe may write: left out, nothing.
+	Probe Probe `yaml:"probe"`
+
 	// Looked for by waybill check, so that a name missing there is found before the first document asks for it.
 	Accounts []string `yaml:"accounts"`
 	Items    []string `yaml:"items"`
@@ -52,8 +55,14 @@ type Principal struct {
 	Name string `yaml:"name"`
 	// Requests at the same time, at most 5 (default): what Business Central runs of one user.
 	InFlight int `yaml:"in_flight"`
-	// Its credentials.
-	Auth web.Auth `yaml:"-"`
+	// Its credentials: oauth2 of Entra, or basic where the server is the company's own.
+	Auth web.AuthConfig `yaml:"auth"`
+}
+
+// Probe is a draft that waybill check --probe may make and delete, to see whether the server takes an id from us.
+type Probe struct {
+	// The number of a customer whom the draft names. It has no lines and is never posted.
+	Customer string `yaml:"customer"`
 }
 
 // The words of the configuration.
@@ -127,6 +136,7 @@ func (c Config) Validate() error {
 		if p.InFlight < 0 || p.InFlight > runningMost {
 			bad(fmt.Sprintf("principals[%d].in_flight", i), p.InFlight, fmt.Sprintf("1 to %d, or 0 for the default", runningMost))
 		}
+		errs = append(errs, p.Auth.Validate(fmt.Sprintf("principals[%d].auth.", i), web.KindOAuth2, web.KindBasic, web.KindBearer))
 	}
 	for _, w := range []struct{ name, value, one, two, three string }{
 		{"client_ids", c.ClientIDs, IDsYes, IDsNo, IDsProbe}, {"lines", c.Lines, LinesAccount, LinesItem, ""}, {"corrective", c.Corrective, CorrectiveWhole, CorrectiveNever, ""}} {

@@ -9,11 +9,15 @@ import (
 	"github.com/shopspring/decimal"
 
 	"waybill/sinks"
+	"waybill/sinks/web"
 )
+
+// open is a principal of a server that asks for nothing.
+var open = Principal{Auth: web.AuthConfig{Bearer: &web.Bearer{Token: web.Plain("t0ken")}}}
 
 func bare(t *testing.T, change func(*Config)) *exchange {
 	t.Helper()
-	c := Config{URL: "http://bc.example/api/v2.0", Company: "CRONUS", Tax: "TAXABLE", Principals: []Principal{{}}}
+	c := Config{URL: "http://bc.example/api/v2.0", Company: "CRONUS", Tax: "TAXABLE", Principals: []Principal{open}}
 	if change != nil {
 		change(&c)
 	}
