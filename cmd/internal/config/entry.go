@@ -19,8 +19,10 @@ import (
 	"waybill/sinks"
 	"waybill/sinks/erp"
 	"waybill/sinks/erp/businesscentral"
+	"waybill/sinks/file"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
+	"waybill/sinks/webhook"
 )
 
 // Source is one database: its type, and the settings that its adapter declares.
@@ -35,7 +37,7 @@ type Source struct {
 
 // Sink is one target: its type, the settings that its adapter declares, and the policy of its deliveries.
 type Sink struct {
-	// tryton; http; or ledger, a simulator for tests.
+	// Takes postings: tryton; http; or ledger, a simulator for tests. Takes events as they are: webhook; file.
 	Type string
 	// Settings is the adapter's own configuration.
 	Settings any
@@ -118,6 +120,8 @@ var sinkKinds = []kind{
 	{name: "http", settings: func(string) any { return &http.Config{} }},
 	{name: "businesscentral", settings: func(string) any { return &businesscentral.Config{} }},
 	{name: "ledger", settings: func(string) any { return &Ledger{Timeout: 30 * time.Second} }},
+	{name: "webhook", settings: func(string) any { return &webhook.Config{} }},
+	{name: "file", settings: func(string) any { return &file.Config{} }, paths: func(s any) []*string { return []*string{&s.(*file.Config).Folder} }},
 }
 
 var serviceKinds = []kind{

@@ -398,7 +398,7 @@ func TestProbe(t *testing.T) {
 		for range 2 {
 			found, err := s.Probe(t.Context())
 			if err != nil || len(found) != 2 || strings.Contains(found[1].Found, "chosen here") != ids {
-				t.Errorf("%+v %v", found, err)
+				t.Errorf("ids %v: %+v %v", ids, found, err)
 			}
 		}
 		x, cancel := s.begin(t.Context())

@@ -33,16 +33,22 @@ func (s *Sink) Probe(ctx context.Context) ([]cdc.Finding, error) {
 	var out *sinks.Outcome
 	for range 2 {
 		var made record
-		if out = x.write(&made, http.MethodPost, set, "", values); out != nil {
+		if out = x.write(&made, http.MethodPost, set, "", values); out != nil && out.Code == codeID {
+			delete(values, "id")
+			out = x.write(&made, http.MethodPost, set, "", values)
+		}
+		if out != nil {
 			break
 		}
-		drafts = append(drafts, made.id())
+		if drafts = append(drafts, made.id()); made.id() != id {
+			break
+		}
 	}
 	switch {
 	case out != nil && out.Code == codeExists:
 		x.learn(true)
 		drafts = []string{id} // one that an earlier probe left, too
-	case out != nil && out.Code != codeID:
+	case out != nil:
 		return []cdc.Finding{outcomeFinding("probe", out, "")}, x.undraft(set, drafts)
 	default:
 		x.learn(false)

@@ -141,7 +141,15 @@ func (t *tx) create(p part, related map[string]string) (made row, wrong string) 
 	}
 	made = t.data.put(p.set, row{values: p.values})
 	for _, below := range p.below {
-		if _, wrong = t.create(below, relation(below.set, made)); wrong != "" {
+		if now, there := t.data.get(p.set, keysOf(p.set, made.values)); there {
+			made = now // a role has made the customer
+		}
+		if below.set == "A_Customer" {
+			wrong = t.customer(below, made)
+		} else {
+			_, wrong = t.create(below, relation(below.set, made))
+		}
+		if wrong != "" {
 			return made, wrong
 		}
 	}
@@ -231,6 +239,23 @@ func (t *tx) becomesCustomer(partner string) string {
 	values["Customer"] = partner
 	t.data.put("A_BusinessPartner", row{values: values})
 	t.data.put("A_Customer", row{values: map[string]any{"Customer": partner, "CustomerName": bp.values["BusinessPartnerFullName"], "CreationDate": bp.values["CreationDate"]}})
+	return ""
+}
+
+// customer fills the customer that a role has made, with its company codes and sales areas [S: public samples of the deep insert].
+func (t *tx) customer(p part, partner row) string {
+	found, there := t.data.get("A_Customer", map[string]string{"Customer": text(partner.values["Customer"])})
+	if !there {
+		return "Business partner " + text(partner.values["BusinessPartner"]) + " has no role of a customer"
+	}
+	values := maps.Clone(found.values)
+	maps.Copy(values, p.values)
+	t.data.put("A_Customer", row{values: values})
+	for _, below := range p.below {
+		if _, wrong := t.create(below, relation(below.set, found)); wrong != "" {
+			return wrong
+		}
+	}
 	return ""
 }
 
