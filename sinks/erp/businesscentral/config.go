@@ -42,11 +42,15 @@ type Config struct {
 	// What waybill check --probe may write: left out, nothing.
 	Probe Probe `yaml:"probe"`
 
-	// Looked for by waybill check, so that a name missing there is found before the first document asks for it.
+	// G/L accounts, items, tax codes and payment terms that waybill check looks for, so that one that is missing there is found before the first
+	// document asks for it.
 	Accounts []string `yaml:"accounts"`
-	Items    []string `yaml:"items"`
-	Taxes    []string `yaml:"taxes"`
-	Terms    []string `yaml:"terms"`
+	// See accounts.
+	Items []string `yaml:"items"`
+	// See accounts; tax and exempt_tax are looked for as well.
+	Taxes []string `yaml:"taxes"`
+	// See accounts.
+	Terms []string `yaml:"terms"`
 }
 
 // Principal is a service principal: an application that is registered in Entra and in Business Central.
