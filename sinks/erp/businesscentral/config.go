@@ -32,6 +32,8 @@ type Config struct {
 	Corrective string `yaml:"corrective"`
 	// Tax code of lines whose tax is given as an amount other than zero.
 	Tax string `yaml:"tax"`
+	// The tax codes of names that the mapping gives to lines: { "Sales tax 8.25%": TAXABLE, Exempt: NONTAXABLE }. A name that is not here is the code itself.
+	TaxCodes map[string]string `yaml:"tax_codes"`
 	// Tax code of lines without tax; empty: none is sent.
 	ExemptTax string `yaml:"exempt_tax"`
 	// The company's own currency (ISO 4217), where its API does not tell it.
@@ -47,7 +49,7 @@ type Config struct {
 	Accounts []string `yaml:"accounts"`
 	// See accounts.
 	Items []string `yaml:"items"`
-	// See accounts; tax and exempt_tax are looked for as well.
+	// See accounts; tax, exempt_tax and those of tax_codes are looked for as well.
 	Taxes []string `yaml:"taxes"`
 	// See accounts.
 	Terms []string `yaml:"terms"`

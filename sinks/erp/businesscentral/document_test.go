@@ -47,6 +47,13 @@ func TestSalesAreRead(t *testing.T) {
 		`{"description":"Detention, shipment 88121","lineObjectNumber":"40200","lineType":"Account","quantity":2,"unitPrice":75}]`; err != nil || string(raw) != want {
 		t.Errorf("%s %v", raw, err)
 	}
+	x.cfg.TaxCodes = map[string]string{"Sales tax 8.25%": "TX"}
+	for name, code := range map[string]string{"Sales tax 8.25%": "TX", "Other": "Other"} {
+		body := strings.NewReplacer(`"tax":"82.50"},`, `"tax":"`+name+`"},`, `"tax":"0.00",`, `"tax":"`+name+`",`).Replace(plainSale)
+		if d, out := x.readSale(sinks.Operation{Entity: entityInvoice, Body: json.RawMessage(body)}); out != nil || d.lines[0].code != code {
+			t.Errorf("%+v %+v", d.lines, out)
+		}
+	}
 	for change, code := range map[[2]string]string{
 		{`"date":"2026-10-01"`, `"date":"2026-10-01T00:00:00"`}: "DATE", {`"net":"1150.00"`, `"net":"1150.01"`}: codeTotal, {`"total":"1232.50"`, `"total":"1232.51"`}: codeTotal,
 		{`"party":"104377"`, `"party":""`}: "REQUIRED", {`"tax":"82.50","total"`, `"tax":"x","total"`}: "NUMBER", {`"type":"invoice"`, `"type":"memo"`}: "TYPE",
