@@ -3,6 +3,7 @@ package businesscentral
 import (
 	"encoding/json"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -105,6 +106,24 @@ func TestLinesKeepTheSourcesAmount(t *testing.T) {
 		q, _ = credit.amount("quantity")
 		if p, _ = credit.amount("unitPrice"); !q.Mul(p).Equal(l.net.Neg()) {
 			t.Errorf("in a credit memo %s x %s is not %s", q, p, l.net.Neg())
+		}
+	}
+}
+
+// Whatever a line says of quantity and price, what is sent makes its net amount to the last digit.
+func TestMoneyIsExact(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	random := func(digits int32) decimal.Decimal { return decimal.New(rnd.Int64N(2_000_000_000)-1_000_000_000, -digits) }
+	for range 5000 {
+		l := documentLine{saleLine: saleLine{Account: "1", UnitPrice: field{true, "x"}}, quantity: random(rnd.Int32N(8)), price: random(rnd.Int32N(8)), net: random(2)}
+		if rnd.IntN(2) == 0 {
+			l.net = l.quantity.Mul(l.price)
+		}
+		r := l.line(Config{}, decimal.NewFromInt(1))
+		q, okQ := r.amount("quantity")
+		p, okP := r.amount("unitPrice")
+		if !okQ || !okP || !q.Mul(p).Equal(l.net) || p.IsNegative() {
+			t.Fatalf("%s x %s is not %s", q, p, l.net)
 		}
 	}
 }
