@@ -113,7 +113,9 @@ func TestLinesKeepTheSourcesAmount(t *testing.T) {
 // Whatever a line says of quantity and price, what is sent makes its net amount to the last digit.
 func TestMoneyIsExact(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
-	random := func(digits int32) decimal.Decimal { return decimal.New(rnd.Int64N(2_000_000_000)-1_000_000_000, -digits) }
+	random := func(digits int32) decimal.Decimal {
+		return decimal.New(rnd.Int64N(2_000_000_000)-1_000_000_000, -digits)
+	}
 	for range 5000 {
 		l := documentLine{saleLine: saleLine{Account: "1", UnitPrice: field{true, "x"}}, quantity: random(rnd.Int32N(8)), price: random(rnd.Int32N(8)), net: random(2)}
 		if rnd.IntN(2) == 0 {
