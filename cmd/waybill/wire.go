@@ -21,6 +21,7 @@ import (
 	"waybill/cmd/internal/config"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/erp/businesscentral"
 	"waybill/sinks/erp/netsuite"
 	"waybill/sinks/file"
 	"waybill/sinks/http"
@@ -151,6 +152,8 @@ func newSink(name string, s config.Sink, log *slog.Logger) (sinks.Sink, error) {
 		return netsuite.New(*settings, log)
 	case *http.Config:
 		return http.New(*settings)
+	case *businesscentral.Config:
+		return businesscentral.New(*settings, log)
 	case *config.Ledger:
 		return sinktest.NewLedgerSink(settings.URL, settings.Timeout), nil
 	}

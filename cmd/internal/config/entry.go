@@ -18,6 +18,7 @@ import (
 	"waybill/pipeline"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/erp/businesscentral"
 	"waybill/sinks/erp/netsuite"
 	"waybill/sinks/file"
 	"waybill/sinks/http"
@@ -119,6 +120,7 @@ var sinkKinds = []kind{
 	{name: "tryton", settings: func(string) any { return &erp.TrytonConfig{} }},
 	{name: "netsuite", settings: func(string) any { return &netsuite.Config{} }},
 	{name: "http", settings: func(string) any { return &http.Config{} }},
+	{name: "businesscentral", settings: func(string) any { return &businesscentral.Config{} }},
 	{name: "ledger", settings: func(string) any { return &Ledger{Timeout: 30 * time.Second} }},
 	{name: "webhook", settings: func(string) any { return &webhook.Config{} }},
 	{name: "file", settings: func(string) any { return &file.Config{} }, paths: func(s any) []*string { return []*string{&s.(*file.Config).Folder} }},
