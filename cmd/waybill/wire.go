@@ -21,6 +21,7 @@ import (
 	"waybill/cmd/internal/config"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/erp/netsuite"
 	"waybill/sinks/file"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
@@ -146,12 +147,21 @@ func newSink(name string, s config.Sink, log *slog.Logger) (sinks.Sink, error) {
 	switch settings := s.Settings.(type) {
 	case *erp.TrytonConfig:
 		return erp.NewTryton(*settings, log)
+	case *netsuite.Config:
+		return netsuite.New(*settings, log)
 	case *http.Config:
 		return http.New(*settings)
 	case *config.Ledger:
 		return sinktest.NewLedgerSink(settings.URL, settings.Timeout), nil
 	}
 	return nil, fmt.Errorf("sink %s: no adapter for type %q", name, s.Type)
+}
+
+// keepIn gives a sink that has something to remember beside the journal a folder for it.
+func keepIn(data, name string, s config.Sink) {
+	if settings, ok := s.Settings.(*netsuite.Config); ok {
+		settings.Memory = notes{filepath.Join(data, "sinks", name)}
+	}
 }
 
 // newPublisher makes the adapter of a configured sink that takes events as they are, without its policy; nil for one that takes postings.

@@ -22,6 +22,8 @@ func TestReference(t *testing.T) {
 		{"tls of mariadb and mysql", "../../../cdc/mysql/config.go", "TLS", nil},
 		{"snapshot of every source", "snapshot.go", "Snapshot", nil},
 		{"sinks.NAME, type tryton", "../../../sinks/erp/tryton_config.go", "TrytonConfig", nil},
+		{"sinks.NAME, type netsuite", "../../../sinks/erp/netsuite/config.go", "Config", nil},
+		{"taxes.NAME of netsuite", "../../../sinks/erp/netsuite/config.go", "Tax", nil},
 		{"sinks.NAME, type http", "../../../sinks/http/config.go", "Config", nil},
 		{"entities.NAME of http", "../../../sinks/http/config.go", "Entity", nil},
 		{"error of an entity of http", "../../../sinks/http/config.go", "ErrorAt", nil},
