@@ -222,7 +222,7 @@ func (c *Client) unauthorized(err error) error {
 	if !errors.As(err, &known) {
 		return &AuthError{Err: c.quietly(err)}
 	}
-	return &AuthError{Err: c.quietly(known.Err), Outage: known.Outage, Unread: known.Unread}
+	return &AuthError{Err: c.quietly(known.Err), Outage: known.Outage, Unread: known.Unread, Wait: known.Wait}
 }
 
 // quietly is a transport error without secrets and without the address, which the reader knows, in a bounded length.
