@@ -21,6 +21,7 @@ import (
 	"waybill/cmd/internal/config"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/erp/s4hana"
 	"waybill/sinks/file"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
@@ -146,6 +147,8 @@ func newSink(name string, s config.Sink, log *slog.Logger) (sinks.Sink, error) {
 	switch settings := s.Settings.(type) {
 	case *erp.TrytonConfig:
 		return erp.NewTryton(*settings, log)
+	case *s4hana.Config:
+		return s4hana.New(*settings)
 	case *http.Config:
 		return http.New(*settings)
 	case *config.Ledger:

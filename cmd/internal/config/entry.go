@@ -18,6 +18,7 @@ import (
 	"waybill/pipeline"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/erp/s4hana"
 	"waybill/sinks/file"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
@@ -36,7 +37,7 @@ type Source struct {
 
 // Sink is one target: its type, the settings that its adapter declares, and the policy of its deliveries.
 type Sink struct {
-	// Takes postings: tryton; http; or ledger, a simulator for tests. Takes events as they are: webhook; file.
+	// Takes postings: tryton; s4hana; http; or ledger, a simulator for tests. Takes events as they are: webhook; file.
 	Type string
 	// Settings is the adapter's own configuration.
 	Settings any
@@ -116,6 +117,7 @@ func mysqlKind(flavor string) kind {
 
 var sinkKinds = []kind{
 	{name: "tryton", settings: func(string) any { return &erp.TrytonConfig{} }},
+	{name: "s4hana", settings: func(string) any { return &s4hana.Config{} }},
 	{name: "http", settings: func(string) any { return &http.Config{} }},
 	{name: "ledger", settings: func(string) any { return &Ledger{Timeout: 30 * time.Second} }},
 	{name: "webhook", settings: func(string) any { return &webhook.Config{} }},
