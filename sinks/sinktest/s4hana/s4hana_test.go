@@ -182,7 +182,7 @@ func TestBusinessPartners(t *testing.T) {
 	number := c.customer()
 	for body, status := range map[string]int{
 		`{"BusinessPartnerCategory":"2"}`: 400, `{"BusinessPartnerCategory":"2","OrganizationBPName1":"X","Nonsense":"1"}`: 400,
-		`{"BusinessPartnerCategory":2,"OrganizationBPName1":"X"}`: 400, `{"BusinessPartnerCategory":"2","OrganizationBPName1":"X","SearchTerm1":"` + strings.Repeat("x", 21) + `"}`: 400, `{`: 400} {
+		`{"BusinessPartnerCategory":"2","OrganizationBPName1":"X","SearchTerm1":5}`: 400, `{"BusinessPartnerCategory":"2","OrganizationBPName1":"X","SearchTerm1":"` + strings.Repeat("x", 21) + `"}`: 400, `{`: 400} {
 		a := c.must(status, "POST", partners, body, nil)
 		if get(t, a, "error", "innererror", "transactionid") == "" || get(t, a, "error", "message", "value") == "" || get(t, a, "error", "innererror", "errordetails", "severity") != "error" {
 			t.Errorf("%s: %s", body, a.body)
@@ -406,6 +406,9 @@ func TestBatch(t *testing.T) {
 	}
 	if created != 2 {
 		t.Errorf("%d partners; the failed changeset left something: %+v", created, s.Ledger())
+	}
+	if a := c.must(200, "GET", partners+"?$top=0&$inlinecount=allpages", "", nil); get(t, a, "d", "__count") != "2" {
+		t.Errorf("the failed changeset left something: %s", a.body)
 	}
 	for _, wrong := range []string{
 		batchOf("out", "changeset "+batchOf("outin", "GET A_BusinessPartner HTTP/1.1\r\n\r\n")),
