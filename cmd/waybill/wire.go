@@ -23,6 +23,7 @@ import (
 	"waybill/sinks/erp"
 	"waybill/sinks/erp/businesscentral"
 	"waybill/sinks/erp/netsuite"
+	"waybill/sinks/erp/s4hana"
 	"waybill/sinks/file"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
@@ -150,6 +151,8 @@ func newSink(name string, s config.Sink, log *slog.Logger) (sinks.Sink, error) {
 		return erp.NewTryton(*settings, log)
 	case *netsuite.Config:
 		return netsuite.New(*settings, log)
+	case *s4hana.Config:
+		return s4hana.New(*settings)
 	case *http.Config:
 		return http.New(*settings)
 	case *businesscentral.Config:

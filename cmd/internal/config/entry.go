@@ -20,6 +20,7 @@ import (
 	"waybill/sinks/erp"
 	"waybill/sinks/erp/businesscentral"
 	"waybill/sinks/erp/netsuite"
+	"waybill/sinks/erp/s4hana"
 	"waybill/sinks/file"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
@@ -39,6 +40,7 @@ type Source struct {
 // Sink is one target: its type, the settings that its adapter declares, and the policy of its deliveries.
 type Sink struct {
 	// Takes postings: tryton; netsuite; http; or ledger, a simulator for tests. Takes events as they are: webhook; file.
+	// Takes postings: tryton; s4hana; http; or ledger, a simulator for tests. Takes events as they are: webhook; file.
 	Type string
 	// Settings is the adapter's own configuration.
 	Settings any
@@ -119,6 +121,7 @@ func mysqlKind(flavor string) kind {
 var sinkKinds = []kind{
 	{name: "tryton", settings: func(string) any { return &erp.TrytonConfig{} }},
 	{name: "netsuite", settings: func(string) any { return &netsuite.Config{} }},
+	{name: "s4hana", settings: func(string) any { return &s4hana.Config{} }},
 	{name: "http", settings: func(string) any { return &http.Config{} }},
 	{name: "businesscentral", settings: func(string) any { return &businesscentral.Config{} }},
 	{name: "ledger", settings: func(string) any { return &Ledger{Timeout: 30 * time.Second} }},
