@@ -59,6 +59,7 @@ var answers = map[kafkago.Error]meaning{
 	kafkago.UnknownLeaderEpoch:      {sinks.RetryLater, "LEADER", false, "", absent, true},
 	kafkago.UnknownTopicOrPartition: {sinks.RetryLater, "LEADER", false, "", absent, true}, // of a broker that no longer holds it; see topicOf
 	kafkago.BrokerNotAvailable:      {sinks.RetryLater, "LEADER", true, "", absent, true},
+	kafkago.GroupLoadInProgress:     {sinks.RetryLater, "LEADER", false, "", absent, false}, // of a producer's id: the broker fetches more of them
 	kafkago.NotController:           {sinks.RetryLater, "LEADER", false, "", absent, true},
 	kafkago.OffsetNotAvailable:      {sinks.RetryLater, "LEADER", false, "", absent, false},
 	kafkago.ThrottlingQuotaExceeded: {sinks.RetryLater, "RATE", false, "", absent, false},

@@ -135,21 +135,26 @@ type producer struct {
 	epoch int16
 }
 
-// producer asks for a new one. It needs the right to write to some topic (IdempotentWrite on the cluster before Kafka 3.0).
+// producer asks for a new one, and again while the broker fetches a block of them. It needs the right to write to some topic (IdempotentWrite on
+// the cluster before Kafka 3.0).
 func (c *cluster) producer(ctx context.Context) (producer, error) {
-	client := c.ask()
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
-	answer, err := client.Transport.RoundTrip(ctx, client.Addr, &initProducer{ProducerID: -1, ProducerEpoch: -1})
-	if err != nil {
-		c.moved(client)
-		return producer{}, err
+	for {
+		client := c.ask()
+		answer, err := client.Transport.RoundTrip(ctx, client.Addr, &initProducer{ProducerID: -1, ProducerEpoch: -1})
+		if err != nil {
+			c.moved(client)
+			return producer{}, err
+		}
+		a := answer.(*initproducerid.Response)
+		switch code := kafkago.Error(a.ErrorCode); {
+		case code == 0:
+			return producer{a.ProducerID, a.ProducerEpoch}, nil
+		case code != kafkago.GroupLoadInProgress || sleep(ctx, lookAgain) != nil:
+			return producer{}, code
+		}
 	}
-	a := answer.(*initproducerid.Response)
-	if a.ErrorCode != 0 {
-		return producer{}, kafkago.Error(a.ErrorCode)
-	}
-	return producer{a.ProducerID, a.ProducerEpoch}, nil
 }
 
 // initProducer is the request of initproducerid. kafka-go's own asks for the coordinator of the transactional id "" first, at which brokers make

@@ -177,20 +177,20 @@ func (k *Kafka) AddUser(name, password string) error {
 	if err != nil {
 		return err
 	}
-	return k.ask("making user "+name, func(ctx context.Context, c *kafkago.Client) error {
-		answer, err := c.AlterUserScramCredentials(ctx, &kafkago.AlterUserScramCredentialsRequest{Upsertions: []kafkago.UserScramCredentialsUpsertion{
-			{Name: name, Mechanism: kafkago.ScramMechanismSha256, Iterations: rounds, Salt: salt, SaltedPassword: short},
-			{Name: name, Mechanism: kafkago.ScramMechanismSha512, Iterations: rounds, Salt: salt, SaltedPassword: long}}})
+	for mechanism, salted := range map[kafkago.ScramMechanism][]byte{kafkago.ScramMechanismSha256: short, kafkago.ScramMechanismSha512: long} {
+		err := k.ask("making user "+name, func(ctx context.Context, c *kafkago.Client) error {
+			answer, err := c.AlterUserScramCredentials(ctx, &kafkago.AlterUserScramCredentialsRequest{Upsertions: []kafkago.UserScramCredentialsUpsertion{
+				{Name: name, Mechanism: mechanism, Iterations: rounds, Salt: salt, SaltedPassword: salted}}})
+			if err != nil {
+				return err
+			}
+			return answer.Results[0].Error
+		})
 		if err != nil {
 			return err
 		}
-		for _, r := range answer.Results {
-			if r.Error != nil {
-				return r.Error
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // Allow lets a user do these things with a topic.

@@ -139,15 +139,15 @@ func (k *Kafka) secure(n *kafkaNode, p map[string]string) error {
 	p["listeners"] += fmt.Sprintf(",SECURE://127.0.0.1:%d", n.secure)
 	p["advertised.listeners"] += fmt.Sprintf(",SECURE://127.0.0.1:%d", n.secure)
 	maps.Copy(p, map[string]string{
-		"listener.name.secure.ssl.keystore.type":             "PEM",
-		"listener.name.secure.ssl.keystore.location":         store,
-		"listener.name.secure.sasl.enabled.mechanisms":       "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
-		"listener.name.secure.plain.sasl.jaas.config":        "org.apache.kafka.common.security.plain.PlainLoginModule required" + users.String() + ";",
+		"listener.name.secure.ssl.keystore.type":              "PEM",
+		"listener.name.secure.ssl.keystore.location":          store,
+		"listener.name.secure.sasl.enabled.mechanisms":        "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+		"listener.name.secure.plain.sasl.jaas.config":         "org.apache.kafka.common.security.plain.PlainLoginModule required" + users.String() + ";",
 		"listener.name.secure.scram-sha-256.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
 		"listener.name.secure.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
-		"authorizer.class.name":                              "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-		"super.users":                                        "User:ANONYMOUS",
-		"allow.everyone.if.no.acl.found":                     "false",
+		"authorizer.class.name":                               "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+		"super.users":                                         "User:ANONYMOUS",
+		"allow.everyone.if.no.acl.found":                      "false",
 	})
 	return nil
 }
