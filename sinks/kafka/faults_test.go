@@ -25,7 +25,7 @@ func TestNothingIsLostOrDoubledWhileBrokersFail(t *testing.T) {
 		_, before, _, _ := f.counts()
 		until(t, time.Minute, "no event was delivered after "+what, func() bool {
 			_, done, _, _ := f.counts()
-			return done > before+2000
+			return done > before+500
 		})
 	}
 	progress("the start")

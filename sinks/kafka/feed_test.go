@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -54,10 +53,10 @@ func (f *feed) crash() {
 	f.mu.Lock()
 	p, kill := f.p, f.kill
 	f.mu.Unlock()
-	if err := p.Close(); err != nil { // the connections break first, as they do when a process is killed
+	kill()
+	if err := p.Close(); err != nil { // the connections break
 		f.t.Error(err)
 	}
-	kill()
 	f.begin()
 }
 
@@ -151,9 +150,7 @@ func (f *feed) unseen(open []sinks.Publication) (left []sinks.Publication) {
 				f.t.Errorf("asking for what is there: %v", err)
 				return open
 			}
-			if !errors.Is(err, context.Canceled) {
-				time.Sleep(50 * time.Millisecond)
-			}
+			time.Sleep(20 * time.Millisecond)
 			continue
 		}
 		f.mu.Lock()

@@ -46,6 +46,17 @@ func (k *Kafka) running() []string {
 	return all
 }
 
+// away are the brokers that do not run.
+func (k *Kafka) away() []int {
+	var all []int
+	for _, n := range k.nodes {
+		if n.cmd == nil {
+			all = append(all, n.id)
+		}
+	}
+	return all
+}
+
 // CreateTopic makes a topic with settings, and waits until all replicas of all partitions are in sync.
 func (k *Kafka) CreateTopic(name string, partitions, copies int, settings map[string]string) error {
 	var entries []kafkago.ConfigEntry
@@ -116,17 +127,27 @@ func (k *Kafka) Leader(topic string, partition int) (broker int, err error) {
 
 // MoveLeader makes another broker that holds the partition its leader: it comes first among the replicas, and a preferred leader is elected.
 func (k *Kafka) MoveLeader(topic string, partition, to int) error {
-	err := k.ask("moving a leader of "+topic, func(ctx context.Context, c *kafkago.Client) error {
+	return k.ask(fmt.Sprintf("making broker %d the leader of %s/%d", to, topic, partition), func(ctx context.Context, c *kafkago.Client) error {
 		t, err := layout(ctx, c, topic)
 		if err != nil {
 			return err
 		}
-		order := []int{to}
-		for _, p := range t.Partitions {
-			for _, r := range p.Replicas {
-				if p.ID == partition && r.ID != to {
-					order = append(order, r.ID)
-				}
+		at := slices.IndexFunc(t.Partitions, func(p kafkago.Partition) bool { return p.ID == partition })
+		if at < 0 {
+			return kafkago.UnknownTopicOrPartition
+		}
+		p := t.Partitions[at]
+		if p.Leader.ID == to {
+			return nil
+		}
+		order, away := []int{to}, k.away()
+		for _, r := range p.Replicas {
+			switch {
+			case r.ID == to:
+			case r.ID != 0:
+				order = append(order, r.ID)
+			case len(away) > 0: // kafka-go does not say which broker it is that does not run
+				order, away = append(order, away[0]), away[1:]
 			}
 		}
 		moved, err := c.AlterPartitionReassignments(ctx, &kafkago.AlterPartitionReassignmentsRequest{Topic: topic, Timeout: 5 * time.Second,
@@ -134,33 +155,12 @@ func (k *Kafka) MoveLeader(topic string, partition, to int) error {
 		if err != nil {
 			return err
 		}
-		if err := moved.Error; err != nil {
-			return err
-		}
 		elected, err := c.ElectLeaders(ctx, &kafkago.ElectLeadersRequest{Topic: topic, Partitions: []int{partition}, Timeout: 5 * time.Second})
 		if err != nil {
 			return err
 		}
-		for _, r := range elected.PartitionResults {
-			if r.Error != nil && !errors.Is(r.Error, kafkago.ElectionNotNeeded) {
-				return r.Error
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return k.ask("waiting for the leader of "+topic, func(ctx context.Context, c *kafkago.Client) error {
-		t, err := layout(ctx, c, topic)
-		if err != nil {
-			return err
-		}
-		at := slices.IndexFunc(t.Partitions, func(p kafkago.Partition) bool { return p.ID == partition })
-		if at < 0 || t.Partitions[at].Leader.ID != to {
-			return errors.New("another broker leads yet")
-		}
-		return nil
+		return fmt.Errorf("broker %d leads yet, in sync are %v; reassigned %v to %v %v, elected %v %v", p.Leader.ID, p.Isr, order, moved.Error,
+			moved.PartitionResults, elected.Error, elected.PartitionResults)
 	})
 }
 
