@@ -33,9 +33,10 @@ func newCluster(c Config) (*cluster, error) {
 	}
 	l := &lines{open: map[net.Conn]struct{}{}}
 	return &cluster{config: c, lines: l, transport: func() *kafkago.Transport {
-		// The cluster's layout is asked for anew after an error that says so (moved), so it need not be asked for often.
+		// The cluster's layout is asked for anew after an error that says so (moved), so it need not be asked for often. A broker that accepts a
+		// connection and says nothing on it costs one DialTimeout; the next attempt begins with any other.
 		return &kafkago.Transport{Dial: l.dial, ClientID: c.ClientID, TLS: secure, SASL: c.SASL.mechanism(), MetadataTTL: time.Minute,
-			IdleTimeout: time.Minute, DialTimeout: min(10*time.Second, c.Timeout)}
+			IdleTimeout: time.Minute, DialTimeout: min(5*time.Second, c.Timeout/3)}
 	}}, nil
 }
 

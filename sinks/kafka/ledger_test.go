@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -30,6 +31,9 @@ func consume(t *testing.T, brokers []string, topic string) []entry {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil { // kafka-go's connections know of no context
+		t.Fatal(err)
+	}
 	partitions, err := conn.ReadPartitions(topic)
 	if err != nil {
 		t.Fatal(err)
@@ -57,9 +61,9 @@ func consumePartition(ctx context.Context, brokers []string, topic string, parti
 	if err != nil {
 		return nil, err
 	}
-	end, err := leader.ReadLastOffset()
-	leader.Close()
-	if err != nil {
+	err = leader.SetDeadline(time.Now().Add(30 * time.Second))
+	end, e := leader.ReadLastOffset()
+	if err = errors.Join(err, e, leader.Close()); err != nil {
 		return nil, err
 	}
 	r := kafkago.NewReader(kafkago.ReaderConfig{Brokers: brokers, Topic: topic, Partition: partition, MaxBytes: 10 << 20, MaxWait: 100 * time.Millisecond})
