@@ -37,6 +37,9 @@ func (p *projector) outcome(s *state, e checkpoint.Entry) error {
 	if err := json.Unmarshal(e.Payload, &o); err != nil {
 		return fmt.Errorf("reading outcome %d: %w", e.Index, err)
 	}
+	if o.Feed != nil {
+		return p.fed(s, o.Feed, e)
+	}
 	d, err := s.delivery(o.Delivery)
 	if err != nil || d == nil || d.over() {
 		return err

@@ -60,6 +60,12 @@ const (
 	bucketClaim     = "clm"   // sink, entity, external id → company whose document has it
 	bucketShadow    = "shd"   // mapping, target, sequence → delivery id: what is kept in shadow
 	bucketShadowOn  = "shon"  // mapping, target or nothing → shadowSwitch: switched on
+	bucketPaused    = "pau"   // sink, entity or nothing → sinks.Reason: a person paused the flow, or all that goes to the sink
+	bucketFeed      = "fd"    // publisher, number → feedItem: not known to be in the target
+	bucketFeedAside = "fda"   // publisher, order key, number → feedItem: set aside
+	bucketFeedHeld  = "fdh"   // publisher, order key → feedHeld: something of it is set aside
+	bucketFeedKey   = "fdk"   // publisher, order key → sequence of its last entry
+	bucketFeedCount = "fdc"   // publisher → feedCount
 )
 
 const sep = "\x00"

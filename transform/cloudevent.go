@@ -3,6 +3,7 @@ package transform
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -30,47 +31,36 @@ type cloudEvent struct {
 // recordedat when the source committed it, observedat when Waybill took it. A second cause and further ones are left out:
 // an extension holds one text.
 func (e *Event) CloudEvent() ([]byte, error) {
-	raw, err := canonical(e.cloudEvent())
+	raw, err := canonical(e.cloud())
 	if err != nil {
 		return nil, fmt.Errorf("writing event %s as CloudEvent: %w", e.ID, err)
 	}
 	return raw, nil
 }
 
-func (e *Event) cloudEvent() cloudEvent {
+// CloudAttribute is an attribute of CloudEvents 1.0 as text: a header, where the data travels alone (binary mode).
+type CloudAttribute struct{ Name, Value string }
+
+// CloudAttributes are what CloudEvent says beside the data, in the same order. What the event has not is left out.
+func (e *Event) CloudAttributes() []CloudAttribute {
+	c := e.cloud()
+	all := []CloudAttribute{{"specversion", c.SpecVersion}, {"id", c.ID}, {"source", c.Source}, {"type", c.Type}, {"subject", c.Subject}, {"time", c.Time},
+		{"datacontenttype", c.DataContentType}, {"lane", string(c.Lane)}, {"mapver", c.MapVer}, {"correlationid", c.CorrelationID},
+		{"causationid", c.CausationID}, {"recordedat", c.RecordedAt}, {"observedat", c.ObservedAt}, {"pos", c.Pos}}
+	if c.Historic {
+		all = append(all, CloudAttribute{"historic", "true"})
+	}
+	return slices.DeleteFunc(all, func(a CloudAttribute) bool { return a.Value == "" })
+}
+
+func (e *Event) cloud() cloudEvent {
 	c := cloudEvent{SpecVersion: "1.0", ID: e.ID, Source: e.Source, Type: e.cloudType(),
-		Subject: e.Subject(), Time: wire(e.Occurred), DataContentType: "application/json", Lane: e.Lane, MapVer: e.MapVersion,
+		Subject: Ref(e.Company, e.Entity, e.Key), Time: wire(e.Occurred), DataContentType: "application/json", Lane: e.Lane, MapVer: e.MapVersion,
 		CorrelationID: e.Correlation, RecordedAt: wire(e.Recorded), ObservedAt: wire(e.Observed), Pos: e.Position, Historic: e.Historic, Data: e.Data}
 	if len(e.Causation) > 0 {
 		c.CausationID = e.Causation[0]
 	}
 	return c
-}
-
-// Subject names the entity that the event is about, with its company: the subject of its CloudEvent.
-func (e *Event) Subject() string { return Ref(e.Company, e.Entity, e.Key) }
-
-// Attribute is an attribute of a CloudEvent, its value as text (CloudEvents 1.0, 3.1).
-type Attribute struct{ Name, Value string }
-
-// Attributes are those of CloudEvent, in its order, without the data: for bindings that carry them beside it (the headers of HTTP and of
-// Kafka). An attribute without a value is left out, as there.
-func (e *Event) Attributes() []Attribute {
-	c := e.cloudEvent()
-	all := append(make([]Attribute, 0, 16), Attribute{"specversion", c.SpecVersion}, Attribute{"id", c.ID}, Attribute{"source", c.Source},
-		Attribute{"type", c.Type}, Attribute{"subject", c.Subject}, Attribute{"time", c.Time}, Attribute{"datacontenttype", c.DataContentType},
-		Attribute{"lane", string(c.Lane)}, Attribute{"mapver", c.MapVer})
-	if c.CorrelationID != "" {
-		all = append(all, Attribute{"correlationid", c.CorrelationID})
-	}
-	if c.CausationID != "" {
-		all = append(all, Attribute{"causationid", c.CausationID})
-	}
-	all = append(all, Attribute{"recordedat", c.RecordedAt}, Attribute{"observedat", c.ObservedAt}, Attribute{"pos", c.Pos})
-	if c.Historic {
-		all = append(all, Attribute{"historic", "true"})
-	}
-	return all
 }
 
 // cloudType is the event's type for the world: its domain, its name and its version in the catalogue.

@@ -16,9 +16,8 @@ import (
 
 // cluster asks the brokers.
 type cluster struct {
-	config    Config // with defaults
-	transport func() *kafkago.Transport
-	lines     *lines
+	config Config // with defaults
+	lines  *lines
 
 	mu     sync.Mutex
 	client *kafkago.Client // nil until somebody asks
@@ -26,18 +25,21 @@ type cluster struct {
 	making sync.Mutex // one topic at a time
 }
 
-func newCluster(c Config) (*cluster, error) {
-	secure, err := c.TLS.config()
-	if err != nil {
-		return nil, err
+func newCluster(c Config) *cluster {
+	return &cluster{config: c, lines: &lines{open: map[net.Conn]struct{}{}}}
+}
+
+// transport is the way to the brokers. The cluster's layout is asked for anew after an error that says so (moved), so it need not be asked for
+// often. A broker that accepts a connection and says nothing on it costs one DialTimeout; the next attempt begins with any other.
+func (c *cluster) transport() *kafkago.Transport {
+	t := &kafkago.Transport{Dial: c.lines.dial, ClientID: c.config.ClientID, SASL: c.config.SASL.mechanism(), MetadataTTL: time.Minute,
+		IdleTimeout: time.Minute, DialTimeout: min(5*time.Second, c.config.Timeout/3)}
+	secure, err := c.config.TLS.config()
+	if err != nil { // the files were there when Validate looked
+		t.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, &loginError{err} }
 	}
-	l := &lines{open: map[net.Conn]struct{}{}}
-	return &cluster{config: c, lines: l, transport: func() *kafkago.Transport {
-		// The cluster's layout is asked for anew after an error that says so (moved), so it need not be asked for often. A broker that accepts a
-		// connection and says nothing on it costs one DialTimeout; the next attempt begins with any other.
-		return &kafkago.Transport{Dial: l.dial, ClientID: c.ClientID, TLS: secure, SASL: c.SASL.mechanism(), MetadataTTL: time.Minute,
-			IdleTimeout: time.Minute, DialTimeout: min(5*time.Second, c.Timeout/3)}
-	}}, nil
+	t.TLS = secure
+	return t
 }
 
 // ask is the client as it is now, which moved replaces.

@@ -55,15 +55,17 @@ type Create struct {
 	Config map[string]string `yaml:"config"`
 }
 
-// TLS says how connections are encrypted. Files are read anew for each connection, but the authority's.
+// TLS says how connections are encrypted.
 type TLS struct {
+	// Whether they are.
 	Enabled bool `yaml:"enabled"`
-	// File with the authority's certificate; left out, those of the system.
-	CA string `yaml:"ca"`
-	// Files with our certificate and its key, where brokers ask for one.
-	Cert string `yaml:"cert"`
-	Key  string `yaml:"key"`
-	// Name in the brokers' certificate where it differs from their address.
+	// Certificates (PEM) that are believed; left out, those of the system.
+	CA web.File `yaml:"ca"`
+	// Our certificate (PEM), where brokers ask for one. It is read anew for each connection.
+	Cert web.File `yaml:"cert"`
+	// Its private key (PEM).
+	Key web.File `yaml:"key"`
+	// Name in the brokers' certificates, where it is not the one of their addresses.
 	ServerName string `yaml:"server_name"`
 }
 
@@ -71,8 +73,9 @@ type TLS struct {
 type SASL struct {
 	// plain, scram-sha-256 or scram-sha-512; left out, without a login.
 	Mechanism string `yaml:"mechanism"`
-	User      string `yaml:"user"`
-	// Read anew for each connection, so that it can be changed while the daemon runs.
+	// Whom the brokers know.
+	User string `yaml:"user"`
+	// Of the user; or password_file, password_command. It is read anew for each connection, so that it can be changed while the daemon runs.
 	Password web.Secret `yaml:"password"`
 }
 
@@ -176,6 +179,8 @@ func (c Config) validateLogin(bad func(field string, found any, want string), on
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		bad("tls.key", c.TLS.Key, "a certificate and its key, or neither")
+	} else if _, err := c.TLS.config(); err != nil {
+		bad("tls", err, "files that can be read")
 	}
 	oneOf("sasl.mechanism", c.SASL.Mechanism, mechanisms)
 	switch {

@@ -1,5 +1,5 @@
 // Package kafka publishes events to Apache Kafka: each is a CloudEvent in the binary binding (CloudEvents 1.0, Kafka protocol binding: the data
-// is the value, the attributes are headers ce_*), keyed by its subject.
+// is the value, the attributes are headers ce_*), keyed by its subject. The extensions partitionkey and sequence say its order key and its place among that key's events.
 //
 // Order and completeness. Of a partition one batch is on its way at a time, with acks=all, and nothing is sent behind a batch that was not
 // acknowledged. Of an order key nothing is sent behind an event that was not, whatever its partition.

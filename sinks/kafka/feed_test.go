@@ -38,10 +38,7 @@ func newFeed(t *testing.T, k *sinktest.Kafka, topic string, keys int) *feed {
 
 // begin starts a process.
 func (f *feed) begin() {
-	p, err := New(Config{Brokers: f.k.Brokers(), Timeout: 4 * time.Second}, quiet)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	p := New(Config{Brokers: f.k.Brokers(), Timeout: 4 * time.Second})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.p = p

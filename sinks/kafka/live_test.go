@@ -3,8 +3,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -19,8 +17,6 @@ import (
 	"waybill/sinks/web"
 )
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
-
 // open makes a publisher on the plain listeners.
 func open(t *testing.T, k *sinktest.Kafka, change func(*Config)) *Publisher {
 	t.Helper()
@@ -28,10 +24,10 @@ func open(t *testing.T, k *sinktest.Kafka, change func(*Config)) *Publisher {
 	if change != nil {
 		change(&c)
 	}
-	p, err := New(c, quiet)
-	if err != nil {
+	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
+	p := New(c)
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)
@@ -257,10 +253,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestNobodyAnswers(t *testing.T) {
-	p, err := New(Config{Brokers: []string{"127.0.0.1:1"}, Timeout: time.Second}, quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := New(Config{Brokers: []string{"127.0.0.1:1"}, Timeout: time.Second})
 	defer p.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -290,7 +283,7 @@ func TestLogins(t *testing.T) {
 	secure := func(mechanism, user string, password web.Secret) func(*Config) {
 		return func(c *Config) {
 			c.Brokers, c.Topic = k.Secure(), "secured"
-			c.TLS = TLS{Enabled: true, CA: shared.authority}
+			c.TLS = TLS{Enabled: true, CA: web.File(shared.authority)}
 			c.SASL = SASL{Mechanism: mechanism, User: user, Password: password}
 		}
 	}

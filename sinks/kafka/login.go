@@ -20,32 +20,32 @@ func (t TLS) config() (*tls.Config, error) {
 	}
 	c := &tls.Config{ServerName: t.ServerName, MinVersion: tls.VersionTLS12}
 	if t.CA != "" {
-		raw, err := os.ReadFile(t.CA)
+		raw, err := os.ReadFile(string(t.CA))
 		if err != nil {
-			return nil, fmt.Errorf("tls.ca: %w", err)
+			return nil, fmt.Errorf("ca: %w", err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(raw) {
-			return nil, fmt.Errorf("tls.ca: found no certificate in %s, expected one in PEM", t.CA)
+			return nil, fmt.Errorf("ca: no certificate in %s", t.CA)
 		}
 	}
 	if t.Cert != "" {
 		load := func() (*tls.Certificate, error) {
-			pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+			pair, err := tls.LoadX509KeyPair(string(t.Cert), string(t.Key))
 			return &pair, err
 		}
 		if _, err := load(); err != nil {
-			return nil, fmt.Errorf("tls.cert: %w", err)
+			return nil, fmt.Errorf("cert: %w", err)
 		}
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
 	}
 	return c, nil
 }
 
-// loginError is that the secret cannot be read: nothing was asked of a broker.
+// loginError is that what we log in with cannot be read: nothing was asked of a broker.
 type loginError struct{ err error }
 
-func (e *loginError) Error() string { return "the password cannot be read: " + e.err.Error() }
+func (e *loginError) Error() string { return "credentials: " + e.err.Error() }
 
 func (e *loginError) Unwrap() error { return e.err }
 

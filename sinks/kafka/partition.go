@@ -208,7 +208,6 @@ func (p *partition) severed(ctx context.Context, o sinks.Outcome) sinks.Outcome 
 		}
 		p.keep(slices.Collect(maps.Keys(found)))
 	}
-	p.of.log.Warn("a partition's producer begins anew", "partition", p.name(), "code", o.Code, "message", o.Message)
 	p.waiting, p.by = nil, nil
 	return o
 }

@@ -110,7 +110,7 @@ func orderKey(e sinks.Publication) string {
 	if e.Event.OrderKey != "" {
 		return e.Event.OrderKey
 	}
-	return e.Event.Subject()
+	return subject(e)
 }
 
 // topicOutcome is what an error of looking for a topic means.

@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -19,7 +18,6 @@ type Publisher struct {
 	topic       topicName
 	compression compress.Compression
 	cluster     *cluster
-	log         *slog.Logger
 	born        time.Time
 
 	mu    sync.Mutex
@@ -34,22 +32,15 @@ type place struct {
 
 var _ sinks.Publisher = (*Publisher)(nil)
 
-// New makes a publisher; nothing is asked. The error names what of the configuration cannot be used.
-func New(c Config, log *slog.Logger) (*Publisher, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
+// New makes a publisher of a configuration that Validate has passed; nothing is asked.
+func New(c Config) *Publisher {
 	c = c.withDefaults()
 	topic, err := parseTopic(c.Topic)
-	if err != nil {
-		return nil, fmt.Errorf("topic: found %q, expected %w", c.Topic, err)
+	if err != nil { // of a configuration that was not validated: no event can go to a topic of such a name
+		topic = topicName{texts: []string{c.Topic}}
 	}
-	brokers, err := newCluster(c)
-	if err != nil {
-		return nil, err
-	}
-	return &Publisher{config: c, topic: topic, compression: compress.Compression(slices.Index(compressions, c.Compression)), cluster: brokers,
-		log: log, born: time.Now(), parts: map[place]*partition{}}, nil
+	return &Publisher{config: c, topic: topic, compression: compress.Compression(max(0, slices.Index(compressions, c.Compression))),
+		cluster: newCluster(c), born: time.Now(), parts: map[place]*partition{}}
 }
 
 // maxCall bounds the data of one call, in bytes.

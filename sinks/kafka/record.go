@@ -7,12 +7,12 @@ import (
 	"hash/crc32"
 	"io"
 	"math/bits"
-	"strconv"
 	"time"
 
 	"github.com/segmentio/kafka-go/compress"
 
 	"waybill/sinks"
+	"waybill/transform"
 )
 
 // headerID is the header that carries the event's id.
@@ -33,12 +33,16 @@ func recordKey(p sinks.Publication, by string) string {
 	if by == keyOrderKey && p.Event.OrderKey != "" {
 		return p.Event.OrderKey
 	}
-	return p.Event.Subject()
+	return subject(p)
+}
+
+func subject(p sinks.Publication) string {
+	return transform.Ref(p.Event.Company, p.Event.Entity, p.Event.Key)
 }
 
 // recordBody is an event in the binary binding. A value is never null: on a compacted topic that would delete the key.
 func recordBody(p sinks.Publication, key string) []byte {
-	attributes := p.Event.Attributes()
+	attributes := p.Event.CloudAttributes()
 	size := len(key) + len(p.Event.Data) + 64
 	for _, a := range attributes {
 		size += len(a.Name) + len(a.Value) + 8
@@ -47,7 +51,7 @@ func recordBody(p sinks.Publication, key string) []byte {
 	b = appendText(b, key)
 	b = binary.AppendVarint(b, int64(len(p.Event.Data)))
 	b = append(b, p.Event.Data...)
-	b = binary.AppendVarint(b, int64(len(attributes)+1))
+	b = binary.AppendVarint(b, int64(len(attributes)+2))
 	for _, a := range attributes {
 		if a.Name == "datacontenttype" { // the binding's own name for it
 			b = appendText(appendText(b, "content-type"), a.Value)
@@ -57,8 +61,8 @@ func recordBody(p sinks.Publication, key string) []byte {
 		b = append(append(b, "ce_"...), a.Name...)
 		b = appendText(b, a.Value)
 	}
-	b = appendText(b, "ce_sequence")
-	return appendText(b, strconv.FormatUint(p.Sequence, 10))
+	b = appendText(appendText(b, "ce_partitionkey"), orderKey(p)) // what the sequence counts in
+	return appendText(appendText(b, "ce_sequence"), fmt.Sprintf("%020d", p.Sequence))
 }
 
 func appendText(b []byte, text string) []byte {

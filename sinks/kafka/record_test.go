@@ -116,10 +116,10 @@ func sameRecord(t *testing.T, r *protocol.Record, e sinks.Publication, at time.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(key) != e.Event.Subject() || string(value) != string(e.Event.Data) || r.Value == nil || !r.Time.Equal(at) {
+	if string(key) != subject(e) || string(value) != string(e.Event.Data) || r.Value == nil || !r.Time.Equal(at) {
 		t.Errorf("key %q, value %q, time %s", key, value, r.Time)
 	}
-	want := map[string]string{"content-type": "application/json", "ce_id": e.Event.ID, "ce_specversion": "1.0", "ce_sequence": fmt.Sprint(e.Sequence)}
+	want := map[string]string{"content-type": "application/json", "ce_id": e.Event.ID, "ce_specversion": "1.0", "ce_sequence": fmt.Sprintf("%020d", e.Sequence), "ce_partitionkey": e.Event.OrderKey}
 	for _, h := range r.Headers {
 		if w, known := want[h.Key]; known && w != string(h.Value) {
 			t.Errorf("%s: %q, expected %q", h.Key, h.Value, w)

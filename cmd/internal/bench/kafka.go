@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -95,10 +93,7 @@ func timeSending(brokers []string, topic string, events [][]sinks.Publication,
 }
 
 func byPublisher(ctx context.Context, brokers []string, topic string, events [][]sinks.Publication) error {
-	p, err := kafka.New(kafka.Config{Brokers: brokers, Topic: topic, BatchBytes: kafkaBatch}, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	if err != nil {
-		return err
-	}
+	p := kafka.New(kafka.Config{Brokers: brokers, Topic: topic, BatchBytes: kafkaBatch})
 	group, ctx := errgroup.WithContext(ctx)
 	for _, list := range events {
 		group.Go(func() error {
@@ -143,11 +138,12 @@ func byWriter(ctx context.Context, brokers []string, topic string, events [][]si
 func messagesOf(events []sinks.Publication) []kafkago.Message {
 	list := make([]kafkago.Message, len(events))
 	for i, e := range events {
-		m := kafkago.Message{Key: []byte(e.Event.Subject()), Value: e.Event.Data}
-		for _, a := range e.Event.Attributes() {
+		m := kafkago.Message{Key: []byte(transform.Ref(e.Event.Company, e.Event.Entity, e.Event.Key)), Value: e.Event.Data}
+		for _, a := range e.Event.CloudAttributes() {
 			m.Headers = append(m.Headers, kafkago.Header{Key: "ce_" + a.Name, Value: []byte(a.Value)})
 		}
-		m.Headers = append(m.Headers, kafkago.Header{Key: "ce_sequence", Value: fmt.Append(nil, e.Sequence)})
+		m.Headers = append(m.Headers, kafkago.Header{Key: "ce_partitionkey", Value: []byte(e.Event.OrderKey)},
+			kafkago.Header{Key: "ce_sequence", Value: fmt.Appendf(nil, "%020d", e.Sequence)})
 		list[i] = m
 	}
 	return list

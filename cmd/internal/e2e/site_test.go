@@ -26,6 +26,9 @@ import (
 // carrier is the folder of the sample carrier.
 const carrier = "../../../testdata/carriers/northstar"
 
+// narrowPassword is that of roles which tests make.
+const narrowPassword = "n4-canary-narrow"
+
 var siteNumber atomic.Int32
 
 // site is one carrier with its own two databases, its own target and its own Waybill.
@@ -79,6 +82,9 @@ func newSiteOf(t *testing.T, folder string) *site {
 func (s *site) close() {
 	if s.daemon != nil {
 		s.kill()
+	}
+	for _, leak := range s.sing() {
+		s.t.Error(leak)
 	}
 	if s.t.Failed() && s.log != nil {
 		text := s.log.String()
@@ -163,7 +169,7 @@ func (s *site) write() {
 	user, password := pg.User, pg.Password
 	myUser, myPassword := maria.User, maria.Password
 	if s.dsnUser != "" {
-		user, password, myUser, myPassword = s.dsnUser, "secret", s.dsnUser, "secret"
+		user, password, myUser, myPassword = s.dsnUser, narrowPassword, s.dsnUser, narrowPassword
 	}
 	s.file("waybill.yaml", fmt.Sprintf(`data: data
 mapping: mapping.yaml
@@ -218,6 +224,9 @@ func (s *site) waybill(args ...string) (out, errs string, code int) {
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		s.t.Fatal(err)
+	}
+	for _, leak := range leaks("waybill "+strings.Join(args, " "), append(o.Bytes(), e.Bytes()...), s.canaries()) {
+		s.t.Error(leak)
 	}
 	return o.String(), e.String(), cmd.ProcessState.ExitCode()
 }
