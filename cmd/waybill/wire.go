@@ -27,6 +27,7 @@ import (
 	"waybill/sinks/file"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
+	"waybill/sinks/kafka"
 	"waybill/sinks/sinktest"
 	"waybill/sinks/webhook"
 	"waybill/transform"
@@ -173,6 +174,8 @@ func keepIn(data, name string, s config.Sink) {
 // newPublisher makes the adapter of a configured sink that takes events as they are, without its policy; nil for one that takes postings.
 func newPublisher(s config.Sink) sinks.Publisher {
 	switch settings := s.Settings.(type) {
+	case *kafka.Config:
+		return kafka.New(*settings)
 	case *webhook.Config:
 		return webhook.New(*settings)
 	case *file.Config:

@@ -24,6 +24,7 @@ import (
 	"waybill/sinks/file"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
+	"waybill/sinks/kafka"
 	"waybill/sinks/webhook"
 )
 
@@ -41,6 +42,7 @@ type Source struct {
 type Sink struct {
 	// Takes postings: tryton; netsuite; http; or ledger, a simulator for tests. Takes events as they are: webhook; file.
 	// Takes postings: tryton; s4hana; http; or ledger, a simulator for tests. Takes events as they are: webhook; file.
+	// Takes postings: tryton; http; or ledger, a simulator for tests. Takes events as they are: kafka; webhook; file.
 	Type string
 	// Settings is the adapter's own configuration.
 	Settings any
@@ -125,6 +127,7 @@ var sinkKinds = []kind{
 	{name: "http", settings: func(string) any { return &http.Config{} }},
 	{name: "businesscentral", settings: func(string) any { return &businesscentral.Config{} }},
 	{name: "ledger", settings: func(string) any { return &Ledger{Timeout: 30 * time.Second} }},
+	{name: "kafka", settings: func(string) any { return &kafka.Config{} }},
 	{name: "webhook", settings: func(string) any { return &webhook.Config{} }},
 	{name: "file", settings: func(string) any { return &file.Config{} }, paths: func(s any) []*string { return []*string{&s.(*file.Config).Folder} }},
 }
