@@ -172,16 +172,28 @@ func keepIn(data, name string, s config.Sink) {
 }
 
 // newPublisher makes the adapter of a configured sink that takes events as they are, without its policy; nil for one that takes postings.
-func newPublisher(s config.Sink) sinks.Publisher {
+func newPublisher(name string, s config.Sink) (p sinks.Publisher, err error) {
 	switch settings := s.Settings.(type) {
 	case *kafka.Config:
 		return kafka.New(*settings)
 	case *webhook.Config:
-		return webhook.New(*settings)
+		p, err = webhook.New(*settings)
 	case *file.Config:
-		return file.New(*settings)
+		p = file.New(*settings)
 	}
-	return nil
+	if err != nil {
+		return nil, fmt.Errorf("sink %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// publishes reports whether a sink takes events as they are, and no postings.
+func publishes(s config.Sink) bool {
+	switch s.Settings.(type) {
+	case *webhook.Config, *file.Config:
+		return true
+	}
+	return false
 }
 
 // newService makes the adapter of a configured service, without its policy.
