@@ -61,6 +61,11 @@ func (r *run) refs(c *rowChange) error {
 	if len(all) == 0 {
 		return nil
 	}
+	if r.at.Echo != "" {
+		if err := r.out.Note(Note{Rule: "echo", Refs: all, Why: "made by " + r.at.Echo + ", so it is no news"}); err != nil {
+			return err
+		}
+	}
 	return r.out.Row(all)
 }
 

@@ -250,7 +250,11 @@ func (r *run) rules(c *rowChange) error {
 	if err := r.refs(c); err != nil {
 		return err
 	}
+	c.first = c.first || r.at.Echo != ""
 	for _, e := range c.table.events {
+		if r.at.Echo != "" {
+			break
+		}
 		if err := r.event(e, c); err != nil {
 			return err
 		}

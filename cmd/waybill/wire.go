@@ -24,6 +24,7 @@ import (
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
 	"waybill/sinks/sinktest"
+	"waybill/sinks/sql"
 	"waybill/transform"
 )
 
@@ -146,6 +147,8 @@ func newSink(name string, s config.Sink, log *slog.Logger) (sinks.Sink, error) {
 		return erp.NewTryton(*settings, log)
 	case *http.Config:
 		return http.New(*settings)
+	case *sql.Config:
+		return sql.New(*settings)
 	case *config.Ledger:
 		return sinktest.NewLedgerSink(settings.URL, settings.Timeout), nil
 	}

@@ -20,6 +20,7 @@ import (
 	"waybill/sinks/erp"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
+	"waybill/sinks/sql"
 )
 
 // Source is one database: its type, and the settings that its adapter declares.
@@ -34,7 +35,7 @@ type Source struct {
 
 // Sink is one target: its type, the settings that its adapter declares, and the policy of its deliveries.
 type Sink struct {
-	// tryton; http; or ledger, a simulator for tests.
+	// tryton; http; sql_postgres, sql_mariadb or sql_mysql; or ledger, a simulator for tests.
 	Type string
 	// Settings is the adapter's own configuration.
 	Settings any
@@ -119,7 +120,22 @@ var sinkKinds = []kind{
 			c := s.(*http.Config)
 			return map[string]rereadable{"secret": {&c.Secret, &c.Reread}}
 		}},
+	sqlKind("sql_postgres", sql.Postgres),
+	sqlKind("sql_mariadb", sql.MariaDB),
+	sqlKind("sql_mysql", sql.MySQL),
 	{name: "ledger", settings: func(string) any { return &Ledger{Timeout: 30 * time.Second} }},
+}
+
+func sqlKind(name, product string) kind {
+	return kind{name: name, settings: func(string) any { return &sql.Config{Product: product} },
+		secrets: func(s any) map[string]rereadable {
+			c := s.(*sql.Config)
+			return map[string]rereadable{"password": {&c.Password, &c.Secret}}
+		},
+		paths: func(s any) []*string {
+			tls := &s.(*sql.Config).TLS
+			return []*string{&tls.CA, &tls.Cert, &tls.Key}
+		}}
 }
 
 var serviceKinds = []kind{
