@@ -59,8 +59,8 @@ func (m mysql) connect(ctx context.Context, cfg *Config) (driver.Conn, error) {
 
 // primary implements dialect. read_only does not hold users with SUPER back, so it is asked.
 func (mysql) primary(ctx context.Context, x *session) (string, error) {
-	readOnly, err := x.one(ctx, "SELECT CAST(@@global.read_only AS CHAR)")
-	if err == nil && readOnly != "0" {
+	readOnly, err := x.one(ctx, "SELECT @@global.read_only")
+	if off := readOnly == "0" || strings.EqualFold(readOnly, "OFF"); err == nil && !off { // a number, or a word in later releases
 		return "read_only is on: the server is a replica, or is being maintained", nil
 	}
 	return "", err
