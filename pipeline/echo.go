@@ -64,7 +64,9 @@ func (p *projector) countEcho(k string, by int) {
 // expect keeps what an intent writes into a table that is captured.
 func (p *projector) expect(s *state, in *sinks.Intent, e checkpoint.Entry) error {
 	w := in.Writes
-	if w == nil || p.mapper == nil || !slices.ContainsFunc(p.mapper.Selections(w.Source), func(sel cdc.Selection) bool { return sel.Table == w.Table }) {
+	if w == nil || p.mapper == nil || !slices.ContainsFunc(p.mapper.Selections(w.Source), func(sel cdc.Selection) bool {
+		return sel.Table.Name == w.Table.Name && (sel.Table.Schema == "" || sel.Table.Schema == w.Table.Schema) // without one it is the source's own
+	}) {
 		return nil
 	}
 	k := key(echoTable(w.Source, w.Table), strings.Join(w.KeyColumns(), ","), w.KeyText(), hexKey(e.Index))

@@ -32,12 +32,13 @@ sources:
   dispatch: { zone: America/Chicago }
   billing: { zone: America/Chicago }
 events:
-  customer.changed: { from: dispatch.fin_hold, lane: master, key: cust_cd, set: { code: cust_cd, credit_hold: hold } }
-  customer.changed@tms: { from: dispatch.cust_mst, lane: master, when: "changed(hold_fl)", key: trim(cust_cd), set: { code: trim(cust_cd), credit_hold: 'hold_fl = "Y"' } }
-  customer.changed@bill: { from: billing.bill_cust, lane: master, when: "changed(cr_hold)", key: cust_no, set: { code: cust_no, credit_hold: cr_hold } }
+  customer.changed: { from: dispatch.fin_hold, lane: master, key: cust_cd, set: { code: cust_cd, name: cust_cd, credit_hold: hold } }
+  location.changed: { from: dispatch.cust_mst, lane: master, when: "changed(hold_fl)", key: trim(cust_cd), set: { code: trim(cust_cd), name: cust_nm, credit_hold: hold_fl == "Y" } }
+  item.changed: { from: billing.bill_cust, lane: master, when: "changed(cr_hold)", key: cust_no, set: { code: cust_no, name: nm, credit_hold: cr_hold } }
 posts:
   customer.changed -> tms.customer: { external_id: code, body: { code: code, credit_hold: credit_hold } }
   customer.changed -> bill.customer: { external_id: code, body: { code: code, credit_hold: credit_hold } }
+  location.changed -> bill.customer: { external_id: code, body: { code: code, credit_hold: credit_hold } }
 `
 )
 
@@ -129,10 +130,7 @@ func TestHoldsReachBothDatabases(t *testing.T) {
 func (s *site) told() map[string]int {
 	s.t.Helper()
 	var events []struct {
-		Rule string `json:"rule"`
-		Data struct {
-			Code string `json:"code"`
-		} `json:"data"`
+		Type string `json:"type"`
 	}
 	out := s.must("events", "list", "--limit", "1000", "--json")
 	if err := json.Unmarshal([]byte(out), &events); err != nil {
@@ -140,14 +138,7 @@ func (s *site) told() map[string]int {
 	}
 	all := map[string]int{}
 	for _, e := range events {
-		switch {
-		case strings.HasSuffix(e.Rule, "@tms"):
-			all["cust_mst"]++
-		case strings.HasSuffix(e.Rule, "@bill"):
-			all["bill_cust"]++
-		default:
-			all["fin_hold"]++
-		}
+		all[map[string]string{"customer.changed": "fin_hold", "location.changed": "cust_mst", "item.changed": "bill_cust"}[e.Type]]++
 	}
 	return all
 }
