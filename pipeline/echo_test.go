@@ -101,6 +101,7 @@ func TestEcho(t *testing.T) {
 		"what somebody else writes is news":           "write New; ! Other; = New",
 		"right behind ours, too":                      "write New; = New; ! Other",
 		"a change and its taking back are both news":  "write New; = New; ! Other; ! New",
+		"who sets it to what it was before us":        "write New; = New; ! Old; ! New",
 		"before its outcome, too":                     "sent New; = New; ! Other; ! New; applied; ! Third; ! New",
 		"two of ours":                                 "write New; write Newer; = New; = Newer; ! New",
 		"what was there already comes from nobody":    "sent Old; already_applied; ! New; ! Old",

@@ -96,6 +96,28 @@ func (c *Carriers) Echoes(st State, ch *cdc.Change, w *Written) (bool, error) {
 	return carried && moved || ch.Op == cdc.Insert, nil
 }
 
+// echoed makes no event, and keeps what a master's would have told: who sets it back afterwards tells something new.
+func (r *run) echoed(e *eventRule, c *rowChange) error {
+	if e.lane != LaneMaster || e.others != "" || c.now == nil && (e.gone == nil || c.before == nil) {
+		return nil
+	}
+	f := r.frame(c)
+	if c.now == nil {
+		f.rows[newRow] = c.before
+	}
+	if e.when != nil {
+		if yes, err := e.when.holds(f); err != nil || !yes {
+			return bug(err)
+		}
+	}
+	ev, troubles, err := r.makeEvent(e, f, &c.cause)
+	if err != nil || len(troubles) > 0 {
+		return bug(err)
+	}
+	_, err = r.sameVersion(&ev)
+	return err
+}
+
 // before is the row as row state has it; nil when it is not known.
 func (b *binding) before(st State, ch *cdc.Change) (*row, error) {
 	_, k, _, _, err := b.rows(ch)

@@ -250,15 +250,12 @@ func (r *run) rules(c *rowChange) error {
 	if err := r.refs(c); err != nil {
 		return err
 	}
-	c.first = c.first || r.at.Echo != ""
 	for _, e := range c.table.events {
-		if r.at.Echo != "" {
-			break
-		}
 		if err := r.event(e, c); err != nil {
 			return err
 		}
 	}
+	c.first = c.first || r.at.Echo != "" // documents take it up, and are not judged for it
 	for _, d := range c.table.root {
 		if err := r.header(d, c); err != nil {
 			return err
