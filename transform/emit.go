@@ -80,7 +80,7 @@ func quietText(e *expr, f *frame) string {
 
 // event runs one rule over a change.
 func (r *run) event(e *eventRule, c *rowChange) error {
-	if r.at.Echo != "" && e.governed == nil { // versions are judged by people, whoever wrote them
+	if r.at.Echo != "" && !c.first && e.governed == nil { // versions are judged by people, whoever wrote them
 		return r.echoed(e, c)
 	}
 	if c.first && e.lane != LaneMaster {
