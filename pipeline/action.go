@@ -54,6 +54,9 @@ func (p *Pipeline) kick() {
 	for _, l := range p.lanes {
 		l.kick()
 	}
+	for _, f := range p.feeds {
+		f.kick()
+	}
 	for _, a := range p.askers {
 		a.kick()
 	}
@@ -135,6 +138,15 @@ func (p *Pipeline) PreviewReplay(_ context.Context, r ReplayRequest) (Preview, e
 				return true, nil
 			}
 			v.Events++
+			if r.Event != "" {
+				again, err := p.publishedAgain(s, &e)
+				if err != nil {
+					return false, err
+				}
+				if again != "" {
+					v.Notes = append(v.Notes, "It is published again, with the same id, to "+again+".")
+				}
+			}
 			refs[transform.Ref(e.Company, e.Entity, e.Key)] = true
 			return true, s.previewEvent(&v, e.ID, money)
 		})

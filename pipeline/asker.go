@@ -42,7 +42,6 @@ type asker struct {
 	metrics *metrics
 	log     *slog.Logger
 	wake    chan struct{}
-	slots   chan struct{}
 
 	mu       sync.Mutex
 	cursor   string               // where the next round begins
@@ -66,7 +65,7 @@ func newAsker(name string, service Service, store *checkpoint.Store, project *pr
 	}
 	service.Retry = service.Retry.withDefaults()
 	return &asker{name: name, service: service, store: store, project: project, metrics: m, log: log.With("service", name), wake: make(chan struct{}, 1),
-		slots: make(chan struct{}, service.Workers), flying: map[string]bool{}, asked: map[string]time.Time{}, seen: map[string]bool{}}
+		flying: map[string]bool{}, asked: map[string]time.Time{}, seen: map[string]bool{}}
 }
 
 // notify says that there may be questions.
@@ -95,16 +94,18 @@ func (a *asker) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	broken := make(chan error, cap(a.slots))
+	broken := make(chan error, 1)
 	var flights sync.WaitGroup
 	defer flights.Wait()
 	for {
 		wait, err := a.round(ctx, func(q *transform.Question) {
 			flights.Go(func() {
 				if err := a.ask(ctx, q); err != nil {
-					broken <- err
+					select {
+					case broken <- err:
+					default: // one ends us
+					}
 				}
-				<-a.slots
 				a.landed(q.ID())
 			})
 		})
@@ -177,19 +178,14 @@ func (a *asker) round(ctx context.Context, start func(*transform.Question)) (tim
 	return next, err
 }
 
-// takeOff reserves a slot for a question, unless none is free. While the service fails one question at a time finds out whether it is
+// takeOff reserves a place for a question, unless none is free. While the service fails one question at a time finds out whether it is
 // back. It is called with the lock held.
 func (a *asker) takeOff(id string) bool {
-	if a.failures > 0 && len(a.flying) > 0 {
+	if len(a.flying) >= a.service.Workers || a.failures > 0 && len(a.flying) > 0 {
 		return false
 	}
-	select {
-	case a.slots <- struct{}{}:
-		a.flying[id] = true
-		return true
-	default:
-		return false
-	}
+	a.flying[id] = true
+	return true
 }
 
 // due is how long a question may wait. One that was answered is asked again once in its time.

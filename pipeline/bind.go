@@ -27,27 +27,35 @@ func (e *BindingError) Error() string {
 // bind ties the sources to the target at the first start and checks the tie at every later one. While the target cannot
 // be asked it waits: capture goes on, nothing is sent.
 func (p *Pipeline) bind(ctx context.Context, t *target) error {
+	return p.bindTo(ctx, t.name, t.sink, func(err error) {
+		for _, l := range p.lanes {
+			if l.target == t {
+				l.fault(err)
+			}
+		}
+	})
+}
+
+// identified is what stands behind an address: a sink or a publisher.
+type identified interface {
+	Identity(ctx context.Context) (string, error)
+}
+
+// bindTo binds a sink or a publisher; fault shows why that cannot be done yet, and nil that nothing is in the way any more.
+func (p *Pipeline) bindTo(ctx context.Context, name string, to identified, fault func(error)) error {
 	wait := backoffLeast
 	for {
-		identity, err := p.tie(ctx, t)
+		identity, err := p.tie(ctx, name, to)
 		if err == nil {
-			p.log.Info("target bound", "sink", t.name, "target", identity)
-			for _, l := range p.lanes {
-				if l.target == t {
-					l.fault(nil)
-				}
-			}
+			p.log.Info("target bound", "sink", name, "target", identity)
+			fault(nil)
 			return nil
 		}
 		var refused *BindingError
 		if asBinding(err, &refused) {
 			return refused
 		}
-		for _, l := range p.lanes {
-			if l.target == t {
-				l.fault(err)
-			}
-		}
+		fault(err)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -64,32 +72,32 @@ func asBinding(err error, target **BindingError) bool {
 }
 
 // tie compares and, where there is none yet, writes the binding. It returns the target's identity.
-func (p *Pipeline) tie(ctx context.Context, t *target) (string, error) {
+func (p *Pipeline) tie(ctx context.Context, name string, to identified) (string, error) {
 	sources, err := p.identities()
 	if err != nil {
 		return "", err
 	}
-	identity, err := t.sink.Identity(ctx)
+	identity, err := to.Identity(ctx)
 	if err != nil {
-		return "", fmt.Errorf("asking %s who it is: %w", t.name, err)
+		return "", fmt.Errorf("asking %s who it is: %w", name, err)
 	}
-	known, err := p.bound(t.name)
+	known, err := p.bound(name)
 	if err != nil {
 		return "", err
 	}
 	if known != "" && known != identity {
-		return "", &BindingError{t.name, fmt.Sprintf("this store delivers to %s, but the address answers as %s", known, identity),
+		return "", &BindingError{name, fmt.Sprintf("this store delivers to %s, but the address answers as %s", known, identity),
 			"Point the configuration back, or give the other target a store of its own"}
 	}
-	if binder, ok := t.sink.(sinks.Binder); ok {
-		if err := p.tieTarget(ctx, t.name, binder, sources); err != nil {
+	if binder, ok := to.(sinks.Binder); ok {
+		if err := p.tieTarget(ctx, name, binder, sources); err != nil {
 			return "", err
 		}
 	}
 	if known != "" {
 		return identity, nil
 	}
-	payload, err := json.Marshal(noteEntry{Action: "bind", Target: t.name, Identity: identity,
+	payload, err := json.Marshal(noteEntry{Action: "bind", Target: name, Identity: identity,
 		Why: "first start: sources " + sourcesText(sources)})
 	if err != nil {
 		return "", err

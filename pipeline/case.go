@@ -217,17 +217,9 @@ func (p *projector) inCase(s *state, out *output, ev transform.Event) error {
 	if p.mapper == nil {
 		return nil // no mapping was ever active, so that there are no cases
 	}
-	version := ev.MapVersion
-	if version == "" && len(ev.Causation) > 0 { // the mapping that made its cause
-		seq, err := s.Get(bucketEventID, ev.Causation[0])
-		if err != nil || seq == nil {
-			return err
-		}
-		cause, err := s.event(string(seq))
-		if err != nil || cause == nil {
-			return err
-		}
-		version = cause.MapVersion
+	version, err := s.versionOf(&ev)
+	if err != nil || version == "" {
+		return err
 	}
 	return p.mapper.Posted(s, out, out.entry, version, ev)
 }

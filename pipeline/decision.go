@@ -50,6 +50,10 @@ func (p *projector) decision(s *state, e checkpoint.Entry) error {
 		return s.switchShadow(d)
 	case actionMaster:
 		return p.master(s, d, e)
+	case actionPauseFlow, actionResumeFlow:
+		return s.switchFlow(d, e.At)
+	case actionReload:
+		return nil // the running daemon took it; the line of the audit is what stays
 	}
 	return fmt.Errorf("decision %q is not known", d.Action)
 }
@@ -84,6 +88,10 @@ func (d *decisionEntry) target() string {
 		return d.Shadow.text()
 	case d.Master != nil:
 		return d.Master.text()
+	case d.Flow != nil:
+		return d.Flow.text()
+	case d.Reload != nil:
+		return d.Reload.File
 	case d.Redact != nil:
 		return fmt.Sprintf("line %d", d.Redact.Line)
 	case d.Exception != nil && d.Exception.Cause != "":
@@ -101,6 +109,8 @@ func (d *decisionEntry) note() string {
 		return d.Edit.note()
 	case d.Exception != nil:
 		return d.Exception.note()
+	case d.Reload != nil:
+		return d.Reload.note()
 	}
 	return ""
 }
@@ -201,6 +211,8 @@ func (p *projector) retry(s *state, x *exception, d decisionEntry, at time.Time)
 		return s.addWork(work{Kind: workHold, Key: key(source, table)})
 	case originDelivery:
 		return s.again(x.Delivery)
+	case originFeed:
+		return s.feedAgain(x, at)
 	case originReading:
 		return p.retryReading(s, x.Problem.Subject, d.By, d.Why, at)
 	}
@@ -261,6 +273,8 @@ func (p *projector) discard(s *state, x *exception, d decisionEntry, at time.Tim
 			}
 		}
 		return s.settleException(dl, ExceptionDiscarded, d.By, d.Why, at)
+	case originFeed:
+		return s.feedGiveUp(x, ExceptionDiscarded, d.By, d.Why, at)
 	case originMapping:
 		return s.closeAll(x, ExceptionDiscarded, workDiscard, d, at)
 	}
@@ -333,7 +347,7 @@ func (p *projector) replay(s *state, w *work) (done bool, err error) {
 			return true, nil
 		}
 		if raw != nil {
-			if err := s.replayEvent(raw, r); err != nil {
+			if err := s.replayEvent(seq, raw, r); err != nil {
 				return false, err
 			}
 		}
@@ -342,10 +356,15 @@ func (p *projector) replay(s *state, w *work) (done bool, err error) {
 	return false, nil
 }
 
-func (s *state) replayEvent(raw []byte, r ReplayRequest) error {
+func (s *state) replayEvent(seq uint64, raw []byte, r ReplayRequest) error {
 	var e transform.Event
 	if err := json.Unmarshal(raw, &e); err != nil || !r.selects(&e) {
 		return err
+	}
+	if r.Event != "" { // of more than one, publishers are not asked to take again what they have
+		if err := s.publish(seq, &e); err != nil {
+			return err
+		}
 	}
 	ids, err := s.deliveriesOf(e.ID)
 	if err != nil {

@@ -93,7 +93,7 @@ func (p *Pipeline) runs(m *transform.Mapping) error {
 			return fmt.Errorf("mapping %s posts to %s: %w", m.Version(), t, err)
 		}
 	}
-	if err := p.answerable(m.Asks()); err != nil {
+	if err := errors.Join(p.uncovered(m.Publishers()), p.answerable(m.Asks())); err != nil {
 		return fmt.Errorf("mapping %s: %w", m.Version(), err)
 	}
 	return nil

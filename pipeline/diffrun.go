@@ -34,7 +34,7 @@ func (h *supposition) entry(p *projector, s *state, e *checkpoint.Entry) (done b
 	case checkpoint.Decision:
 		return false, h.decision(s, e)
 	case checkpoint.Outcome:
-		return false, h.outcome(p, s, *e)
+		return h.outcome(p, s, *e)
 	}
 	return false, nil
 }
@@ -132,31 +132,34 @@ func (h *supposition) decision(s *state, e *checkpoint.Entry) error {
 }
 
 // outcome takes what stands before the delivery in its queue as delivered: the target took this one after it.
-func (h *supposition) outcome(p *projector, s *state, e checkpoint.Entry) error {
+func (h *supposition) outcome(p *projector, s *state, e checkpoint.Entry) (done bool, err error) {
 	var o outcomeEntry
 	if err := json.Unmarshal(e.Payload, &o); err != nil {
-		return fmt.Errorf("reading outcome %d: %w", e.Index, err)
+		return false, fmt.Errorf("reading outcome %d: %w", e.Index, err)
+	}
+	if o.Feed != nil { // its numbers are those of the journal's mapping: nothing is published from a side state
+		return true, nil
 	}
 	d, err := s.delivery(o.Delivery)
 	if err != nil || d == nil || d.State == StateDone || d.State == StateDiscarded {
-		return err
+		return false, err
 	}
 	for {
 		var q queue
 		if _, err := s.load(bucketQueue, queueKey(d.Post), &q); err != nil {
-			return err
+			return false, err
 		}
 		id, err := s.Get(bucketItem, itemKey(d.Post, q.Head))
 		if err != nil || id == nil || string(id) == o.Delivery {
-			return err
+			return false, err
 		}
 		before, err := s.delivery(string(id))
 		if err != nil || before == nil {
-			return err
+			return false, err
 		}
 		assumed := outcomeEntry{Delivery: before.Post.ID, Step: "assumed", Final: true, Outcome: sinks.Outcome{Class: sinks.Applied}}
 		if err := p.delivered(s, before, assumed, e); err != nil {
-			return err
+			return false, err
 		}
 	}
 }

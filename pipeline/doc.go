@@ -20,4 +20,9 @@
 // posts, queues deliveries, and applies intents, outcomes and decisions. A lane (lane.go) takes the heads of its
 // queues, journals an intent, sends it (delivery protocol in worker.go) and journals the outcome. Whoever wants to change
 // anything appends an entry; nobody else writes.
+//
+// A feed (feed.go) gives a publisher events as they are. Each is sent at least once with the same id for ever, and in the order of its order key,
+// unless a named person gives it up; what was sent shortly before a kill, at most feedWindow events, is asked for where the target remembers, and
+// sent again with the same id where it does not. For an event nothing is journalled and nothing synced: the feed journals what
+// the target has a few times a second.
 package pipeline

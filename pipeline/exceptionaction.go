@@ -167,6 +167,8 @@ func (p *Pipeline) waivable(s *state, x *exception) error {
 		return cannot(x, "cannot be waived: what waits lacks something. Settle the cause and retry it, edit it, or discard it")
 	case originDelivery:
 		return cannot(x, "cannot be waived: the target refused it. Edit it and retry it, or discard it")
+	case originFeed:
+		return cannot(x, "cannot be waived: the target refused it. Retry it, or discard it, which lets its order key go on")
 	}
 	return cannot(x, "cannot be waived: it ends when its cause is removed")
 }
@@ -263,6 +265,9 @@ func (s *state) ungate(w *work, at time.Time) (done bool, err error) {
 // cause groups exceptions that one settlement would end: what the mapper says is the cause, or of deliveries the target, the code
 // and the field that it complained about.
 func (x *exception) cause() string {
+	if x.Origin == originFeed {
+		return x.feedCause()
+	}
 	if x.Origin != originDelivery {
 		return x.Problem.Fingerprint
 	}

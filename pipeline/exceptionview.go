@@ -18,7 +18,7 @@ import (
 type ExceptionView struct {
 	ID        string            `json:"id"`     // short, for commands: X-000012
 	State     string            `json:"state"`  // one of ExceptionStates
-	Origin    string            `json:"origin"` // mapping (before the outbox), delivery (after it), target, gate, table, reading or blast
+	Origin    string            `json:"origin"` // mapping (before the outbox), delivery (after it), feed (of a publisher), target, gate, table, reading or blast
 	Class     string            `json:"class"`
 	Code      string            `json:"code"`
 	Cause     string            `json:"cause"` // exceptions of one cause are settled together
@@ -293,6 +293,8 @@ func (x *exception) allowed() []string {
 		return []string{"retry"}
 	case originDelivery:
 		return []string{"retry", "edit", "discard"}
+	case originFeed:
+		return []string{"retry", "discard"}
 	}
 	if x.Origin == originMapping && transform.Waivable(x.Problem.Class, x.Problem.Code) {
 		return []string{"retry", "waive", "discard"}

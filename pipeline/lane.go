@@ -15,6 +15,7 @@ import (
 // Bounds of a lane.
 const (
 	headWindow   = 2000             // heads looked at when slots are free
+	keptWindow   = 20_000           // and so many more of paused flows
 	laneIdle     = 30 * time.Second // looked at again even if nobody woke it
 	blockedLeast = 5 * time.Second  // first pause of a lane whose target is down or refuses us
 	blockedMost  = 5 * time.Minute
@@ -106,7 +107,9 @@ type lane struct {
 	pause    time.Duration        // last pause, doubled while the target stays down
 	lastErr  string
 	floor    string // no live head lies before this key
-	wake     chan struct{}
+	// rehearsed are what a dry run prepared last.
+	rehearsed []Rehearsal
+	wake      chan struct{}
 }
 
 func newLane(name transform.Lane, t *target, store *checkpoint.Store, p *projector, m *metrics, log *slog.Logger) *lane {
@@ -188,8 +191,10 @@ func (l *lane) finished(id string) {
 func (l *lane) fill(ctx context.Context, start func(id string)) (next time.Time, err error) {
 	now := time.Now()
 	next = now.Add(laneIdle)
+	workers, _ := l.target.bounds()
+	whole, _ := l.shut("")
 	l.mu.Lock()
-	free := l.target.workers - len(l.inflight)
+	free := workers - len(l.inflight)
 	if now.Before(l.blocked) {
 		// While the target is down one delivery probes it at the end of each pause, instead of all of them.
 		next, free = l.blocked, 0
@@ -202,7 +207,7 @@ func (l *lane) fill(ctx context.Context, start func(id string)) (next time.Time,
 	}
 	var ids []string
 	err = l.store.View(func(tx *checkpoint.Txn) error {
-		s, seen := newState(tx), 0
+		s, seen, kept := newState(tx), 0, 0
 		prefix := key(string(l.name), l.target.name) + sep
 		last, err := s.Get(bucketSystem, "seq/head")
 		if err != nil {
@@ -214,9 +219,12 @@ func (l *lane) fill(ctx context.Context, start func(id string)) (next time.Time,
 				floor = k
 			}
 			seen++
-			at, err := l.takeable(s, string(v))
+			at, shut, err := l.takeable(s, string(v))
 			if err != nil {
 				return false, err
+			}
+			if shut && whole.IsZero() && kept < keptWindow { // those of a paused flow hide nobody
+				kept, seen = kept+1, max(1, seen-1)
 			}
 			switch {
 			case at.IsZero():
@@ -242,33 +250,34 @@ func (l *lane) fill(ctx context.Context, start func(id string)) (next time.Time,
 	return next, nil
 }
 
-// takeable says from when a head may be taken; zero when it is in flight or no longer to be sent.
-func (l *lane) takeable(s *state, id string) (time.Time, error) {
+// takeable says from when a head may be taken; zero when it is in flight or no longer to be sent. shut says that its flow is kept back.
+func (l *lane) takeable(s *state, id string) (at time.Time, shut bool, err error) {
 	l.mu.Lock()
 	flying, delayed, kicked := l.inflight[id], l.delayed[id], l.kicked
 	l.mu.Unlock()
 	if flying {
-		return time.Time{}, nil
+		return time.Time{}, false, nil
 	}
 	d, err := s.delivery(id)
 	if err != nil || d == nil {
-		return time.Time{}, err
+		return time.Time{}, false, err
 	}
 	if opens := d.opening(time.Now()); !opens.IsZero() && d.State != StateSent {
-		return opens, nil
+		return opens, false, nil
+	}
+	if until, _ := l.shut(d.Post.Entity); !until.IsZero() && d.State != StateSent {
+		return until, true, nil
 	}
 	switch d.State {
-	case StateReady:
-		return l.started, nil
+	case StateReady, StateSent:
+		return later(l.started, delayed), false, nil
 	case StateRetry:
 		if kicked.After(d.RetryFrom) {
-			return l.started, nil
+			return later(l.started, delayed), false, nil
 		}
-		return later(d.RetryAt, delayed), nil
-	case StateSent:
-		return later(l.started, delayed), nil
+		return later(d.RetryAt, delayed), false, nil
 	}
-	return time.Time{}, nil
+	return time.Time{}, false, nil
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -17,6 +17,9 @@ type metrics struct {
 	posting  *prometheus.HistogramVec
 	journal  *prometheus.HistogramVec
 	asks     *prometheus.CounterVec
+	events   *prometheus.CounterVec
+	calls    *prometheus.HistogramVec
+	behind   *prometheus.HistogramVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -37,8 +40,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 20)}, []string{"source"})
 	m.asks = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "waybill_lookups_total",
 		Help: "Questions to a service, by what came of them: found, absent, refused or failed."}, []string{"service", "status"})
+	m.events = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "waybill_published_total",
+		Help: "Events that were sent to a publisher, by what became of them."}, []string{"sink", "class"})
+	m.calls = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "waybill_publish_seconds",
+		Help: "Time of one call to a publisher, with all of its events.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}, []string{"sink"})
+	m.behind = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "waybill_commit_to_published_seconds",
+		Help: "Time from the commit in the source until the publisher has the event.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 20)}, []string{"sink"})
 	if reg != nil {
-		reg.MustRegister(m.outcomes, m.verifies, m.latency, m.posting, m.journal, m.asks)
+		reg.MustRegister(m.outcomes, m.verifies, m.latency, m.posting, m.journal, m.asks, m.events, m.calls, m.behind)
 	}
 	return m
 }
@@ -55,6 +64,17 @@ func (m *metrics) delivered(l *lane, d *delivery, o sinks.Outcome, took time.Dur
 func (m *metrics) journalled(source string, b *cdc.Batch) {
 	if b.Changes > 0 && !b.Snapshot {
 		m.journal.WithLabelValues(source).Observe(max(0, time.Since(b.CommitAt).Seconds()))
+	}
+}
+
+func (m *metrics) published(sink string, list []sinks.Publication, outcomes []sinks.Outcome, took time.Duration) {
+	m.calls.WithLabelValues(sink).Observe(took.Seconds())
+	behind := m.behind.WithLabelValues(sink)
+	for i, o := range outcomes[:min(len(list), len(outcomes))] {
+		m.events.WithLabelValues(sink, string(o.Class)).Inc()
+		if o.Done() && !list[i].Event.Historic {
+			behind.Observe(max(0, time.Since(list[i].Event.Recorded).Seconds()))
+		}
 	}
 }
 
@@ -92,6 +112,9 @@ func newCollector(p *Pipeline) *collector {
 	add("lane_unknown", "Deliveries sent whose outcome is not known.", "lane", "sink")
 	add("lane_parked", "Deliveries held by an exception.", "lane", "sink")
 	add("lane_oldest_seconds", "Age of the commit of the oldest delivery that may be sent.", "lane", "sink")
+	add("feed_behind", "Events that a publisher does not have yet.", "sink")
+	add("feed_aside", "Events that wait behind one of their order key which a publisher refused.", "sink")
+	add("feed_oldest_seconds", "Age of the commit of the oldest event that a publisher does not have yet.", "sink")
 	add("exceptions_open", "Open exceptions.", "code")
 	add("journal_entries_behind", "Journal entries that the projector has not applied.")
 	add("verify_first", "1 while the store looks into the target before each creation.")
@@ -144,6 +167,15 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			age = time.Since(*l.Oldest).Seconds()
 		}
 		gauge("lane_oldest_seconds", age, l.Lane, l.Sink)
+	}
+	for _, f := range st.Feeds {
+		gauge("feed_behind", float64(f.Behind), f.Sink)
+		gauge("feed_aside", float64(f.Aside), f.Sink)
+		age := 0.0
+		if f.Oldest != nil {
+			age = time.Since(*f.Oldest).Seconds()
+		}
+		gauge("feed_oldest_seconds", age, f.Sink)
 	}
 	for _, x := range st.Exceptions {
 		gauge("exceptions_open", float64(x.Open), x.Code)

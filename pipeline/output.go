@@ -89,6 +89,9 @@ func (o *output) event(e transform.Event) error {
 	if err := o.s.company(e.Company); err != nil {
 		return err
 	}
+	if err := o.s.publish(seq, &e); err != nil {
+		return err
+	}
 	o.s.said.event(seq, refs)
 	return o.s.happened(&e, seq)
 }

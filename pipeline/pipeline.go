@@ -19,7 +19,7 @@ import (
 	"waybill/transform"
 )
 
-// Options are what a pipeline works with. The caller opens and closes the store; the pipeline closes sources, sinks and services.
+// Options are what a pipeline works with. The caller opens and closes the store; the pipeline closes sources, sinks, publishers and services.
 type Options struct {
 	Store    *checkpoint.Store
 	Carriers *transform.Carriers // the mappings to run; activated when they are not the active ones
@@ -36,7 +36,13 @@ type Options struct {
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil for none
 	Idle     func()                // called when the projector has had no changes for some seconds, once each time; may be nil
-	Ready    func()                // called once, when every source streams; may be nil
+	// Reread reads the configuration again: what of it changed that a running daemon can take, and what takes it, with the bounds that follow, by the
+	// names of sinks and services. The error says what is wrong with it, or needs a restart. nil when there is nothing to read.
+	Reread func() (changed Reload, apply func() map[string]Tuning, err error)
+	Ready  func() // called once, when every source streams; may be nil
+
+	// Publishers take events as they are. Their names are not those of Sinks; their calls at the same time are bounded by Workers.
+	Publishers map[string]sinks.Publisher
 }
 
 // Pipeline captures every source into the journal, projects it and runs the lanes.
@@ -48,12 +54,14 @@ type Pipeline struct {
 	targets  []*target
 	lanes    []*lane
 	askers   []*asker
+	feeds    []*feed
 	log      *slog.Logger
 	metrics  *metrics
 	started  time.Time
 	changed  string // mapping active before this start
 	trim     chan struct{}
 	xrefs    sync.Mutex // held while a decision about the registry is previewed and journalled
+	flows    sync.Mutex // held while a flow is paused or resumed, or the configuration is read again
 	sides    sync.Mutex // held while a question is answered in a side state
 	// activated is the version that a person activated since the start; nil for none.
 	activated atomic.Pointer[string]
@@ -96,6 +104,13 @@ func New(o Options) (*Pipeline, error) {
 			p.lanes = append(p.lanes, newLane(ln, t, o.Store, p.project, p.metrics, o.Log))
 		}
 	}
+	for _, name := range names(o.Publishers) {
+		workers := o.Workers[name]
+		if workers == 0 {
+			workers = defaultWorkers
+		}
+		p.feeds = append(p.feeds, newFeed(name, o.Publishers[name], workers, o.Retry[name], o.Store, p.project, p.metrics, o.Log))
+	}
 	for _, name := range names(o.Services) {
 		p.askers = append(p.askers, newAsker(name, o.Services[name], o.Store, p.project, p.metrics, o.Log))
 	}
@@ -104,7 +119,7 @@ func New(o Options) (*Pipeline, error) {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
 	}
-	return p, errors.Join(p.covered(), p.answerable(o.Carriers.Asks()))
+	return p, errors.Join(p.covered(), p.uncovered(o.Carriers.Publishers()), p.answerable(o.Carriers.Asks()))
 }
 
 // covered refuses a mapping that names sources or sinks which are not configured.
@@ -118,6 +133,10 @@ func (p *Pipeline) covered() error {
 	for _, t := range p.o.Carriers.Targets() {
 		sink, entity := splitTarget(t)
 		s := p.o.Sinks[sink]
+		if p.o.Publishers[sink] != nil {
+			errs = append(errs, fmt.Errorf("the mapping posts to %s, but the sink %q takes events as they are: write it under publish", t, sink))
+			continue
+		}
 		if s == nil {
 			errs = append(errs, fmt.Errorf("the mapping posts to sink %q, which the configuration does not have", sink))
 			continue
@@ -142,6 +161,9 @@ func (p *Pipeline) wake() {
 	for _, l := range p.lanes {
 		l.notify()
 	}
+	for _, f := range p.feeds {
+		f.notify()
+	}
 	if p.project.asks.Load() {
 		for _, a := range p.askers {
 			a.notify()
@@ -155,6 +177,9 @@ func (p *Pipeline) wake() {
 // Run works until ctx ends or something makes going on wrong. It returns when everything that it started has ended.
 func (p *Pipeline) Run(ctx context.Context) error {
 	if err := p.prepare(ctx); err != nil {
+		return err
+	}
+	if err := p.shutDoors(); err != nil {
 		return err
 	}
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -219,7 +244,7 @@ func (e *StartError) Error() string { return fmt.Sprintf("starting source %s: %v
 
 func (e *StartError) Unwrap() error { return e.Err }
 
-// deliverAll binds each target and runs its lanes.
+// deliverAll binds each target and runs its lanes, or its feed.
 func (p *Pipeline) deliverAll(ctx, hard context.Context) error {
 	group, gctx := errgroup.WithContext(ctx)
 	for _, t := range p.targets {
@@ -235,6 +260,9 @@ func (p *Pipeline) deliverAll(ctx, hard context.Context) error {
 			}
 			return lanes.Wait()
 		})
+	}
+	for _, f := range p.feeds {
+		group.Go(func() error { return p.publishAll(gctx, hard, f) })
 	}
 	return group.Wait()
 }
@@ -319,6 +347,9 @@ func (p *Pipeline) close() error {
 	var errs []error
 	for _, t := range p.targets {
 		errs = append(errs, t.sink.Close())
+	}
+	for _, f := range p.feeds {
+		errs = append(errs, f.sink.Close())
 	}
 	for _, name := range names(p.o.Services) {
 		if s, ok := p.o.Services[name].Answerer.(sinks.Service); ok && p.o.Sinks[name] == nil {

@@ -95,6 +95,7 @@ type exception struct {
 	Lost        int               `json:"lost,omitempty"`        // notes beyond the bound
 	ClosedLine  uint64            `json:"closed_line,omitempty"` // line of the audit that says by whom and why
 	Blast       *blast            `json:"blast,omitempty"`
+	Feed        *feedRef          `json:"feed,omitempty"` // what a publisher refused
 }
 
 // The origins of an exception.
@@ -107,6 +108,7 @@ const (
 	originService  = "service" // a service that rules ask does not answer
 	originReading  = "reading" // a table's rows cannot be read
 	originBlast    = "blast"   // a rule made more than its bound
+	originFeed     = "feed"    // a publisher refuses an event
 )
 
 // sourceState is what the state knows of a source.
@@ -142,11 +144,12 @@ type outcomeEntry struct {
 	Attempt  int           `json:"attempt,omitempty"`
 	RetryAt  time.Time     `json:"retry_at,omitempty"` // chosen by the lane, with jitter, so that the state needs no clock
 	Outcome  sinks.Outcome `json:"outcome"`
+	Feed     *feedEntry    `json:"feed,omitempty"` // of a publisher's feed, and of no delivery
 }
 
 // decisionEntry is the payload of a checkpoint.Decision entry: what a named person decided.
 type decisionEntry struct {
-	Action    string          `json:"action"` // retry, discard, assign, comment, wait, fix, waive, release, edit, redact, replay, reset, read, pause, resume, xref, link case, shadow, release now
+	Action    string          `json:"action"` // retry, discard, assign, comment, wait, fix, waive, release, edit, redact, replay, reset, read, pause, resume, xref, link case, shadow, release now, pause sink, resume sink, reload
 	IDs       []string        `json:"ids,omitempty"`
 	Exception *exceptionWords `json:"exception,omitempty"`
 	Edit      *bodyEdit       `json:"edit,omitempty"`
@@ -159,6 +162,8 @@ type decisionEntry struct {
 	Shadow    *ShadowRequest  `json:"shadow,omitempty"`
 	Hurry     *HeldRelease    `json:"hurry,omitempty"`
 	Master    *MasterRequest  `json:"master,omitempty"`
+	Flow      *FlowRequest    `json:"flow,omitempty"`
+	Reload    *Reload         `json:"reload,omitempty"`
 	By        string          `json:"by"`
 	Why       string          `json:"why,omitempty"`
 	Salt      string          `json:"salt,omitempty"` // random, of the audit's seals

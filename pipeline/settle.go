@@ -40,6 +40,9 @@ func (p *projector) outcome(s *state, e checkpoint.Entry) error {
 	if err := json.Unmarshal(e.Payload, &o); err != nil {
 		return fmt.Errorf("reading outcome %d: %w", e.Index, err)
 	}
+	if o.Feed != nil {
+		return p.fed(s, o.Feed, e)
+	}
 	if err := p.expected(s, o, e.At); err != nil {
 		return err
 	}

@@ -62,6 +62,12 @@ const (
 	bucketEcho      = "echo"  // source, table, key columns, key, index of the intent → echo
 	bucketEchoOf    = "echd"  // delivery id → key of its echo
 	bucketShadowOn  = "shon"  // mapping, target or nothing → shadowSwitch: switched on
+	bucketPaused    = "pau"   // sink, entity or nothing → sinks.Reason: a person paused the flow, or all that goes to the sink
+	bucketFeed      = "fd"    // publisher, number → feedItem: not known to be in the target
+	bucketFeedAside = "fda"   // publisher, order key, number → feedItem: set aside
+	bucketFeedHeld  = "fdh"   // publisher, order key → feedHeld: something of it is set aside
+	bucketFeedKey   = "fdk"   // publisher, order key → sequence of its last entry
+	bucketFeedCount = "fdc"   // publisher → feedCount
 )
 
 const sep = "\x00"

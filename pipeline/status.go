@@ -55,6 +55,9 @@ func (p *Pipeline) status(money bool) (Status, error) {
 		if err := p.laneStatus(s, &st, now); err != nil {
 			return err
 		}
+		if err := p.feedStatus(s, &st); err != nil {
+			return err
+		}
 		if err := p.serviceStatus(s, &st); err != nil {
 			return err
 		}
@@ -96,6 +99,11 @@ func (p *Pipeline) laneStatus(s *state, st *Status, now time.Time) error {
 		if !used && !p.posts(l) {
 			continue // nothing of this lane goes to this sink
 		}
+		paused, err := s.paused(ls.Sink)
+		if err != nil {
+			return err
+		}
+		l.hinder(&ls, paused, p.posted(ls.Sink))
 		if ls.State != "running" {
 			st.Problems = append(st.Problems, fmt.Sprintf("lane %s to %s is %s: %s", ls.Lane, ls.Sink, ls.State, ls.Error))
 		}

@@ -22,6 +22,7 @@ type Status struct {
 	Problems   []string        `json:"problems,omitempty"` // why it is not ready, or what needs a person, one sentence each
 	Sources    []SourceStatus  `json:"sources"`
 	Lanes      []LaneStatus    `json:"lanes"`
+	Feeds      []FeedStatus    `json:"feeds,omitempty"`    // of the publishers
 	Services   []ServiceStatus `json:"services,omitempty"` // those that are asked something now, or are silent
 	Journal    JournalStatus   `json:"journal"`
 	Exceptions []ExceptionStat `json:"exceptions,omitempty"`
@@ -68,7 +69,7 @@ type ReadingStatus struct {
 type LaneStatus struct {
 	Lane      string         `json:"lane"`
 	Sink      string         `json:"sink"`
-	State     string         `json:"state"` // running, backing off, stopped
+	State     string         `json:"state"` // running, paused, backing off, stopped
 	Error     string         `json:"error,omitempty"`
 	Waiting   int            `json:"waiting"` // behind a gate or behind an earlier posting of the same key
 	Ready     int            `json:"ready"`
@@ -80,6 +81,9 @@ type LaneStatus struct {
 	LastError string         `json:"last_error,omitempty"`
 	ByEntity  map[string]int `json:"by_entity,omitempty"` // undelivered, by entity
 	Held      []HeldBatch    `json:"held,omitempty"`      // of those that wait: for a batch or a window, the next first
+	Hindered  []string       `json:"hindered,omitempty"`  // what keeps some or all of it back: a pause, a blackout, a budget
+	DryRun    bool           `json:"dry_run,omitempty"`   // nothing is written
+	Rehearsed []Rehearsal    `json:"rehearsed,omitempty"` // what would have been, the newest last
 }
 
 // ServiceStatus is one service that the mappings' lookups ask.

@@ -38,6 +38,7 @@ const (
 	workUngate   = "ungate"   // a person let a gate pass
 	workSort     = "sort"     // a transaction ended: what its rules made goes out, or is held
 	workBlast    = "blast"    // a person released or discarded what a rule made too much of
+	workFed      = "fed"      // publishers took events: they leave the index
 )
 
 // workAt is the entry on whose account work is added.
@@ -168,6 +169,8 @@ func (p *projector) piece(s *state, w *work, at transform.Entry, marks map[strin
 		return s.rejudge(w)
 	case workLetGo:
 		return p.letGo(s, w, at)
+	case workFed:
+		return s.feedProgress(w, at)
 	case workShadow:
 		return s.unshadow(w, at.Observed)
 	}

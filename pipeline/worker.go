@@ -29,8 +29,11 @@ func (l *lane) deliver(ctx, hard context.Context, id string) error {
 		case StateSent:
 			goOn, err = l.verify(hard, d)
 		case StateReady, StateRetry:
-			if !d.opening(time.Now()).IsZero() {
-				return nil // its window has closed meanwhile
+			if until, _ := l.shut(d.Post.Entity); !until.IsZero() || !d.opening(time.Now()).IsZero() {
+				return nil // its window has closed meanwhile, or its flow
+			}
+			if l.overRetries(d) {
+				return nil
 			}
 			goOn, err = l.send(ctx, hard, d, &verified)
 		default:
@@ -76,6 +79,9 @@ func (l *lane) send(ctx, hard context.Context, d *delivery, verified *string) (g
 		if err := l.store.View(func(tx *checkpoint.Txn) error { return newState(tx).changeable(d, ent, &op) }); err != nil {
 			return false, err
 		}
+	}
+	if l.dry() {
+		return l.rehearse(ctx, hard, d, op, name)
 	}
 	intent, end, oc := l.prepare(ctx, hard, op, name, d.Done)
 	if end != nil {
@@ -271,7 +277,7 @@ const unclearMost = 5
 
 // exhausted turns a retry beyond the ceiling into an exception. Outages do not count: the target comes back.
 func (l *lane) exhausted(d *delivery, o sinks.Outcome) sinks.Outcome {
-	r := l.target.retry
+	_, r := l.target.bounds()
 	if o.Class == sinks.Absent && d.Last != nil && d.Last.Class == sinks.Unknown && !d.Last.Outage && d.Attempts >= min(unclearMost, r.MaxAttempts) {
 		o.Class, o.Code, o.Message, o.Answer = sinks.Rejected, "ANSWER_UNCLEAR", d.Last.Message, d.Last.Answer
 		o.Hint = fmt.Sprintf("It was sent %d times, and each time the target answered this and did not take it. Read the answer, settle what it means, then retry.", d.Attempts)
@@ -288,7 +294,7 @@ func (l *lane) exhausted(d *delivery, o sinks.Outcome) sinks.Outcome {
 
 // backoff is the wait before the next attempt, with full jitter.
 func (l *lane) backoff(attempts int) time.Duration {
-	r := l.target.retry
+	_, r := l.target.bounds()
 	most := min(r.Cap, r.Base<<min(attempts, 20))
 	return rand.N(most) + time.Millisecond
 }

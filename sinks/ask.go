@@ -58,7 +58,7 @@ func (g *Governed) Ask(ctx context.Context, q *transform.Question) (Answer, *Out
 }
 
 func (g *Governed) question(ctx context.Context, of Answerer, q *transform.Question) (a Answer, out *Outcome) {
-	o := g.do(ctx, laneAsk, "ask", func(ctx context.Context) Outcome {
+	o := g.do(ctx, laneAsk, "ask", open, func(ctx context.Context) Outcome {
 		if a, out = of.Ask(ctx, q); out != nil {
 			return *out
 		}
@@ -83,11 +83,19 @@ var (
 
 // GovernService puts a service under a policy, which must be valid. reg may be nil, and names the service as Govern's names the sink.
 func GovernService(s Service, p Policy, reg prometheus.Registerer, log *slog.Logger) *GovernedService {
-	return &GovernedService{Govern(nil, p, reg, log), s}
+	return ownAccount(p.Limits(), log).GovernService(s, p, reg, log)
+}
+
+// GovernService puts a service under a policy and into the account, whose limits count instead of the policy's.
+func (a *Account) GovernService(s Service, p Policy, reg prometheus.Registerer, log *slog.Logger) *GovernedService {
+	return &GovernedService{a.Govern(nil, p, reg, log), s}
 }
 
 // Policy is the policy with its defaults filled in.
-func (g *GovernedService) Policy() Policy { return g.governor.policy }
+func (g *GovernedService) Policy() Policy { return g.governor.Policy() }
+
+// Set takes a new policy, as Governed does.
+func (g *GovernedService) Set(p Policy) { g.governor.Set(p) }
 
 // Answers implements Answerer.
 func (g *GovernedService) Answers(question string) error { return g.service.Answers(question) }

@@ -104,15 +104,15 @@ func TestLaneCannotTakeAllSlots(t *testing.T) {
 		}
 		close(hang)
 		synctest.Wait()
-		if g.slots.free != 4 {
-			t.Errorf("%d slots are free in the end, want 4", g.slots.free)
+		if n := g.account.slots.used; n != 0 {
+			t.Errorf("%d slots are used in the end, want 0", n)
 		}
 	})
 }
 
 func TestSlotsGoByWeight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(1, map[string]int{"master": 1, "transactional": 3})
+		s := newSlots(1).join(1, map[string]int{"master": 1, "transactional": 3})
 		release, err := s.acquire(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
@@ -280,7 +280,7 @@ func TestMetrics(t *testing.T) {
 
 func TestAskReportsWhatWasNotAsked(t *testing.T) {
 	g := govern(&target{}, Policy{Concurrency: 1})
-	release, err := g.slots.acquire(t.Context(), "")
+	release, err := g.seats.acquire(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

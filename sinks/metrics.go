@@ -26,3 +26,27 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	return m
 }
+
+// accountMetrics of one account.
+type accountMetrics struct{ throttled prometheus.Counter }
+
+func newAccountMetrics(reg prometheus.Registerer, a *Account) *accountMetrics {
+	m := &accountMetrics{throttled: prometheus.NewCounter(prometheus.CounterOpts{Name: "waybill_account_throttled_total",
+		Help: "Calls that the target refused as too many."})}
+	if reg == nil {
+		return m
+	}
+	reg = prometheus.WrapRegistererWith(prometheus.Labels{"account": a.name}, reg)
+	gauge := func(name, help string, labels prometheus.Labels, read func(AccountStand) int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels},
+			func() float64 { return float64(read(a.Stand())) })
+	}
+	const left = "waybill_account_budget_left"
+	const leftHelp = "Calls left of the minute and of the day; -1 without a bound."
+	reg.MustRegister(m.throttled,
+		gauge("waybill_account_limit", "Calls at the same time that the target is given now.", nil, func(s AccountStand) int { return s.Limit }),
+		gauge("waybill_account_ceiling", "Calls at the same time that it may be given.", nil, func(s AccountStand) int { return s.Ceiling }),
+		gauge(left, leftHelp, prometheus.Labels{"of": "minute"}, func(s AccountStand) int { return s.LeftMinute }),
+		gauge(left, leftHelp, prometheus.Labels{"of": "day"}, func(s AccountStand) int { return s.LeftDay }))
+	return m
+}

@@ -9,12 +9,20 @@ import (
 	"time"
 )
 
-// Policy is how gently a target is treated and how long an operation is tried. The target's budget is one for all lanes;
-// it is split between them by weight, so that none can use it up (Invariant 5).
+// Policy is how gently a target is treated and how long an operation is tried. Without account, the limits are the sink's own; with one, they
+// are those of the account, which others share. Either way the budget is one for all lanes, split between them by weight, so that none can
+// use it up (Invariant 5).
 type Policy struct {
+	Account     string         `yaml:"account"`     // of accounts, whose limits count instead of those here; default: one of its own
+	Weight      int            `yaml:"weight"`      // of this sink among those of its account; default 1
 	Rate        float64        `yaml:"rate"`        // calls a second, all lanes together; 0: no bound
 	Burst       int            `yaml:"burst"`       // calls that may come at once; default 1
 	Concurrency int            `yaml:"concurrency"` // calls at the same time, all lanes together; default 4
+	Reserve     int            `yaml:"reserve"`     // as of an account
+	PerMinute   int            `yaml:"per_minute"`  // as of an account
+	PerDay      int            `yaml:"per_day"`     // as of an account
+	DayZone     string         `yaml:"day_zone"`    // as of an account
+	Adapt       Adapt          `yaml:"adapt"`       // as of an account
 	Lanes       map[string]int `yaml:"lanes"`       // weight of each lane; default master 1, transactional 3
 	Timeout     time.Duration  `yaml:"timeout"`     // of one call; default 60s. The adapter's own should be shorter
 
@@ -22,32 +30,36 @@ type Policy struct {
 	MaxAge      time.Duration `yaml:"max_age"`      // since the first attempt, then an exception; default 72h
 	BackoffBase time.Duration `yaml:"backoff_base"` // default 500ms, doubled each attempt, with full jitter
 	BackoffCap  time.Duration `yaml:"backoff_cap"`  // default 60s
+	RetryShare  float64       `yaml:"retry_share"`  // retries, as a share of the first attempts; beside outages, and one in 10s is always let through. Default 0.1
 
 	BreakerFailures int           `yaml:"breaker_failures"` // outages in a row that stop all calls; default 5
 	BreakerCooldown time.Duration `yaml:"breaker_cooldown"` // until one call tries again; default 15s
+
+	// Hours in which nothing is written to the target; what is unknown is verified, and lookups are asked. See below.
+	Blackout []Blackout `yaml:"blackout"`
+	// Nothing is written: operations are prepared, and status shows them. Default false.
+	DryRun bool `yaml:"dry_run"`
+}
+
+// Limits are those of a sink that has an account of its own.
+func (p Policy) Limits() Limits {
+	return Limits{Rate: p.Rate, Burst: p.Burst, Concurrency: p.Concurrency, Reserve: p.Reserve, PerMinute: p.PerMinute, PerDay: p.PerDay,
+		DayZone: p.DayZone, Adapt: p.Adapt}
 }
 
 // WithDefaults fills what is not set.
 func (p Policy) WithDefaults() Policy {
-	ints := []struct {
-		at    *int
-		value int
-	}{{&p.Burst, 1}, {&p.Concurrency, 4}, {&p.MaxAttempts, 50}, {&p.BreakerFailures, 5}}
-	for _, d := range ints {
-		if *d.at == 0 {
-			*d.at = d.value
-		}
-	}
-	times := []struct {
-		at    *time.Duration
-		value time.Duration
-	}{{&p.Timeout, time.Minute}, {&p.MaxAge, 72 * time.Hour}, {&p.BackoffBase, 500 * time.Millisecond},
-		{&p.BackoffCap, time.Minute}, {&p.BreakerCooldown, 15 * time.Second}}
-	for _, d := range times {
-		if *d.at == 0 {
-			*d.at = d.value
-		}
-	}
+	l := p.Limits().WithDefaults()
+	p.Burst, p.Concurrency, p.DayZone, p.Adapt = l.Burst, l.Concurrency, l.DayZone, l.Adapt
+	fill(&p.Weight, 1)
+	fill(&p.Timeout, time.Minute)
+	fill(&p.MaxAttempts, 50)
+	fill(&p.MaxAge, 72*time.Hour)
+	fill(&p.BackoffBase, 500*time.Millisecond)
+	fill(&p.BackoffCap, time.Minute)
+	fill(&p.RetryShare, 0.1)
+	fill(&p.BreakerFailures, 5)
+	fill(&p.BreakerCooldown, 15*time.Second)
 	if p.Lanes == nil {
 		p.Lanes = map[string]int{"master": 1, "transactional": 3}
 	}
@@ -60,14 +72,14 @@ func (p Policy) Validate() error {
 	bad := func(field string, found any, want string) {
 		errs = append(errs, fmt.Errorf("%s: found %v, expected %s", field, found, want))
 	}
-	if p.Rate < 0 || math.IsNaN(p.Rate) || p.Rate > 1e6 {
-		bad("rate", p.Rate, "calls a second, 0 (no bound) to 1000000")
+	if p.Account != "" && p.Limits() != (Limits{}) {
+		bad("account", p.Account+" beside limits of its own", "either: rate, burst, concurrency, reserve, per_minute, per_day, day_zone and adapt are the account's")
 	}
+	errs = append(errs, p.Limits().Validate())
 	for _, f := range []struct {
 		name        string
 		value, most int
-	}{{"burst", p.Burst, 10_000}, {"concurrency", p.Concurrency, 1000}, {"max_attempts", p.MaxAttempts, 1_000_000},
-		{"breaker_failures", p.BreakerFailures, 10_000}} {
+	}{{"weight", p.Weight, 100}, {"max_attempts", p.MaxAttempts, 1_000_000}, {"breaker_failures", p.BreakerFailures, 10_000}} {
 		if f.value < 0 || f.value > f.most {
 			bad(f.name, f.value, fmt.Sprintf("1 to %d, or 0 for the default", f.most))
 		}
@@ -81,6 +93,9 @@ func (p Policy) Validate() error {
 			bad(f.name, f.value, fmt.Sprintf("a duration up to %s, or 0 for the default", f.most))
 		}
 	}
+	if p.RetryShare < 0 || p.RetryShare > 1 || math.IsNaN(p.RetryShare) {
+		bad("retry_share", p.RetryShare, "a share up to 1, or 0 for the default")
+	}
 	if d := p.WithDefaults(); d.BackoffBase > d.BackoffCap {
 		bad("backoff_base", d.BackoffBase, fmt.Sprintf("no more than backoff_cap (%s)", d.BackoffCap))
 	}
@@ -89,7 +104,7 @@ func (p Policy) Validate() error {
 			bad("lanes."+lane, w, "a weight from 1 to 100")
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, validBlackouts(p.Blackout))...)
 }
 
 // Backoff is how long to wait before an attempt is repeated: somewhere between nothing and base doubled with each attempt

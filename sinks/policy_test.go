@@ -29,6 +29,19 @@ func TestPolicyValidate(t *testing.T) {
 		{"backoff_base: 2m", "backoff_base: found 2m0s, expected no more than backoff_cap (1m0s)"},
 		{"breaker_cooldown: 2h", "breaker_cooldown: found 2h0m0s"},
 		{"lanes: {master: 0}", "lanes.master: found 0, expected a weight from 1 to 100"},
+		{"reserve: 4", "reserve: found 4, expected less than concurrency (4)"},
+		{"per_day: -1", "per_day: found -1, expected calls, 0 (no bound)"},
+		{"day_zone: Local", `day_zone: found "Local", expected a time zone`},
+		{"{concurrency: 8, reserve: 2, adapt: {start: 7}}", "adapt.start: found 7, expected 1 to 6"},
+		{"adapt: {start: 1, floor: 2}", "adapt.start: found 1, expected no less than floor (2)"},
+		{"adapt: {cooldown: 2h}", "adapt.cooldown: found 2h0m0s"},
+		{"{account: a, rate: 3}", "account: found a beside limits of its own"},
+		{"retry_share: 2", "retry_share: found 2"},
+		{"blackout: [{from: '25:00', to: '06:00', zone: UTC}]", `blackout[0].from: found "25:00", expected a time such as 22:00`},
+		{"blackout: [{from: '22:00', to: '6:00', zone: UTC}]", `blackout[0].to: found "6:00"`},
+		{"blackout: [{from: '22:00', to: '06:00'}]", `blackout[0].zone: found "", expected a time zone`},
+		{"blackout: [{from: '22:00', to: '24:00', zone: UTC, days: [monday]}]", `blackout[0].days: found "monday", expected mon, tue`},
+		{"blackout: [{from: '22:00', to: '24:00', zone: UTC, days: [mon], dates: [2026-12-31]}]", "blackout[0].dates: found \"2026-12-31\", expected either days or dates"},
 	} {
 		var p Policy
 		if err := yaml.Unmarshal([]byte(c.yaml), &p); err != nil {

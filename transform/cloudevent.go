@@ -3,6 +3,7 @@ package transform
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -30,17 +31,36 @@ type cloudEvent struct {
 // recordedat when the source committed it, observedat when Waybill took it. A second cause and further ones are left out:
 // an extension holds one text.
 func (e *Event) CloudEvent() ([]byte, error) {
+	raw, err := canonical(e.cloud())
+	if err != nil {
+		return nil, fmt.Errorf("writing event %s as CloudEvent: %w", e.ID, err)
+	}
+	return raw, nil
+}
+
+// CloudAttribute is an attribute of CloudEvents 1.0 as text: a header, where the data travels alone (binary mode).
+type CloudAttribute struct{ Name, Value string }
+
+// CloudAttributes are what CloudEvent says beside the data, in the same order. What the event has not is left out.
+func (e *Event) CloudAttributes() []CloudAttribute {
+	c := e.cloud()
+	all := []CloudAttribute{{"specversion", c.SpecVersion}, {"id", c.ID}, {"source", c.Source}, {"type", c.Type}, {"subject", c.Subject}, {"time", c.Time},
+		{"datacontenttype", c.DataContentType}, {"lane", string(c.Lane)}, {"mapver", c.MapVer}, {"correlationid", c.CorrelationID},
+		{"causationid", c.CausationID}, {"recordedat", c.RecordedAt}, {"observedat", c.ObservedAt}, {"pos", c.Pos}}
+	if c.Historic {
+		all = append(all, CloudAttribute{"historic", "true"})
+	}
+	return slices.DeleteFunc(all, func(a CloudAttribute) bool { return a.Value == "" })
+}
+
+func (e *Event) cloud() cloudEvent {
 	c := cloudEvent{SpecVersion: "1.0", ID: e.ID, Source: e.Source, Type: e.cloudType(),
 		Subject: Ref(e.Company, e.Entity, e.Key), Time: wire(e.Occurred), DataContentType: "application/json", Lane: e.Lane, MapVer: e.MapVersion,
 		CorrelationID: e.Correlation, RecordedAt: wire(e.Recorded), ObservedAt: wire(e.Observed), Pos: e.Position, Historic: e.Historic, Data: e.Data}
 	if len(e.Causation) > 0 {
 		c.CausationID = e.Causation[0]
 	}
-	raw, err := canonical(c)
-	if err != nil {
-		return nil, fmt.Errorf("writing event %s as CloudEvent: %w", e.ID, err)
-	}
-	return raw, nil
+	return c
 }
 
 // cloudType is the event's type for the world: its domain, its name and its version in the catalogue.

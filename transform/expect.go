@@ -76,6 +76,8 @@ func (b *bench) fact(ev *Event, name string) string {
 		return b.out.postsText(ev.ID)
 	case "gates":
 		return b.out.gatesText(ev.ID)
+	case "publishes":
+		return b.publishesText(ev)
 	case "total":
 		if ev.Amount != nil {
 			return ev.Amount.Amount + " " + ev.Amount.Currency
@@ -101,4 +103,20 @@ func (b *bench) fact(ev *Event, name string) string {
 		return textOf(types.Int(int64(v)))
 	}
 	return fmt.Sprint(data)
+}
+
+// publishesText is where an event is published, as a test writes it; a condition that cannot tell is its error.
+func (b *bench) publishesText(ev *Event) string {
+	var all []string
+	for _, d := range b.m.Publishes(ev) {
+		text := d.Sink + "." + d.Topic
+		if d.Undecided != nil {
+			text += "? " + d.Undecided.Error()
+		}
+		all = append(all, text)
+	}
+	if all == nil {
+		return "nothing"
+	}
+	return strings.Join(all, ", ")
 }

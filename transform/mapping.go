@@ -29,6 +29,7 @@ type Mapping struct {
 	events    []*eventRule
 	documents []*document
 	posts     []*post
+	publish   []*publication
 	cases     *cases // nil: none
 	tests     []*inlineTest
 	takes     bool // an event takes back what was never sent

@@ -81,7 +81,7 @@ func (c *compiler) tidy() Faults {
 	})
 }
 
-var sections = []string{"mapping", "version", "company", "cutover", "shadow", "sources", "owners", "tables", "codes", "xref", "lookups", "events", "documents", "cases", "posts", "masters", "bounds", "exceptions", "tests"}
+var sections = []string{"mapping", "version", "company", "cutover", "shadow", "sources", "owners", "tables", "codes", "xref", "lookups", "events", "documents", "cases", "posts", "publish", "masters", "bounds", "exceptions", "tests"}
 
 func (c *compiler) mapping(n *yaml.Node) {
 	got := c.record(n, "the mapping", sections, map[string]string{
@@ -117,7 +117,7 @@ func (c *compiler) mapping(n *yaml.Node) {
 	for _, section := range []struct {
 		name string
 		read func(field)
-	}{{"tables", c.tableRules}, {"xref", c.xref}, {"lookups", c.lookupRules}, {"events", c.eventRules}, {"documents", c.documentRules}, {"cases", c.caseRules}, {"posts", c.postRules}, {"masters", c.masterRules}, {"bounds", c.boundRules},
+	}{{"tables", c.tableRules}, {"xref", c.xref}, {"lookups", c.lookupRules}, {"events", c.eventRules}, {"documents", c.documentRules}, {"cases", c.caseRules}, {"posts", c.postRules}, {"publish", c.publishRules}, {"masters", c.masterRules}, {"bounds", c.boundRules},
 		{"exceptions", c.exceptionDuties}, {"tests", c.inlineTests}} {
 		if f, ok := got[section.name]; ok {
 			section.read(f)

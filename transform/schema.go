@@ -194,6 +194,7 @@ var sectionShapes = map[string]fileShape{
 			"shadow":   {"type": "boolean", "description": "kept, and not sent before a person switches it on"},
 			"body":     bodyShape,
 		}, "external_id", "body")},
+	"publish": publishShape(),
 	"tests": listShape("inline tests: waybill map test", recordShape("a test", testKeys, map[string]fileShape{
 		"name":   textShape("what it shows"),
 		"unsent": flagShape("the targets take nothing"),

@@ -80,7 +80,7 @@ func NewMariaDB(dir string, opts MariaDBOptions) (*MariaDB, error) {
 		}
 	}
 	m := &MariaDB{Host: "127.0.0.1", Port: port, Socket: filepath.Join(dir, "mariadb.sock"), User: "waybill",
-		Password: "waybill-test", Dir: dir}
+		Password: "k7Qz-canary-9xWv", Dir: dir}
 	if err := m.install(); err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (m *MariaDB) install() error {
 	}
 	// mariadbd reads the file, one statement a line, at its first start: it makes the user that tests connect with.
 	return os.WriteFile(filepath.Join(m.Dir, "init.sql"), []byte(
-		"CREATE OR REPLACE USER waybill@'%' IDENTIFIED BY 'waybill-test';\nGRANT ALL ON *.* TO waybill@'%' WITH GRANT OPTION;\n"), 0o644)
+		"CREATE OR REPLACE USER waybill@'%' IDENTIFIED BY 'k7Qz-canary-9xWv';\nGRANT ALL ON *.* TO waybill@'%' WITH GRANT OPTION;\n"), 0o644)
 }
 
 func (m *MariaDB) start() error {

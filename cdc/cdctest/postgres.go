@@ -89,7 +89,7 @@ func NewPostgres(dir string, opts PostgresOptions) (*Postgres, error) {
 			return nil, err
 		}
 	}
-	p := &Postgres{Host: "127.0.0.1", Port: port, Database: "postgres", User: "postgres", Password: "waybill-test", Dir: dir, bin: bin}
+	p := &Postgres{Host: "127.0.0.1", Port: port, Database: "postgres", User: "postgres", Password: "k7Qz-canary-9xWv", Dir: dir, bin: bin}
 	if err := p.install(); err != nil {
 		return nil, err
 	}
@@ -149,7 +149,7 @@ func (p *Postgres) install() error {
 		}
 	}
 	version := filepath.Base(filepath.Dir(p.bin))
-	template := filepath.Join(os.TempDir(), fmt.Sprintf("waybill-postgres-template-%s-%d", version, uid))
+	template := filepath.Join(os.TempDir(), fmt.Sprintf("waybill-postgres-canary-%s-%d", version, uid))
 	if _, err := os.Stat(filepath.Join(template, "PG_VERSION")); err != nil {
 		if err := p.makeTemplate(template, cred); err != nil {
 			return err

@@ -111,8 +111,8 @@ func TestUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The tests' own user has the name that the script makes.
-	m.Exec(t, "CREATE USER admin@'%' IDENTIFIED BY 'waybill-test'; GRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION")
-	db, err := sql.Open("mysql", fmt.Sprintf("admin:waybill-test@tcp(%s:%d)/?multiStatements=true", m.Host, m.Port))
+	m.Exec(t, "CREATE USER admin@'%' IDENTIFIED BY 'k7Qz-canary-9xWv'; GRANT ALL ON *.* TO admin@'%' WITH GRANT OPTION")
+	db, err := sql.Open("mysql", fmt.Sprintf("admin:k7Qz-canary-9xWv@tcp(%s:%d)/?multiStatements=true", m.Host, m.Port))
 	if err != nil {
 		t.Fatal(err)
 	}

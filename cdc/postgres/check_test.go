@@ -25,13 +25,13 @@ func TestCheck(t *testing.T) {
 		masked   []string
 	}{
 		{name: "ready", settings: []string{"max_slot_wal_keep_size=10GB"}, user: "reader",
-			sql: `CREATE ROLE reader LOGIN REPLICATION PASSWORD 'waybill-test'; GRANT pg_read_all_stats TO reader; CREATE TABLE loads (id int PRIMARY KEY, n int, at timestamptz);
+			sql: `CREATE ROLE reader LOGIN REPLICATION PASSWORD 'k7Qz-canary-9xWv'; GRANT pg_read_all_stats TO reader; CREATE TABLE loads (id int PRIMARY KEY, n int, at timestamptz);
 				ALTER TABLE loads OWNER TO reader; GRANT CREATE ON DATABASE postgres TO reader`,
 			columns: selection("loads", "n", "at")},
 		{name: "faults", settings: []string{"wal_level=replica", "max_replication_slots=1", "wal_sender_timeout=2s",
 			"idle_session_timeout=30s", "logical_decoding_work_mem=64kB", "max_slot_wal_keep_size=64MB", "max_prepared_transactions=5"}, user: "reader",
 			masked: []string{"loads.ssn"},
-			sql: `CREATE ROLE reader LOGIN PASSWORD 'waybill-test';
+			sql: `CREATE ROLE reader LOGIN PASSWORD 'k7Qz-canary-9xWv';
 				ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'; ALTER SYSTEM SET synchronous_commit = off;
 				CREATE TABLE loads (id int PRIMARY KEY, n int, span tsvector, tags tsquery[], ssn text, twice int GENERATED ALWAYS AS (n * 2) STORED);
 				CREATE TABLE bare (id int, n int); CREATE VIEW seen AS SELECT * FROM bare; CREATE UNLOGGED TABLE volatile (id int PRIMARY KEY);

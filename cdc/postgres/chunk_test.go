@@ -247,7 +247,7 @@ func TestChunkAfterDDL(t *testing.T) {
 // TestChunkRefusals has a fault of one table told from a fault of the server.
 func TestChunkRefusals(t *testing.T) {
 	p := cdctest.StartPostgres(t)
-	p.Exec(t, `CREATE ROLE reader LOGIN REPLICATION PASSWORD 'waybill-test'; CREATE TABLE mine (id int PRIMARY KEY, n int); CREATE TABLE theirs (id int PRIMARY KEY);
+	p.Exec(t, `CREATE ROLE reader LOGIN REPLICATION PASSWORD 'k7Qz-canary-9xWv'; CREATE TABLE mine (id int PRIMARY KEY, n int); CREATE TABLE theirs (id int PRIMARY KEY);
 		CREATE TABLE hidden (id int PRIMARY KEY); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY; CREATE VIEW seen AS SELECT * FROM mine; INSERT INTO mine VALUES (1, 1);
 		GRANT SELECT ON mine, hidden, seen TO reader`)
 	cfg := config(p, "refusals")

@@ -178,7 +178,7 @@ func TestCheckFixes(t *testing.T) {
 	if err := p.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	p.Exec(t, `CREATE ROLE reader LOGIN PASSWORD 'waybill-test'; CREATE SCHEMA s; CREATE TABLE s.loads (id int PRIMARY KEY, n int); CREATE TABLE s.bare (id int);
+	p.Exec(t, `CREATE ROLE reader LOGIN PASSWORD 'k7Qz-canary-9xWv'; CREATE SCHEMA s; CREATE TABLE s.loads (id int PRIMARY KEY, n int); CREATE TABLE s.bare (id int);
 		CREATE TABLE s.hidden (id int PRIMARY KEY); ALTER TABLE s.hidden ENABLE ROW LEVEL SECURITY; CREATE UNLOGGED TABLE s.volatile (id int PRIMARY KEY)`)
 	cfg := config(p, "fixes")
 	cfg.User, cfg.Schema = "reader", "s"

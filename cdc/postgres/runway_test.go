@@ -129,7 +129,7 @@ func TestRole(t *testing.T) {
 		t.Fatal(err)
 	}
 	mine, err := sql.Open("pgx", strings.NewReplacer("dbname=postgres", "dbname=dispatch", "user=postgres", "user=waybill",
-		"password=waybill-test", "password=change-me").Replace(p.DSN()))
+		"password=k7Qz-canary-9xWv", "password=change-me").Replace(p.DSN()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -154,6 +154,9 @@ func tables(selections []cdc.Selection) []cdc.Table {
 
 func (a *app) checkSinks(ctx context.Context, r *report, cfg *config.Config, m *transform.Carriers, log *slog.Logger) error {
 	for _, name := range cfg.SinkNames() {
+		if publishes(cfg.Sinks[name]) {
+			continue // by checkPublishers
+		}
 		sink, err := newSink(name, cfg.Sinks[name], log)
 		if err != nil {
 			return err
@@ -171,7 +174,7 @@ func (a *app) checkSinks(ctx context.Context, r *report, cfg *config.Config, m *
 			r.fail("mapping", "posts to "+target, "the configuration does not have the sink "+sink, "add sinks."+sink+" to the configuration", exitUsage)
 		}
 	}
-	return nil
+	return checkPublishers(ctx, r, cfg, m)
 }
 
 func (a *app) checkSink(ctx context.Context, r *report, cfg *config.Config, name string, sink sinks.Sink, m *transform.Carriers) {

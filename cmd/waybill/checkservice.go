@@ -36,7 +36,9 @@ func checkServices(ctx context.Context, r *report, cfg *config.Config, m *transf
 	for _, ask := range m.Asks() {
 		name, question, _ := strings.Cut(ask, ".")
 		a, configured := answers[name]
-		if _, sink := cfg.Sinks[name]; sink && !configured {
+		if sink, known := cfg.Sinks[name]; known && !configured && publishes(sink) {
+			configured = true
+		} else if known && !configured {
 			s, err := newSink(name, cfg.Sinks[name], log)
 			if err != nil {
 				return err

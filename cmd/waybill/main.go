@@ -71,6 +71,8 @@ func (a *app) commands() []*cobra.Command {
 		caseCommand(a),
 		exceptionsCommand(a),
 		laneCommand(a),
+		sinkCommand(a),
+		reloadCommand(a),
 		reportCommand(a),
 		xrefCommand(a),
 		masterCommand(a),

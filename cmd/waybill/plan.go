@@ -69,6 +69,12 @@ func (a *app) plan(ctx context.Context, lookups int, registry string) (v pipelin
 		}
 	}
 	for _, name := range cfg.SinkNames() {
+		if publisher := newPublisher(cfg.Sinks[name]); publisher != nil {
+			if err := publisher.Close(); err != nil {
+				return v, err
+			}
+			continue // nothing is posted to it
+		}
 		sink, failed := newSink(name, cfg.Sinks[name], log)
 		if failed != nil {
 			return v, failed

@@ -68,9 +68,12 @@ func (a *app) run(ctx context.Context, cfg *config.Config) (err error) {
 
 	options := pipeline.Options{Store: store, Carriers: carriers, Codecs: codecs(),
 		Version: version().Version, Grace: cfg.Grace, Log: log, Metrics: reg}
-	if err := connect(&options, cfg, reg, log); err != nil {
+	held := newTuned(cfg, reg, log)
+	defer func() { err = errors.Join(err, held.close()) }()
+	if err := connect(&options, cfg, held, log); err != nil {
 		return err
 	}
+	options.Reread = held.reread
 	var p *pipeline.Pipeline
 	options.Ready = func() {
 		msg, away := "streaming", away(ctx, p)
@@ -115,9 +118,10 @@ func away(ctx context.Context, p *pipeline.Pipeline) []string {
 }
 
 // connect makes the adapters.
-func connect(o *pipeline.Options, cfg *config.Config, reg prometheus.Registerer, log *slog.Logger) error {
+func connect(o *pipeline.Options, cfg *config.Config, held *tuned, log *slog.Logger) error {
 	o.Sources, o.Sinks = map[string]cdc.Source{}, map[string]sinks.Sink{}
 	o.Places, o.Readings = map[string]string{}, map[string]pipeline.ReadingOptions{}
+	o.Publishers = map[string]sinks.Publisher{}
 	o.Workers, o.Retry, o.Services = map[string]int{}, map[string]pipeline.Retry{}, map[string]pipeline.Service{}
 	for _, name := range cfg.SourceNames() {
 		src, err := newSource(name, cfg.Sources[name], o.Carriers, cfg.Data, log)
@@ -129,26 +133,39 @@ func connect(o *pipeline.Options, cfg *config.Config, reg prometheus.Registerer,
 		o.Readings[name] = pipeline.ReadingOptions(cfg.Sources[name].Snapshot)
 	}
 	for _, name := range cfg.SinkNames() {
+		if publisher := newPublisher(cfg.Sinks[name]); publisher != nil {
+			policy := cfg.Sinks[name].Policy.WithDefaults()
+			o.Publishers[name], o.Workers[name], o.Retry[name] = publisher, policy.Concurrency, retryOf(policy)
+			continue
+		}
 		sink, err := newSink(name, cfg.Sinks[name], log)
 		if err != nil {
 			return err
 		}
-		policy := cfg.Sinks[name].Policy.WithDefaults()
-		governed := sinks.Govern(sink, policy, prometheus.WrapRegistererWith(prometheus.Labels{"sink": name}, reg), log.With("sink", name))
-		o.Sinks[name] = governed
-		o.Workers[name] = policy.Concurrency
-		o.Retry[name] = retryOf(policy)
-		o.Services[name] = pipeline.Service{Answerer: governed, Workers: policy.Concurrency, Retry: retryOf(policy)}
+		account, err := held.account(name)
+		if err != nil {
+			return err
+		}
+		governed := account.Govern(sink, cfg.Sinks[name].Policy, held.registerer(name), log.With("sink", name))
+		bounds := held.bounds(name)
+		o.Sinks[name], held.targets[name] = governed, governed
+		o.Workers[name], o.Retry[name] = bounds.Workers, bounds.Retry
+		o.Services[name] = pipeline.Service{Answerer: governed, Workers: bounds.Workers, Retry: bounds.Retry}
 	}
 	for _, name := range cfg.ServiceNames() {
 		service, err := newService(name, cfg.Services[name])
 		if err != nil {
 			return err
 		}
+		account, err := held.account(name)
+		if err != nil {
+			return err
+		}
 		terms := cfg.Services[name].Terms
-		policy := terms.Policy.WithDefaults()
-		governed := sinks.GovernService(service, policy, prometheus.WrapRegistererWith(prometheus.Labels{"sink": name}, reg), log.With("service", name))
-		o.Services[name] = pipeline.Service{Answerer: governed, Workers: policy.Concurrency, Patience: terms.Patience, Retry: retryOf(policy)}
+		governed := account.GovernService(service, terms.Policy, held.registerer(name), log.With("service", name))
+		bounds := held.bounds(name)
+		held.targets[name] = governed
+		o.Services[name] = pipeline.Service{Answerer: governed, Workers: bounds.Workers, Patience: terms.Patience, Retry: bounds.Retry}
 	}
 	return nil
 }
@@ -177,6 +194,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config, p *pipeline.Pipelin
 		return p.Run(gctx)
 	})
 	group.Go(func() error { return server.Run(side) })
+	group.Go(func() error { return onHangup(side, p, log) })
 	if cfg.Alerts.URL != "" {
 		key, err := config.SigningKey(cfg.Alerts.Secret)
 		if err != nil {

@@ -55,6 +55,7 @@ func (a *app) printStatus(s pipeline.Status) {
 	}
 	a.printSources(s.Sources)
 	a.printLanes(s.Lanes)
+	a.printFeeds(s.Feeds)
 	a.printServices(s.Services)
 	a.printExceptionCounts(s.Exceptions)
 	a.printMoney(s.Money)
@@ -170,6 +171,7 @@ func (a *app) printLanes(lanes []pipeline.LaneStatus) {
 			a.printf("  %s to %s: %s\n", l.Lane, l.Sink, oneLine(text, 300))
 		}
 		a.printBatches(l)
+		a.printHindrances(l)
 	}
 }
 

@@ -21,10 +21,12 @@ import (
 	"waybill/cmd/internal/config"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/file"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
 	"waybill/sinks/sinktest"
 	"waybill/sinks/sql"
+	"waybill/sinks/webhook"
 	"waybill/transform"
 )
 
@@ -153,6 +155,17 @@ func newSink(name string, s config.Sink, log *slog.Logger) (sinks.Sink, error) {
 		return sinktest.NewLedgerSink(settings.URL, settings.Timeout), nil
 	}
 	return nil, fmt.Errorf("sink %s: no adapter for type %q", name, s.Type)
+}
+
+// newPublisher makes the adapter of a configured sink that takes events as they are, without its policy; nil for one that takes postings.
+func newPublisher(s config.Sink) sinks.Publisher {
+	switch settings := s.Settings.(type) {
+	case *webhook.Config:
+		return webhook.New(*settings)
+	case *file.Config:
+		return file.New(*settings)
+	}
+	return nil
 }
 
 // newService makes the adapter of a configured service, without its policy.

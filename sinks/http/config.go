@@ -1,16 +1,13 @@
 package http
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	nethttp "net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
-	"waybill/sinks"
+	"waybill/sinks/web"
 )
 
 // Config is one HTTP service with the requests that each entity of the mapping becomes.
@@ -19,56 +16,117 @@ type Config struct {
 	URL string `yaml:"url"`
 	// Sent with each request. No secrets.
 	Headers map[string]string `yaml:"headers"`
-	// The header that carries the secret. Default Authorization.
+	// How the service lets us in.
+	Auth web.AuthConfig `yaml:"auth"`
+	// In place of auth: the header that carries the secret. Default Authorization.
 	SecretHeader string `yaml:"secret_header"`
-	// What that header says, such as "Bearer abc"; from secret_file, which is read before each request.
-	Secret string `yaml:"secret"`
+	// In place of auth: what that header says, such as "Bearer abc"; or secret_file, secret_command, which are read anew.
+	Secret web.Secret `yaml:"secret"`
 	// Of one request with its answer. Default 30s.
 	Timeout time.Duration `yaml:"timeout"`
 	// How long after a lost answer a write may still appear. Default 60s.
 	Horizon time.Duration `yaml:"horizon"`
 	// A path that answers 2xx while the service is well, for waybill check.
 	Check string `yaml:"check"`
+	// What waybill check --probe may write: left out, nothing.
+	Probe Probe `yaml:"probe"`
 	// What the mapping's posts may name behind the sink, and the request of each.
 	Entities map[string]Entity `yaml:"entities"`
-
-	// Reread reads the secret again; nil when it did not come from a file.
-	Reread func() (string, error) `yaml:"-"`
 }
 
-// Entity is the request that a posting becomes: one, with the posting's body as JSON. Texts in braces stand for what the posting
-// says: {external_id}, {company}, {order_key}, and {a.b} a member of its body.
+// Entity is the request that a posting becomes, or several. Names in braces stand for what the posting says: {external_id}, {company},
+// {order_key}, {a.b} a member of its body, and behind the first step {ref} and {number} of what it made. {a?} may be absent.
 type Entity struct {
-	// POST (default), PUT or PATCH.
+	// Of a step: its name, such as create.
+	Name string `yaml:"name"`
+	// POST (default), PUT, PATCH or DELETE.
 	Method string `yaml:"method"`
 	// Behind the sink's url: "/invoices/{external_id}".
 	Path string `yaml:"path"`
-	// The header that carries the external id, by which the service does nothing twice. Default Idempotency-Key.
+	// The header that carries the external id, by which the service does nothing twice; or none. Default Idempotency-Key.
 	KeyHeader string `yaml:"key_header"`
 	// Sent with this request beside the sink's. No secrets.
 	Headers map[string]string `yaml:"headers"`
-	// Member of the answer, and of what verify finds, that is the service's id: "id".
+	// What the body is written in: json (default), xml, form, or none for no body.
+	Format string `yaml:"format"`
+	// The body: a text with names in braces, whose values are escaped for the format. {each lines}…{end} repeats its inside for each of a list.
+	// In JSON a name outside of quotes is the value with its type. Default: the posting's body as JSON; of DELETE nothing.
+	Body string `yaml:"body"`
+	// Member of the answer, and of what verify finds, that is the service's id: "id"; or "header:Location" for the last part of that header.
 	Ref string `yaml:"ref"`
 	// Member that is the number which people know.
 	Number string `yaml:"number"`
 	// Members that are kept of the answer.
 	Facts []string `yaml:"facts"`
+	// Where an answer says what is wrong.
+	Error ErrorAt `yaml:"error"`
 	// What an answer means, where it differs from the table of the adapter: "409": unknown.
 	Status map[string]string `yaml:"status"`
+	// The same by status and by what the body says; the first line that fits counts, before status.
+	Outcomes []Line `yaml:"outcomes"`
 	// How to find out what became of a request; left out, it is at least once.
 	Verify Verify `yaml:"verify"`
+	// In place of all of the above: several requests, in order, each with a name and the keys above.
+	Steps []Entity `yaml:"steps"`
 }
 
-// Verify is the request that looks for what was asked.
+// ErrorAt names the members of an answer that say what is wrong.
+type ErrorAt struct {
+	// Member with the code that the lines of outcomes name: "error.code". Where it is set, an answer of 2xx with a code that no line knows is unknown.
+	Code string `yaml:"code"`
+	// Member with a text for people. Default: message, detail, title or error.
+	Message string `yaml:"message"`
+	// Member that names the field which is refused. Default field.
+	Field string `yaml:"field"`
+}
+
+// Line is one line of a table of outcomes.
+type Line struct {
+	// Of the answer: "409", "4xx", "500-599"; left out, any.
+	Status string `yaml:"status"`
+	// Of the body (error.code); a * at its end stands for any that begin so. Left out, any.
+	Code string `yaml:"code"`
+	// Of a request: applied, already_applied (it is looked for and compared first), retry, rejected, conflict, setup or unknown. Of verify: found,
+	// absent, retry or setup.
+	Is string `yaml:"is"`
+	// Code of the outcome, by which people and rules know it: PERIOD_CLOSED.
+	As string `yaml:"as"`
+	// What a person should do.
+	Hint string `yaml:"hint"`
+}
+
+// Verify is the request that looks for what was asked. It must change nothing.
 type Verify struct {
-	// Read by GET: "/invoices?key={external_id}".
+	// GET (default) or POST.
+	Method string `yaml:"method"`
+	// "/invoices?key={external_id}".
 	Path string `yaml:"path"`
-	// Member with the list of what was found; left out, the answer is the list, or the one thing itself.
+	// Of POST: as of the request.
+	Body string `yaml:"body"`
+	// Member with the list of what was found; left out, the answer is the list, or the one thing itself. In XML it begins with the root's name.
 	Found string `yaml:"found"`
+	// Member of what was found that is the service's id, where it is another than ref.
+	Ref string `yaml:"ref"`
 	// Members of what was found, and the member of the body that each must equal: { load_no: shipment }.
 	Compare map[string]string `yaml:"compare"`
+	// Members of what was found that say that this step was done: { status: POSTED }. With other values it is certainly not done.
+	Done map[string]string `yaml:"done"`
 	// What an answer means, where it differs from the table of the adapter: "404": absent.
 	Status map[string]string `yaml:"status"`
+	// The same by status and by what the body says.
+	Outcomes []Line `yaml:"outcomes"`
+}
+
+// Probe is a record, marked as a test, that waybill check --probe may write: twice with the same key, to see what the service makes of that.
+type Probe struct {
+	// Entity whose first request is sent. Empty: nothing is written.
+	Entity string `yaml:"entity"`
+	// External id of the record. Default WAYBILL-PROBE.
+	ExternalID string `yaml:"external_id"`
+	// Company that it is written into.
+	Company string `yaml:"company"`
+	// The posting's body, in JSON.
+	Body string `yaml:"body"`
 }
 
 func (c Config) withDefaults() Config {
@@ -82,109 +140,47 @@ func (c Config) withDefaults() Config {
 	if c.Horizon == 0 {
 		c.Horizon = time.Minute
 	}
+	if c.Probe.ExternalID == "" {
+		c.Probe.ExternalID = "WAYBILL-PROBE"
+	}
 	c.Entities = maps.Clone(c.Entities)
 	for name, e := range c.Entities {
-		if e.Method == "" {
-			e.Method = nethttp.MethodPost
-		}
-		if e.KeyHeader == "" {
-			e.KeyHeader = "Idempotency-Key"
-		}
-		c.Entities[name] = e
+		c.Entities[name] = e.withDefaults()
 	}
 	return c
 }
 
-// Validate reports all faults at once, one a line, each beginning with the field's name.
-func (c Config) Validate() error {
-	var errs []error
-	bad := func(field, found, want string) {
-		errs = append(errs, fmt.Errorf("%s: found %q, expected %s", field, found, want))
+func (e Entity) withDefaults() Entity {
+	if e.Method == "" {
+		e.Method = nethttp.MethodPost
 	}
-	u, err := url.Parse(c.URL)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		bad("url", redacted(c.URL), "http(s)://host:port of the service")
-	case u.User != nil:
-		bad("url", redacted(c.URL), "no credentials in the address; set secret_file")
-	case u.RawQuery != "" || u.Fragment != "":
-		bad("url", c.URL, "an address without ? and #; they belong to the paths of the entities")
+	if e.KeyHeader == "" {
+		e.KeyHeader = "Idempotency-Key"
 	}
-	for _, d := range []struct {
-		name  string
-		value time.Duration
-	}{{"timeout", c.Timeout}, {"horizon", c.Horizon}} {
-		if d.value < 0 || d.value > time.Hour {
-			bad(d.name, d.value.String(), "a duration between 0 (default) and 1h")
+	if e.Format == "" {
+		e.Format = formatJSON
+		if e.Method == nethttp.MethodDelete && e.Body == "" {
+			e.Format = formatNone
 		}
 	}
-	if c.Check != "" && !strings.HasPrefix(c.Check, "/") {
-		bad("check", c.Check, "a path behind url, such as /health")
+	if e.Verify.Method == "" {
+		e.Verify.Method = nethttp.MethodGet
 	}
-	if strings.ContainsAny(c.Secret, "\r\n") {
-		bad("secret", "several lines", "one line: what the header says")
-	}
-	badHeaders(c.Headers, "headers", bad)
-	if len(c.Entities) == 0 {
-		bad("entities", "", "at least one, by the name that the mapping's posts give it")
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Entities)) {
-		c.Entities[name].validate("entities."+name+".", bad)
-	}
-	return errors.Join(errs...)
+	return e
 }
 
-func (e Entity) validate(at string, bad func(field, found, want string)) {
-	if !slices.Contains([]string{"", nethttp.MethodPost, nethttp.MethodPut, nethttp.MethodPatch}, e.Method) {
-		bad(at+"method", e.Method, "POST, PUT or PATCH")
+// steps are the requests of an entity, in order: one that has no steps is a step of its own.
+func (e Entity) steps() []Entity {
+	if len(e.Steps) == 0 {
+		e.Name = stepSend
+		return []Entity{e.withDefaults()}
 	}
-	if err := checkTemplate(e.Path); err != nil {
-		bad(at+"path", e.Path, err.Error())
+	all := make([]Entity, len(e.Steps))
+	for i, s := range e.Steps {
+		all[i] = s.withDefaults()
 	}
-	if e.Verify.Path != "" {
-		if err := checkTemplate(e.Verify.Path); err != nil {
-			bad(at+"verify.path", e.Verify.Path, err.Error())
-		}
-	} else if e.Verify.Found != "" || len(e.Verify.Compare) > 0 || len(e.Verify.Status) > 0 {
-		bad(at+"verify.path", "", "the path by which the service is asked")
-	}
-	badHeaders(e.Headers, at+"headers", bad)
-	for field, table := range map[string]map[string]string{"status": e.Status, "verify.status": e.Verify.Status} {
-		words := sendWords
-		if field != "status" {
-			words = verifyWords
-		}
-		for _, code := range slices.Sorted(maps.Keys(table)) {
-			if len(code) != 3 || code < "200" || code > "599" {
-				bad(at+field+"."+code, code, "a status of HTTP from 200 to 599")
-			} else if _, ok := words[table[code]]; !ok {
-				bad(at+field+"."+code, table[code], strings.Join(slices.Sorted(maps.Keys(words)), ", "))
-			}
-		}
-	}
+	return all
 }
-
-// badHeaders refuses headers that would carry a secret in the open or that belong to the adapter.
-func badHeaders(headers map[string]string, at string, bad func(field, found, want string)) {
-	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		switch nethttp.CanonicalHeaderKey(name) {
-		case "Authorization", "Proxy-Authorization", "Cookie":
-			bad(at+"."+name, "a secret in the open", "secret_file, with secret_header when it is another header")
-		case "Content-Length", "Host", "Transfer-Encoding", "Connection":
-			bad(at+"."+name, headers[name], "no header that the connection sets itself")
-		}
-		if strings.ContainsAny(name+headers[name], "\r\n\x00") {
-			bad(at+"."+name, "several lines", "one line")
-		}
-	}
-}
-
-// The words by which a configuration says what an answer means.
-var (
-	sendWords = map[string]sinks.Class{"applied": sinks.Applied, "retry": sinks.RetryLater, "rejected": sinks.Rejected, "conflict": sinks.Conflict,
-		"setup": sinks.Setup, "unknown": sinks.Unknown}
-	verifyWords = map[string]sinks.Class{"found": sinks.AlreadyApplied, "absent": sinks.Absent, "retry": sinks.RetryLater, "setup": sinks.Setup}
-)
 
 // redacted is the address as a message may show it.
 func redacted(raw string) string {

@@ -1,11 +1,11 @@
-// Package http is the sink of services that take JSON over HTTP: a billing system that is asked for an invoice. Each posting is one
-// request, with a key by which the service does nothing twice, and a GET that finds out what became of it.
+// Package http is the sink of services that take requests over HTTP in JSON, XML or a form: an ERP without an adapter of its own, a billing
+// system that is asked for an invoice. Each posting is one request, or several steps, with a key by which the service does nothing twice,
+// and a request that finds out what became of it. What an answer means is a table of the configuration before one of the adapter.
 package http
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	nethttp "net/http"
@@ -14,35 +14,101 @@ import (
 	"time"
 
 	"waybill/sinks"
+	"waybill/sinks/web"
 )
 
 // Sink sends postings to one service.
 type Sink struct {
-	cfg    Config
-	client *nethttp.Client
-	now    func() time.Time
+	cfg      Config
+	client   *web.Client
+	entities map[string][]step
 }
 
 var _ sinks.Sink = (*Sink)(nil)
 
 const stepSend = "send"
 
+// maxRequest bounds a request, in bytes.
+const maxRequest = 1 << 20
+
+// step is one request of an entity, made ready.
+type step struct {
+	Entity
+	body    *bodyTemplate // nil: the posting's own, or none
+	look    *bodyTemplate // of the verification; nil: none
+	own     []web.Case    // the lines of the configuration
+	sent    []web.Case    // they and those of the adapter
+	looked  []web.Case
+	removes bool // it is done when nothing is there
+}
+
 // New makes the sink. It asks the service nothing.
 func New(cfg Config) (*Sink, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configuring the HTTP sink: %w", err)
 	}
-	return &Sink{cfg: cfg.withDefaults(), client: newClient(), now: time.Now}, nil
+	s := &Sink{cfg: cfg.withDefaults(), entities: map[string][]step{}}
+	for name, e := range s.cfg.Entities {
+		for _, request := range e.steps() {
+			ready, err := request.ready()
+			if err != nil {
+				return nil, fmt.Errorf("configuring entity %s of the HTTP sink: %w", name, err)
+			}
+			s.entities[name] = append(s.entities[name], ready)
+		}
+	}
+	o := web.Options{Timeout: s.cfg.Timeout}
+	if s.cfg.Secret.Set() {
+		o.Auth = web.Header(s.cfg.SecretHeader, s.cfg.Secret)
+	}
+	var err error
+	if s.client, err = s.cfg.Auth.Client(o, s.cfg.URL); err != nil {
+		return nil, fmt.Errorf("configuring the HTTP sink: %w", err)
+	}
+	return s, nil
+}
+
+func (e Entity) ready() (s step, err error) {
+	s = step{Entity: e, removes: e.Method == nethttp.MethodDelete}
+	s.sent = table(e.Outcomes, e.Status, sendWords, sent)
+	s.own = s.sent[:len(s.sent)-len(sent)]
+	s.looked = table(e.Verify.Outcomes, e.Verify.Status, verifyWords, looked)
+	if e.Body != "" {
+		if s.body, err = parseBody(e.Body, e.Format); err != nil {
+			return s, fmt.Errorf("the body: expected %w", err)
+		}
+	}
+	if e.Verify.Body != "" {
+		if s.look, err = parseBody(e.Verify.Body, e.Format); err != nil {
+			return s, fmt.Errorf("the body of verify: expected %w", err)
+		}
+	}
+	return s, nil
+}
+
+func (s *Sink) step(entity, name string) (step, bool) {
+	i := slices.IndexFunc(s.entities[entity], func(st step) bool { return st.Name == name })
+	if i < 0 {
+		return step{}, false
+	}
+	return s.entities[entity][i], true
 }
 
 // Entity implements sinks.Sink.
 func (s *Sink) Entity(name string) (sinks.Entity, error) {
-	e, ok := s.cfg.Entities[name]
+	all, ok := s.entities[name]
 	if !ok {
 		return sinks.Entity{}, fmt.Errorf("the sink's configuration has the entities %s, not %q", strings.Join(slices.Sorted(maps.Keys(s.cfg.Entities)), ", "), name)
 	}
-	return sinks.Entity{Name: name, Steps: []string{stepSend}, CanVerify: e.Verify.Path != "", Horizon: s.cfg.Horizon,
-		Compared: slices.Sorted(maps.Keys(e.Verify.Compare))}, nil
+	e := sinks.Entity{Name: name, Horizon: s.cfg.Horizon, CanVerify: true}
+	for _, st := range all {
+		e.Steps = append(e.Steps, st.Name)
+		e.CanVerify = e.CanVerify && st.Verify.Path != ""
+		e.Compared = append(e.Compared, slices.Sorted(maps.Keys(st.Verify.Compare))...)
+	}
+	slices.Sort(e.Compared)
+	e.Compared = slices.Compact(e.Compared)
+	return e, nil
 }
 
 // request is what an intent freezes. The secret is not in it.
@@ -50,36 +116,41 @@ type request struct {
 	Method  string            `json:"method"`
 	Path    string            `json:"path"` // behind the sink's url
 	Headers map[string]string `json:"headers,omitempty"`
-	Body    json.RawMessage   `json:"body"`
+	Body    json.RawMessage   `json:"body,omitempty"`   // the posting's own
+	Text    string            `json:"text,omitempty"`   // or one that was filled in
+	Number  string            `json:"number,omitempty"` // that an earlier step got
+}
+
+// payload is what is sent.
+func (r request) payload() []byte {
+	if r.Text != "" {
+		return []byte(r.Text)
+	}
+	return r.Body
 }
 
 // Prepare implements sinks.Sink. It asks the service nothing.
-func (s *Sink) Prepare(_ context.Context, op sinks.Operation, step string, _ map[string]sinks.Outcome, now time.Time) (sinks.Intent, *sinks.Outcome) {
-	in := sinks.Intent{Operation: op, Step: step, At: now.UTC()}
-	e, ok := s.cfg.Entities[op.Entity]
-	if !ok || step != stepSend {
-		return in, rejected("ENTITY", fmt.Sprintf("no step %q of entity %q", step, op.Entity), "Correct the mapping's posts, or the sink's entities.")
+func (s *Sink) Prepare(_ context.Context, op sinks.Operation, name string, prior map[string]sinks.Outcome, now time.Time) (sinks.Intent, *sinks.Outcome) {
+	in := sinks.Intent{Operation: op, Step: name, At: now.UTC()}
+	st, ok := s.step(op.Entity, name)
+	if !ok {
+		return in, rejected("ENTITY", fmt.Sprintf("no step %q of entity %q", name, op.Entity), "Correct the mapping's posts, or the sink's entities.")
 	}
 	body, err := decode(op.Body)
 	if err != nil {
 		return in, rejected("BODY", err.Error(), "")
 	}
-	r := request{Method: e.Method, Headers: maps.Clone(e.Headers), Body: op.Body}
-	if r.Path, err = expand(e.Path, op, body); err != nil {
-		return in, rejected("PATH", err.Error(), "Name in path what each posting has, or give it in the mapping's body.")
-	}
-	if e.Verify.Path != "" {
-		if _, err = expand(e.Verify.Path, op, body); err != nil {
-			return in, rejected("PATH", err.Error(), "Name in verify.path what each posting has, or give it in the mapping's body.")
+	at := scope{op: op, body: body}
+	for _, earlier := range s.entities[op.Entity] {
+		if o := prior[earlier.Name]; o.Ref != "" {
+			at.ref, at.number = o.Ref, o.Number
 		}
 	}
-	if strings.ContainsAny(op.ExternalID, "\r\n\x00") || op.ExternalID == "" {
-		return in, rejected("KEY", fmt.Sprintf("the external id %q cannot stand in a header", op.ExternalID), "Correct external_id in the mapping.")
+	in.Ref = at.ref
+	r, out := st.freeze(at)
+	if out != nil {
+		return in, out
 	}
-	if r.Headers == nil {
-		r.Headers = map[string]string{}
-	}
-	r.Headers[e.KeyHeader] = op.ExternalID
 	raw, err := json.Marshal(r)
 	if err != nil {
 		return in, rejected("BODY", err.Error(), "")
@@ -91,89 +162,127 @@ func (s *Sink) Prepare(_ context.Context, op sinks.Operation, step string, _ map
 	return in, nil
 }
 
+// freeze makes the request of a step.
+func (st step) freeze(at scope) (r request, out *sinks.Outcome) {
+	r = request{Method: st.Method, Headers: maps.Clone(st.Headers), Number: at.number}
+	var err error
+	if r.Path, err = expand(st.Path, at); err != nil {
+		return r, rejected("PATH", err.Error(), "Name in path what each posting has, or give it in the mapping's body.")
+	}
+	if _, _, err := st.question(at); err != nil {
+		return r, rejected("PATH", err.Error(), "Name in verify what each posting has, or give it in the mapping's body.")
+	}
+	key := at.op.ExternalID
+	if strings.ContainsAny(key, "\r\n\x00") || key == "" {
+		return r, rejected("KEY", fmt.Sprintf("the external id %q cannot stand in a header", key), "Correct external_id in the mapping.")
+	}
+	if st.KeyHeader != "none" {
+		if r.Headers == nil {
+			r.Headers = map[string]string{}
+		}
+		r.Headers[st.KeyHeader] = key
+	}
+	switch {
+	case st.body != nil:
+		if r.Text, err = st.body.fill(at); err != nil {
+			return r, rejected("BODY", err.Error(), "Name in body what each posting has, mark it with ?, or give it in the mapping.")
+		}
+	case st.Format != formatNone:
+		r.Body = at.op.Body
+	}
+	return r, nil
+}
+
+// question is the path and body of a verification; both empty when there is none.
+func (st step) question(at scope) (path, body string, err error) {
+	if st.Verify.Path == "" {
+		return "", "", nil
+	}
+	if path, err = expand(st.Verify.Path, at); err != nil || st.look == nil {
+		return path, "", err
+	}
+	body, err = st.look.fill(at)
+	return path, body, err
+}
+
+// headers are those of one request: what its format says, then those of the sink, then its own.
+func (s *Sink) headers(st step, body []byte, own map[string]string) map[string]string {
+	accept := "application/json"
+	if st.Format == formatXML {
+		accept = "application/xml"
+	}
+	all := map[string]string{"Accept": accept}
+	if len(body) > 0 {
+		all["Content-Type"] = mediaType(st.Format)
+	}
+	for _, headers := range []map[string]string{s.cfg.Headers, own} {
+		for name, value := range headers {
+			all[nethttp.CanonicalHeaderKey(name)] = value
+		}
+	}
+	return all
+}
+
 // Deliver implements sinks.Sink.
 func (s *Sink) Deliver(ctx context.Context, in sinks.Intent) sinks.Outcome {
-	e, ok := s.cfg.Entities[in.Entity]
+	st, ok := s.step(in.Entity, in.Step)
 	var r request
 	if err := json.Unmarshal(in.Request, &r); err != nil || !ok {
-		return *rejected("ENTITY", fmt.Sprintf("no entity %q, or an intent of another form", in.Entity), "Correct the sink's entities, then retry.")
+		return *rejected("ENTITY", fmt.Sprintf("no step %q of entity %q, or an intent of another form", in.Step, in.Entity), "Correct the sink's entities, then retry.")
 	}
-	begun := time.Now()
-	x := s.do(ctx, r.Method, s.cfg.URL+r.Path, r.Headers, r.Body)
-	o := s.delivered(e, x)
-	o.Took, o.Request, o.Answer = time.Since(begun), clip(r.Method+" "+r.Path+" "+string(r.Body), 4096), clip(string(x.body), 4096)
+	body := r.payload()
+	a := s.client.Do(ctx, web.Request{Method: r.Method, URL: s.cfg.URL + r.Path, Header: s.headers(st, body, r.Headers), Body: body})
+	o := st.delivered(a, in)
+	o.Took, o.Request, o.Answer = a.Took, clip(r.Method+" "+r.Path+" "+string(body), 4096), clip(string(a.Body), 4096)
 	return o
 }
 
 // delivered classifies the answer to a write.
-func (s *Sink) delivered(e Entity, x exchange) sinks.Outcome {
-	if o := unanswered(x); o != nil {
-		if !x.sent && o.Class == sinks.Unknown {
-			o.Class, o.Hint = sinks.RetryLater, "" // nothing left us
-		}
+func (st step) delivered(a web.Answer, in sinks.Intent) sinks.Outcome {
+	if o := web.Unanswered(a, false); o != nil {
 		return *o
 	}
-	o := classify(x.status, e.Status, sendWords, sent)
-	o.Wait = x.wait
-	s.explain(&o, x)
+	d, broken := read(a) // an error of it matters only where the body is needed
+	said := st.said(a, d)
+	if o := st.unread(st.own, said); o != nil {
+		return *o
+	}
+	o := web.Classify(st.sent, said)
+	o.Wait = a.Wait
 	if o.Class != sinks.Applied {
 		return o
 	}
-	if e.Ref == "" && e.Number == "" && len(e.Facts) == 0 {
-		return o
+	o = sinks.Outcome{Class: sinks.Applied, Ref: in.Ref}
+	if broken != nil && !st.readable() {
+		broken = nil
 	}
-	v, err := decode(x.body)
-	if err == nil {
-		err = e.read(v, &o)
+	if broken == nil {
+		broken = st.read(d.v, a, st.Ref, &o)
 	}
-	if err != nil { // it is done, but by what name is not known: that is looked for
-		return sinks.Outcome{Class: sinks.Unknown, Code: codeAnswer, Message: clip(err.Error(), 500), Hint: hintUnknown}
+	if broken != nil { // it is done, but by what name is not known: that is looked for
+		return sinks.Outcome{Class: sinks.Unknown, Code: codeAnswer, Message: clip(broken.Error(), 500), Hint: web.HintUnknown}
 	}
 	return o
 }
 
-// explain adds what the service said about a refusal.
-func (s *Sink) explain(o *sinks.Outcome, x exchange) {
-	if o.Class == sinks.Applied || o.Class == sinks.AlreadyApplied || o.Class == sinks.Absent {
-		return
-	}
-	if x.moved != "" {
-		o.Message += ": it points to " + x.moved + ", which is not followed"
-	}
-	v, err := decode(x.body)
-	if err != nil {
-		return
-	}
-	for _, name := range []string{"message", "detail", "title", "error", "error.message"} {
-		if text, ok := member(v, name); ok && text != "" {
-			o.Message += ": " + text
-			break
-		}
-	}
-	if field, ok := member(v, "field"); ok {
-		o.Field = clip(field, 100)
-	}
-	o.Message = clip(o.Message, 500)
+// readable says whether something must be read of an answer's body.
+func (e Entity) readable() bool {
+	return e.Ref != "" && !strings.HasPrefix(e.Ref, headerRef) || e.Number != "" || len(e.Facts) > 0
 }
 
-// unanswered is the outcome of a request without a whole answer; nil when there is one.
-func unanswered(x exchange) *sinks.Outcome {
-	if x.err == nil {
-		return nil
-	}
-	var secret *secretError
-	if errors.As(x.err, &secret) {
-		return &sinks.Outcome{Class: sinks.Setup, Code: codeSecret, Message: clip(x.err.Error(), 500), Hint: "Make secret_file readable again."}
-	}
-	return &sinks.Outcome{Class: sinks.Unknown, Code: codeOutage, Outage: true, Message: clip(x.err.Error(), 500), Hint: hintUnknown}
-}
+// headerRef begins a ref that a header carries.
+const headerRef = "header:"
 
 // read takes the service's id, number and facts of a document.
-func (e Entity) read(v any, o *sinks.Outcome) error {
-	var ok bool
-	if e.Ref != "" {
-		if o.Ref, ok = member(v, e.Ref); !ok || o.Ref == "" {
-			return fmt.Errorf("an answer without %s", e.Ref)
+func (e Entity) read(v any, a web.Answer, ref string, o *sinks.Outcome) error {
+	if name, ok := strings.CutPrefix(ref, headerRef); ok {
+		text := strings.TrimRight(a.Header.Get(name), "/")
+		if o.Ref = text[strings.LastIndexByte(text, '/')+1:]; o.Ref == "" {
+			return fmt.Errorf("an answer without the header %s", name)
+		}
+	} else if ref != "" {
+		if o.Ref, ok = member(v, ref); !ok || o.Ref == "" {
+			return fmt.Errorf("an answer without %s", ref)
 		}
 	}
 	if e.Number != "" {
@@ -192,10 +301,12 @@ func (e Entity) read(v any, o *sinks.Outcome) error {
 
 // Close implements sinks.Sink.
 func (s *Sink) Close() error {
-	s.client.CloseIdleConnections()
+	s.client.Close()
 	return nil
 }
 
 func rejected(code, message, hint string) *sinks.Outcome {
 	return &sinks.Outcome{Class: sinks.Rejected, Code: code, Message: clip(message, 500), Hint: hint}
 }
+
+func clip(text string, most int) string { return web.Clip(text, most) }

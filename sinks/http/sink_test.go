@@ -21,6 +21,7 @@ import (
 	"waybill/cdc"
 	"waybill/sinks"
 	"waybill/sinks/sinktest"
+	"waybill/sinks/web"
 )
 
 func TestMain(m *testing.M) {
@@ -64,7 +65,7 @@ func request1(n int, customer string) sinks.Operation {
 func TestSinkOverTheBillingSimulator(t *testing.T) {
 	b := sinktest.StartBilling(t, sinktest.BillingOptions{File: filepath.Join(t.TempDir(), "made.jsonl"), Token: "s3cret"})
 	proxy := sinktest.StartFaultProxy(t, strings.TrimPrefix(b.URL, "http://"), 1)
-	s := newSink(t, proxy.URL(), func(c *Config) { c.Secret = "Bearer s3cret" })
+	s := newSink(t, proxy.URL(), func(c *Config) { c.Secret = web.Plain("Bearer s3cret") })
 	sinktest.TestSink(t, sinktest.Harness{
 		Sink:       s,
 		Operations: map[string]func(*testing.T, int) sinks.Operation{"generate": func(_ *testing.T, n int) sinks.Operation { return request1(n, "C1") }},
@@ -92,7 +93,7 @@ func TestSinkOverTheBillingSimulator(t *testing.T) {
 	if err != nil || len(cdc.Concerns(found...)) != 0 {
 		t.Errorf("%+v %v", found, err)
 	}
-	wrong := newSink(t, b.URL, func(c *Config) { c.Secret = "Bearer other" })
+	wrong := newSink(t, b.URL, func(c *Config) { c.Secret = web.Plain("Bearer other") })
 	in, _ := wrong.Prepare(t.Context(), request1(99, "C1"), stepSend, nil, time.Now())
 	if o := wrong.Deliver(t.Context(), in); o.Class != sinks.Setup || o.Code != codeAuth || o.Hint == "" {
 		t.Errorf("a wrong token: %+v", o)
@@ -264,10 +265,10 @@ func TestNothingIsSentTwiceOrElsewhere(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	s := newSink(t, server.URL, func(c *Config) {
 		c.SecretHeader = "X-Api-Key"
-		c.Reread = func() (string, error) {
+		c.Secret = web.From(func() (string, error) {
 			raw, err := os.ReadFile(file)
 			return string(raw), err
-		}
+		})
 	})
 	in, out := s.Prepare(t.Context(), request1(1, "C1"), stepSend, nil, time.Now())
 	if out != nil || strings.Contains(string(in.Request), "tok-") {
@@ -306,7 +307,7 @@ func TestNothingIsSentTwiceOrElsewhere(t *testing.T) {
 // What is read of an answer has a bound, and so has a request.
 func TestBounds(t *testing.T) {
 	server := answering(t, func(w nethttp.ResponseWriter, _ *nethttp.Request) {
-		_, _ = io.CopyN(w, endless{}, maxAnswer+10) // the sink ends the connection
+		_, _ = io.CopyN(w, endless{}, web.MaxAnswer+10) // the sink ends the connection
 	})
 	s := newSink(t, server.URL, nil)
 	in, _ := s.Prepare(t.Context(), request1(1, "C1"), stepSend, nil, time.Now())
@@ -336,7 +337,7 @@ func TestPaths(t *testing.T) {
 	}
 	for path, want := range map[string]string{"/v1/{external_id}": "/v1/a%2Fb%20c", "/v1?key={external_id}&c={company}": "/v1?key=a%2Fb+c&c=N%26S", "/{n}/{bill_to.code}": "/12.50/%C3%BC",
 		"/{dots}": "", "/{list}": "", "/{nothing}": ""} {
-		got, err := expand(path, op, body)
+		got, err := expand(path, scope{op: op, body: body})
 		if got != want || (err != nil) != (want == "") {
 			t.Errorf("%s: %q %v, want %q", path, got, err, want)
 		}
@@ -352,7 +353,7 @@ func TestPaths(t *testing.T) {
 }
 
 func TestConfigValidate(t *testing.T) {
-	bad := Config{URL: "ftp://u:pw@x", Timeout: -1, Horizon: 2 * time.Hour, Check: "health", Secret: "a\nb", Headers: map[string]string{"authorization": "x", "Host": "y"},
+	bad := Config{URL: "ftp://u:pw@x", Timeout: -1, Horizon: 2 * time.Hour, Check: "health", Secret: web.Plain("a\nb"), Headers: map[string]string{"authorization": "x", "Host": "y"},
 		Entities: map[string]Entity{"e": {Method: "GET", Path: "x", Status: map[string]string{"99": "applied", "409": "fine"}, Verify: Verify{Found: "items"}}}}
 	err := bad.Validate()
 	if err == nil {

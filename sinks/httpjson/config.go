@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"waybill/sinks/web"
 )
 
 // Config is one service.
@@ -17,12 +19,14 @@ type Config struct {
 	URL string `yaml:"url"`
 	// For one question. Default 10s, at most 5m.
 	Timeout time.Duration `yaml:"timeout"`
-	// More headers of every request. What is secret belongs into secret.
+	// More headers of every request. What is secret belongs into auth, or secret.
 	Headers map[string]string `yaml:"headers"`
-	// The header that carries the secret. Default Authorization.
+	// How the service lets us in.
+	Auth web.AuthConfig `yaml:"auth"`
+	// In place of auth: the header that carries the secret. Default Authorization.
 	SecretHeader string `yaml:"secret_header"`
-	// Its whole value, such as Bearer and a token; or a file that holds it.
-	Secret string `yaml:"secret"`
+	// In place of auth: its whole value, such as Bearer and a token; or secret_file, secret_command, which are read anew.
+	Secret web.Secret `yaml:"secret"`
 }
 
 func (c Config) withDefaults() Config {
@@ -60,25 +64,26 @@ func (c *Config) Validate() error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		switch {
-		case !validHeader(name, c.Headers[name]):
+		case !web.HeaderName(name) || !oneLine(c.Headers[name]):
 			bad("headers", name, "names of HTTP headers, and values on one line")
 		case slices.Contains([]string{"Authorization", "Cookie", "Proxy-Authorization"}, http.CanonicalHeaderKey(name)):
 			bad("headers", name, "no credentials here; set secret, and secret_header: "+name)
 		}
 	}
-	if c.SecretHeader != "" && !validHeader(c.SecretHeader, "") {
+	if c.SecretHeader != "" && !web.HeaderName(c.SecretHeader) {
 		bad("secret_header", c.SecretHeader, "the name of an HTTP header, such as X-Api-Key")
 	}
-	if strings.ContainsAny(c.Secret, "\r\n") {
+	if c.Secret.Multiline() {
 		errs = append(errs, errors.New("secret: expected a value on one line"))
 	}
+	if kind := c.Auth.Kind(); kind != "" && c.Secret.Set() {
+		bad("secret", "both secret and auth."+kind, "one of them")
+	}
+	errs = append(errs, c.Auth.Validate("auth."))
 	return errors.Join(errs...)
 }
 
-// validHeader reports whether a header can be sent (RFC 9110, 5.1 and 5.5).
-func validHeader(name, value string) bool {
-	ok := name != "" && !strings.ContainsFunc(name, func(r rune) bool {
-		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
-	})
-	return ok && !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+// oneLine reports whether a text can be the value of a header (RFC 9110, 5.5).
+func oneLine(value string) bool {
+	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"waybill/sinks"
+	"waybill/sinks/web"
 	"waybill/transform"
 )
 
@@ -36,7 +37,7 @@ func ask(t *testing.T, cfg Config, serve http.HandlerFunc) (sinks.Answer, *sinks
 
 func TestAQuestionIsOneRequest(t *testing.T) {
 	var got *http.Request
-	a, out := ask(t, Config{Secret: "Bearer s3cret", SecretHeader: "X-Key", Headers: map[string]string{"X-Tenant": "acme"}}, func(w http.ResponseWriter, r *http.Request) {
+	a, out := ask(t, Config{Secret: web.Plain("Bearer s3cret"), SecretHeader: "X-Key", Headers: map[string]string{"X-Tenant": "acme"}}, func(w http.ResponseWriter, r *http.Request) {
 		got = r
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.Header().Set("ETag", `"v7"`)
@@ -137,7 +138,7 @@ func TestASilentServiceIsAnOutage(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	cfg := Config{URL: "https://u:hunter2@x/?a=1", Timeout: time.Hour, Headers: map[string]string{"authorization": "hunter2", "a b": "c"}, SecretHeader: "x y", Secret: "hunter2\n"}
+	cfg := Config{URL: "https://u:hunter2@x/?a=1", Timeout: time.Hour, Headers: map[string]string{"authorization": "hunter2", "a b": "c"}, SecretHeader: "x y", Secret: web.Plain("hunter2\n")}
 	err := cfg.Validate()
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"waybill/cdc"
+	"waybill/sinks/web"
 )
 
 // failing shows what is not right in a list of findings.
@@ -35,7 +36,7 @@ func (s *site) check(t *testing.T) {
 		t.Errorf("the clerk's sink:\n%s", text)
 	}
 	poor := s.cfg
-	poor.User, poor.Password = "guest", "guest-test"
+	poor.User, poor.Password = "guest", web.Plain("guest-test")
 	poor.Entities = map[string]Entity{
 		"gone":     {Table: "nowhere", Key: map[string]string{"a": "a"}},
 		"customer": {Table: "Cust Mst", Key: map[string]string{"cust_no": "code"}, Columns: map[string]string{"cust_nm": "name"}, DeleteUnless: "active"},
@@ -68,7 +69,7 @@ func (s *site) check(t *testing.T) {
 		}
 	}
 	wrong := s.cfg
-	wrong.Password = "wrong"
+	wrong.Password = web.Plain("wrong")
 	if list, err = s.open(t, wrong).Check(t.Context()); err != nil || len(list) != 1 || list[0].Level != cdc.LevelFail || strings.Contains(list[0].Found, "wrong") {
 		t.Errorf("a wrong password: %v, %v", list, err)
 	}

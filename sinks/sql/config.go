@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"waybill/sinks/web"
 )
 
 // The products.
@@ -33,9 +35,9 @@ type Config struct {
 	Database string `yaml:"database"`
 	// A role that may read and write the configured columns.
 	User string `yaml:"user"`
-	// From password_file it is read before each connection.
-	Password string `yaml:"password"`
-	TLS      TLS    `yaml:"tls"`
+	// From password_file or password_command it is read before each connection.
+	Password web.Secret `yaml:"password"`
+	TLS      TLS        `yaml:"tls"`
 	// Schema of tables named without one. Default public; of MariaDB and MySQL the database.
 	Schema string `yaml:"schema"`
 	// IANA name of the zone in which columns without a zone are written and read. Default UTC.
@@ -54,10 +56,6 @@ type Config struct {
 	Source string `yaml:"source"`
 	// What the mapping's posts may name behind the sink, and its table.
 	Entities map[string]Entity `yaml:"entities"`
-
-	// Secret is asked for the password before each connection, in place of Password; nil when it did not come from a file. It is called from
-	// several goroutines.
-	Secret func() (string, error) `yaml:"-"`
 }
 
 // TLS says how the connection is protected.
@@ -165,10 +163,7 @@ func (c Config) Validate() error {
 
 // password is the one to log in with now.
 func (c *Config) password() (string, error) {
-	if c.Secret == nil {
-		return c.Password, nil
-	}
-	p, err := c.Secret()
+	p, err := c.Password.Read()
 	if err != nil {
 		return "", &secretError{err}
 	}

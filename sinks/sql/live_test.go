@@ -12,6 +12,7 @@ import (
 	"waybill/cdc/cdctest"
 	"waybill/sinks"
 	"waybill/sinks/sinktest"
+	"waybill/sinks/web"
 )
 
 // site is a real server with a legacy table, and the sink before it.
@@ -37,7 +38,7 @@ CREATE ROLE clerk LOGIN PASSWORD 'clerk-test'; GRANT USAGE ON SCHEMA tms TO cler
 CREATE ROLE guest LOGIN PASSWORD 'guest-test'; GRANT USAGE ON SCHEMA tms TO guest; GRANT SELECT ON tms."Cust Mst" TO guest;
 CREATE TABLE tms.bare (a integer, b integer NOT NULL, c money, d integer GENERATED ALWAYS AS (a + 1) STORED); GRANT SELECT, INSERT ON tms.bare TO clerk`)
 	s := &site{product: Postgres, admin: p.DB, proxy: startProxy(t, fmt.Sprintf("127.0.0.1:%d", p.Port))}
-	s.cfg = Config{Product: Postgres, Host: "127.0.0.1", Port: s.proxy.port(), Database: p.Database, User: "clerk", Password: "clerk-test", Schema: "tms",
+	s.cfg = Config{Product: Postgres, Host: "127.0.0.1", Port: s.proxy.port(), Database: p.Database, User: "clerk", Password: web.Plain("clerk-test"), Schema: "tms",
 		TimeZone: "America/Chicago", TLS: TLS{Mode: tlsOff}}
 	s.run(t)
 }
@@ -54,7 +55,7 @@ func TestMariaDB(t *testing.T) {
 		"CREATE USER guest@'%' IDENTIFIED BY 'guest-test'; GRANT SELECT ON tms.`Cust Mst` TO guest@'%';"+
 		"CREATE TABLE bare (a int, b int NOT NULL, c geometry, d int AS (a + 1) STORED); GRANT SELECT, INSERT ON tms.bare TO clerk@'%'")
 	s := &site{product: MariaDB, admin: m.DB, proxy: startProxy(t, fmt.Sprintf("127.0.0.1:%d", m.Port))}
-	s.cfg = Config{Product: MariaDB, Host: "127.0.0.1", Port: s.proxy.port(), Database: "tms", User: "clerk", Password: "clerk-test",
+	s.cfg = Config{Product: MariaDB, Host: "127.0.0.1", Port: s.proxy.port(), Database: "tms", User: "clerk", Password: web.Plain("clerk-test"),
 		TimeZone: "America/Chicago", TLS: TLS{Mode: tlsOff}}
 	s.run(t)
 }
@@ -152,7 +153,7 @@ func want(t *testing.T, what string, o sinks.Outcome, class sinks.Class, code st
 
 func (s *site) suite(t *testing.T) {
 	intruder := s.cfg
-	intruder.Password = "wrong"
+	intruder.Password = web.Plain("wrong")
 	sinktest.TestSink(t, sinktest.Harness{Sink: s.sink,
 		Operations: map[string]func(*testing.T, int) sinks.Operation{
 			"customer": func(_ *testing.T, n int) sinks.Operation { return customer(fmt.Sprint("S", n), "") },
@@ -417,7 +418,7 @@ func (s *site) answers(t *testing.T) {
 	}
 	want(t, "no name", s.post(t, op("customer", "A4", `{"code":"A4"}`)), sinks.Rejected, "NOT_NULL")
 	cfg := s.cfg
-	cfg.User, cfg.Password = "guest", "guest-test"
+	cfg.User, cfg.Password = "guest", web.Plain("guest-test")
 	guest := s.open(t, cfg)
 	want(t, "a guest", deliver(t.Context(), guest, customer("A5", "")), sinks.Setup, codeRights)
 	cfg = s.cfg

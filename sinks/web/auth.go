@@ -22,6 +22,7 @@ type Auth interface {
 type AuthError struct {
 	Err    error
 	Outage bool // the token server does not answer: nobody needs to correct anything
+	Unread bool // the secret itself cannot be read
 }
 
 func (e *AuthError) Error() string { return "credentials: " + e.Err.Error() }

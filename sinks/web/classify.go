@@ -62,6 +62,8 @@ func Unanswered(a Answer, reads bool) *sinks.Outcome {
 	switch {
 	case errors.As(a.Err, &refused) && refused.Outage:
 		o.Class, o.Hint = sinks.RetryLater, ""
+	case refused != nil && refused.Unread:
+		o.Class, o.Code, o.Outage, o.Hint = sinks.Setup, "SECRET", false, "Make the secret readable again: its file, or the command that gives it."
 	case refused != nil:
 		o.Class, o.Code, o.Outage, o.Hint = sinks.Setup, "AUTH", false, "Correct the credentials in the sink's configuration."
 	case !a.Sent || reads:

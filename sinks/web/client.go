@@ -11,8 +11,10 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,6 +23,9 @@ const (
 	MaxRequest = 4 << 20
 	MaxAnswer  = 4 << 20
 )
+
+// ErrTooLong is the error of an answer above MaxAnswer; its status is known.
+var ErrTooLong = fmt.Errorf("an answer above %d bytes", MaxAnswer)
 
 // Options make a client.
 type Options struct {
@@ -35,6 +40,10 @@ type Options struct {
 type Client struct {
 	options Options
 	http    *http.Client
+
+	mu      sync.Mutex
+	secrets []string          // those that hide takes out
+	hide    *strings.Replacer // nil when there are none
 }
 
 // New makes a client; nothing is asked.
@@ -48,7 +57,7 @@ func New(o Options) *Client {
 	if o.Auth == nil {
 		o.Auth = nobody{}
 	}
-	return &Client{o, &http.Client{
+	return &Client{options: o, http: &http.Client{
 		Transport: &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
@@ -79,13 +88,16 @@ type Answer struct {
 	Header http.Header
 	Body   []byte        // without secrets
 	Wait   time.Duration // Retry-After; 0 when it did not say
-	Sent   bool          // the request may have reached the target
-	Sends  int           // how often it was sent: 2 when the first was refused for old credentials
+	Sent   bool          // a connection was there, so that the request may have reached the target
+	Sends  int           // how often it was sent: more than once when it was refused for old credentials
 	Took   time.Duration
 	Err    error // there is no answer, or not all of it; *AuthError when there were no credentials. Without secrets
 }
 
-// Do sends a request once, and once more if it was refused for credentials that could be renewed.
+// mostSends bounds how often a request is sent that is refused for its credentials each time: an old token, and an old session beside it.
+const mostSends = 3
+
+// Do sends a request once, and again only if it was refused for credentials that could be renewed: such a request was not executed.
 func (c *Client) Do(ctx context.Context, r Request) (a Answer) {
 	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
@@ -93,28 +105,80 @@ func (c *Client) Do(ctx context.Context, r Request) (a Answer) {
 	if len(r.Body) > MaxRequest {
 		return Answer{Err: fmt.Errorf("a request of %d bytes; at most %d are sent", len(r.Body), MaxRequest)}
 	}
-	refused := r.Refused
-	if refused == nil {
-		refused = func(a Answer) bool { return a.Status == http.StatusUnauthorized }
-	}
-	a = c.once(ctx, r)
-	a.Sends = 1
-	if a.Err == nil && refused(a) {
-		again, err := c.options.Auth.Refused(ctx, a)
-		switch {
-		case err != nil:
-			a.Err = c.unauthorized(err)
-		case again:
-			a = c.once(ctx, r)
-			a.Sends = 2
+	for sends := 1; ; sends++ {
+		again := false
+		a, again = c.attempt(ctx, r)
+		a.Sends = sends
+		if !again || sends == mostSends {
+			a.Took = time.Since(begun)
+			return a
 		}
 	}
-	a.Took = time.Since(begun)
-	return a
+}
+
+// attempt sends a request and tells the Auth what became of its credentials.
+func (c *Client) attempt(ctx context.Context, r Request) (a Answer, again bool) {
+	t := &attempt{}
+	ctx = context.WithValue(ctx, attemptKey{}, t)
+	a = c.once(ctx, r)
+	if a.Err != nil || !c.refuses(r, a) {
+		t.settle(a.Err == nil && a.Status < 500 && a.Status != http.StatusTooManyRequests)
+		return a, false
+	}
+	again, err := c.options.Auth.Refused(ctx, a)
+	t.settle(false)
+	if err != nil {
+		a.Err = c.unauthorized(err)
+	}
+	return a, again && err == nil
+}
+
+// refuses says whether an answer refuses a request for its credentials.
+func (c *Client) refuses(r Request, a Answer) bool {
+	if own, ok := c.options.Auth.(interface{ refuses(Answer) bool }); ok && own.refuses(a) {
+		return true
+	}
+	if r.Refused != nil {
+		return r.Refused(a)
+	}
+	return a.Status == http.StatusUnauthorized
 }
 
 func (c *Client) once(ctx context.Context, r Request) (a Answer) {
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { a.Sent = true }})
+	// From the moment when there is a connection nobody can say that nothing was written to it. It is told in this goroutine; what is
+	// written is told in another, which may be late.
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { a.Sent = true }})
+	req, err := c.request(ctx, r)
+	if err != nil {
+		a.Err = err
+		return a
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		a.Err = c.quietly(err)
+		return a
+	}
+	defer resp.Body.Close()
+	a.Body, err = io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
+	hide := c.hider()
+	a.Status, a.Header, a.Wait = resp.StatusCode, hideHeader(resp.Header, hide), retryAfter(resp.Header, time.Now())
+	if hide != nil {
+		a.Body = []byte(hide.Replace(string(a.Body)))
+	}
+	switch {
+	case err != nil:
+		a.Err = c.quietly(err)
+	case len(a.Body) > MaxAnswer:
+		a.Err, a.Body = ErrTooLong, a.Body[:excerpt]
+	}
+	return a
+}
+
+// excerpt is what is left of an answer that is too long, in bytes.
+const excerpt = 4 << 10
+
+// request makes a request that Go's transport cannot send twice, with the credentials.
+func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) {
 	write := r.Method != http.MethodGet && r.Method != http.MethodHead
 	var body io.Reader
 	if write {
@@ -122,8 +186,7 @@ func (c *Client) once(ctx context.Context, r Request) (a Answer) {
 	}
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
 	if err != nil {
-		a.Err = errors.New(c.hide(plain(err)))
-		return a
+		return nil, c.quietly(err)
 	}
 	if write {
 		req.ContentLength = int64(len(r.Body))
@@ -135,73 +198,79 @@ func (c *Client) once(ctx context.Context, r Request) (a Answer) {
 		}
 	}
 	if err := c.options.Auth.Apply(ctx, req, r.Body); err != nil {
-		a.Err = c.unauthorized(err)
-		return a
+		return nil, c.unauthorized(err)
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		a.Err = errors.New(c.hide(plain(err)))
-		return a
-	}
-	defer resp.Body.Close()
-	a.Status, a.Header, a.Wait = resp.StatusCode, resp.Header, retryAfter(resp.Header.Get("Retry-After"), time.Now())
-	a.Body, err = io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
-	switch {
-	case err != nil:
-		a.Err = errors.New(c.hide(plain(err)))
-	case len(a.Body) > MaxAnswer:
-		a.Err, a.Body = fmt.Errorf("an answer above %d bytes", MaxAnswer), a.Body[:MaxAnswer]
-	}
-	for _, secret := range c.options.Auth.Secrets() {
-		a.Body = bytes.ReplaceAll(a.Body, []byte(secret), []byte(hidden))
-	}
-	return a
+	return req, nil
 }
 
 // onlyOnce is a body that can be read once.
 type onlyOnce struct{ io.Reader }
 
-// Close ends the connections that are kept open.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+// Close ends the connections that are kept open, those to a token server too.
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	if own, ok := c.options.Auth.(interface{ close() }); ok {
+		own.close()
+	}
+}
 
 const hidden = "***"
 
 // unauthorized is an AuthError without secrets.
 func (c *Client) unauthorized(err error) error {
 	var known *AuthError
-	outage := errors.As(err, &known) && known.Outage
-	if known != nil {
-		err = known.Err
+	if !errors.As(err, &known) {
+		return &AuthError{Err: c.quietly(err)}
 	}
-	return &AuthError{Err: errors.New(c.hide(plain(err))), Outage: outage}
+	return &AuthError{Err: c.quietly(known.Err), Outage: known.Outage, Unread: known.Unread}
 }
 
-// hide takes secrets out of a text.
-func (c *Client) hide(text string) string {
-	for _, secret := range c.options.Auth.Secrets() {
-		text = strings.ReplaceAll(text, secret, hidden)
-	}
-	return text
-}
-
-// plain is a transport error without the address, which the reader knows, in a bounded length.
-func plain(err error) string {
+// quietly is a transport error without secrets and without the address, which the reader knows, in a bounded length.
+func (c *Client) quietly(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return Clip(err.Error(), 300)
+	text := err.Error()
+	if hide := c.hider(); hide != nil {
+		text = hide.Replace(text) // before it is cut, which could leave a part of one
+	}
+	return errors.New(Clip(text, 300))
 }
 
-// retryAfter reads the header in both of its forms (RFC 9110, 10.2.3); 0 when it is neither.
-func retryAfter(header string, now time.Time) time.Duration {
-	if seconds, err := strconv.Atoi(header); err == nil && seconds >= 0 {
-		return time.Duration(min(seconds, 86400)) * time.Second
+// hider takes the secrets out of a text; nil when there are none.
+func (c *Client) hider() *strings.Replacer {
+	secrets := c.options.Auth.Secrets()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Equal(secrets, c.secrets) {
+		c.secrets, c.hide = secrets, hider(secrets)
 	}
-	if at, err := http.ParseTime(header); err == nil {
-		return max(at.Sub(now), 0)
+	return c.hide
+}
+
+// maxWait bounds what a target may ask for.
+const maxWait = 24 * time.Hour
+
+// retryAfter reads the header in both of its forms (RFC 9110, 10.2.3); 0 when it is neither. A date is compared with the target's own clock
+// where it tells it.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	if text != "" && strings.Trim(text, "0123456789") == "" {
+		seconds, err := strconv.Atoi(text)
+		if err != nil || seconds > int(maxWait/time.Second) {
+			return maxWait
+		}
+		return time.Duration(seconds) * time.Second
 	}
-	return 0
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	if theirs, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = theirs
+	}
+	return min(max(at.Sub(now), 0), maxWait)
 }
 
 // Clip bounds a text that goes into a message, in bytes.

@@ -153,7 +153,7 @@ func TestViolations(t *testing.T) {
 // must do the same again when the journal is read again.
 var clocked = []string{"pipeline.go", "capture.go", "lane.go", "queue.go", "worker.go", "bind.go", "plan.go", "status.go",
 	"metrics.go", "query.go", "action.go", "heldrelease.go", "readaction.go", "reader.go", "strain.go", "runway.go",
-	"rebuildverify.go", "asker.go"}
+	"rebuildverify.go", "asker.go", "governor.go", "feed.go", "feedread.go", "feedsettle.go"}
 
 func TestProjectionReadsNoClock(t *testing.T) {
 	for _, room := range []string{"transform", "pipeline"} {

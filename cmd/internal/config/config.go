@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"waybill/cdc"
+	"waybill/sinks"
 )
 
 // Config is waybill.yaml. Its fields' comments are the reference that people read (see reference_test.go).
@@ -30,16 +31,19 @@ type Config struct {
 	Sinks map[string]Sink `yaml:"sinks"`
 	// Whom the mapping's lookups ask, beside the sinks, by the names that the mapping gives them.
 	Services map[string]Service `yaml:"services"`
-	Journal  Journal            `yaml:"journal"`
-	Disk     Disk               `yaml:"disk"`
-	Limits   Limits             `yaml:"limits"`
-	Admin    Admin              `yaml:"admin"`
-	Alerts   Alerts             `yaml:"alerts"`
-	Log      Log                `yaml:"log"`
+	// Accounts of targets that several sinks and services share, by names that their policies give; see below.
+	Accounts map[string]sinks.Limits `yaml:"accounts"`
+	Journal  Journal                 `yaml:"journal"`
+	Disk     Disk                    `yaml:"disk"`
+	Limits   Limits                  `yaml:"limits"`
+	Admin    Admin                   `yaml:"admin"`
+	Alerts   Alerts                  `yaml:"alerts"`
+	Log      Log                     `yaml:"log"`
 	// How long a stop waits for deliveries that are under way. A second signal ends it at once. Default 20s.
 	Grace time.Duration `yaml:"grace"`
 
-	lines map[string]int
+	lines  map[string]int
+	values map[string]string // as they are written, by path
 }
 
 // Journal bounds what is kept of the captured changes. Nothing undelivered is ever trimmed.
@@ -139,7 +143,8 @@ func load(file string, lookup func(string) (string, bool)) (*Config, error) {
 	c := Default()
 	c.File = file
 	d.decode(root, reflect.ValueOf(&c).Elem(), "")
-	c.lines = d.lines
+	c.lines, c.values = d.lines, map[string]string{}
+	flatten(root, "", c.values)
 	c.complete(d)
 	c.validate(d)
 	if len(d.faults) > 0 {
@@ -161,9 +166,11 @@ func (c *Config) complete(d *decoder) {
 }
 
 // Line returns the line of a field (sources.dispatch.host), or of the nearest one above it that the file has; 0 for none.
-func (c *Config) Line(field string) int {
+func (c *Config) Line(field string) int { return nearest(c.lines, field) }
+
+func nearest(lines map[string]int, field string) int {
 	for field != "" {
-		if line, ok := c.lines[field]; ok {
+		if line, ok := lines[field]; ok {
 			return line
 		}
 		field = field[:max(0, strings.LastIndexAny(field, ".["))]
@@ -176,6 +183,9 @@ func (c *Config) SourceNames() []string { return sortedKeys(c.Sources) }
 
 // SinkNames returns the names in order.
 func (c *Config) SinkNames() []string { return sortedKeys(c.Sinks) }
+
+// AccountNames returns the names in order.
+func (c *Config) AccountNames() []string { return sortedKeys(c.Accounts) }
 
 // ServiceNames returns the names in order.
 func (c *Config) ServiceNames() []string { return sortedKeys(c.Services) }

@@ -16,6 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"waybill/cdc"
+	"waybill/sinks/web"
 )
 
 // decoder fills structs from YAML nodes and keeps the line of every field, so that a fault found later, by a Validate
@@ -69,8 +70,15 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 		return // an empty value keeps the default
 	}
+	if s, ok := v.Addr().Interface().(*web.Secret); ok {
+		d.secret(n, s, path)
+		return
+	}
 	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok || isScalar(v) {
 		d.scalar(n, v, path)
+		if file, ok := v.Addr().Interface().(*web.File); ok {
+			*file = web.File(d.resolve(string(*file)))
+		}
 		return
 	}
 	switch v.Kind() {
@@ -123,6 +131,10 @@ func (d *decoder) fields(n *yaml.Node, fields map[string]reflect.Value, path str
 			d.secretFile(n, value, fields[base], base, at)
 			return
 		}
+		if base, ok := strings.CutSuffix(key.Value, "_command"); ok && isWebSecret(fields[base]) {
+			d.secretCommand(n, value, fields[base].Addr().Interface().(*web.Secret), base, at)
+			return
+		}
 		d.unknown(key, at, known(fields))
 	})
 }
@@ -143,11 +155,8 @@ func (d *decoder) secretFile(parent, n *yaml.Node, v reflect.Value, base, path s
 	if name == "" {
 		return
 	}
-	for i := 0; i < len(parent.Content); i += 2 {
-		if parent.Content[i].Value == base {
-			d.fault(n, path, Fault{Found: "both " + base + " and " + base + "_file", Do: "Keep one of the two."})
-			return
-		}
+	if d.twice(parent, n, base, "_file", path) {
+		return
 	}
 	file := d.resolve(name)
 	text, err := readSecret(file)
@@ -162,6 +171,10 @@ func (d *decoder) secretFile(parent, n *yaml.Node, v reflect.Value, base, path s
 	}
 	at := strings.TrimSuffix(path, "_file")
 	d.lines[at], d.secretFiles[at] = n.Line, file
+	if s, ok := v.Addr().Interface().(*web.Secret); ok {
+		*s = web.From(func() (string, error) { return readSecret(file) })
+		return
+	}
 	v.SetString(text)
 }
 
@@ -181,7 +194,9 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
 	for i, c := range n.Content {
-		d.decode(c, v.Index(i), fmt.Sprintf("%s[%d]", path, i))
+		at := fmt.Sprintf("%s[%d]", path, i)
+		d.lines[at] = c.Line
+		d.decode(c, v.Index(i), at)
 	}
 }
 
@@ -217,6 +232,9 @@ func fieldsOf(v reflect.Value) map[string]reflect.Value {
 
 // isSecretField says which fields may be given as a file and are never shown.
 func isSecretField(name string, v reflect.Value) bool {
+	if isWebSecret(v) {
+		return true
+	}
 	if !v.IsValid() || v.Kind() != reflect.String {
 		return false
 	}
@@ -232,6 +250,9 @@ func known(fields map[string]reflect.Value) []string {
 		names = append(names, name)
 		if isSecretField(name, v) && !fields[name+"_file"].IsValid() {
 			names = append(names, name+"_file")
+		}
+		if isWebSecret(v) {
+			names = append(names, name+"_command")
 		}
 	}
 	slices.Sort(names)

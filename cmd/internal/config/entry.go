@@ -18,9 +18,11 @@ import (
 	"waybill/pipeline"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/file"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
 	"waybill/sinks/sql"
+	"waybill/sinks/webhook"
 )
 
 // Source is one database: its type, and the settings that its adapter declares.
@@ -35,7 +37,7 @@ type Source struct {
 
 // Sink is one target: its type, the settings that its adapter declares, and the policy of its deliveries.
 type Sink struct {
-	// tryton; http; sql_postgres, sql_mariadb or sql_mysql; or ledger, a simulator for tests.
+	// Takes postings: tryton; http; sql_postgres, sql_mariadb or sql_mysql; or ledger, a simulator for tests. Takes events as they are: webhook; file.
 	Type string
 	// Settings is the adapter's own configuration.
 	Settings any
@@ -115,23 +117,17 @@ func mysqlKind(flavor string) kind {
 
 var sinkKinds = []kind{
 	{name: "tryton", settings: func(string) any { return &erp.TrytonConfig{} }},
-	{name: "http", settings: func(string) any { return &http.Config{} },
-		secrets: func(s any) map[string]rereadable {
-			c := s.(*http.Config)
-			return map[string]rereadable{"secret": {&c.Secret, &c.Reread}}
-		}},
+	{name: "http", settings: func(string) any { return &http.Config{} }},
 	sqlKind("sql_postgres", sql.Postgres),
 	sqlKind("sql_mariadb", sql.MariaDB),
 	sqlKind("sql_mysql", sql.MySQL),
 	{name: "ledger", settings: func(string) any { return &Ledger{Timeout: 30 * time.Second} }},
+	{name: "webhook", settings: func(string) any { return &webhook.Config{} }},
+	{name: "file", settings: func(string) any { return &file.Config{} }, paths: func(s any) []*string { return []*string{&s.(*file.Config).Folder} }},
 }
 
 func sqlKind(name, product string) kind {
 	return kind{name: name, settings: func(string) any { return &sql.Config{Product: product} },
-		secrets: func(s any) map[string]rereadable {
-			c := s.(*sql.Config)
-			return map[string]rereadable{"password": {&c.Password, &c.Secret}}
-		},
 		paths: func(s any) []*string {
 			tls := &s.(*sql.Config).TLS
 			return []*string{&tls.CA, &tls.Cert, &tls.Key}
@@ -239,12 +235,10 @@ func (d *decoder) adapterFaults(err error, path string) {
 		}
 		return
 	}
-	f := Fault{File: d.file, Field: path, Line: d.lines[path], Do: sentence(err.Error())}
+	f := Fault{File: d.file, Field: path, Line: nearest(d.lines, path), Do: sentence(err.Error())}
 	if field, text, ok := strings.Cut(err.Error(), ": "); ok && !strings.ContainsAny(field, " \"") {
 		f.Field, f.Do = join(path, field), sentence(text)
-		if line, set := d.lines[f.Field]; set {
-			f.Line = line
-		}
+		f.Line = nearest(d.lines, f.Field)
 		if found, ok := strings.CutPrefix(text, "found "); ok {
 			f.Found, f.Expected, _ = strings.Cut(found, ", expected ")
 			if f.Do = ""; f.Found == `""` {

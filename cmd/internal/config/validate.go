@@ -22,6 +22,7 @@ func (c *Config) validate(d *decoder) {
 	v := &validator{config: c, decoder: d}
 	v.files()
 	v.names()
+	v.accounts()
 	v.bounds()
 	v.admin()
 	v.alerts()

@@ -80,6 +80,9 @@ func (s *site) close() {
 	if s.daemon != nil {
 		s.kill()
 	}
+	for _, leak := range s.sing() {
+		s.t.Error(leak)
+	}
 	if s.t.Failed() && s.log != nil {
 		text := s.log.String()
 		s.t.Logf("end of the daemon's log:\n%s", text[max(0, len(text)-6000):])
@@ -218,6 +221,9 @@ func (s *site) waybill(args ...string) (out, errs string, code int) {
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		s.t.Fatal(err)
+	}
+	for _, leak := range leaks("waybill "+strings.Join(args, " "), append(o.Bytes(), e.Bytes()...), s.canaries()) {
+		s.t.Error(leak)
 	}
 	return o.String(), e.String(), cmd.ProcessState.ExitCode()
 }

@@ -1,8 +1,6 @@
 package http
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -11,6 +9,41 @@ import (
 
 	"waybill/sinks"
 )
+
+// scope is what the names in braces stand for.
+type scope struct {
+	op     sinks.Operation
+	body   any
+	ref    string // of what an earlier step made
+	number string
+	within []any // the elements of {each}, the innermost last
+}
+
+// value finds what a name stands for: in the innermost element first, then of the posting, then in its body.
+func (s scope) value(name string) (any, bool) {
+	for i := len(s.within) - 1; i >= 0; i-- {
+		element := s.within[i]
+		if v, ok := walk(element, name); ok {
+			return v, true
+		}
+		if _, object := element.(map[string]any); !object && name == "value" {
+			return element, true
+		}
+	}
+	switch {
+	case name == "external_id":
+		return s.op.ExternalID, true
+	case name == "company":
+		return s.op.Company, true
+	case name == "order_key":
+		return s.op.OrderKey, true
+	case name == "ref" && s.ref != "":
+		return s.ref, true
+	case name == "number" && s.number != "":
+		return s.number, true
+	}
+	return walk(s.body, name)
+}
 
 var placeholder = regexp.MustCompile(`\{([A-Za-z_][A-Za-z0-9_.]*)\}`)
 
@@ -29,7 +62,7 @@ func checkTemplate(path string) error {
 }
 
 // expand puts what the posting says into a path, escaped for its place.
-func expand(path string, op sinks.Operation, body any) (string, error) {
+func expand(path string, s scope) (string, error) {
 	query := len(path)
 	if i := strings.IndexByte(path, '?'); i >= 0 {
 		query = i
@@ -38,7 +71,8 @@ func expand(path string, op sinks.Operation, body any) (string, error) {
 	last := 0
 	for _, at := range placeholder.FindAllStringSubmatchIndex(path, -1) {
 		name := path[at[2]:at[3]]
-		value, ok := valueOf(name, op, body)
+		found, _ := s.value(name)
+		value, ok := plainText(found)
 		if !ok || value == "" {
 			return "", fmt.Errorf("the path %s needs %s, of which the posting has no plain value", path, name)
 		}
@@ -55,46 +89,4 @@ func expand(path string, op sinks.Operation, body any) (string, error) {
 	}
 	out.WriteString(path[last:])
 	return out.String(), nil
-}
-
-func valueOf(name string, op sinks.Operation, body any) (string, bool) {
-	switch name {
-	case "external_id":
-		return op.ExternalID, true
-	case "company":
-		return op.Company, true
-	case "order_key":
-		return op.OrderKey, true
-	}
-	return member(body, name)
-}
-
-// member finds a plain value by its dotted name, numbers with their digits.
-func member(v any, name string) (string, bool) {
-	for _, part := range strings.Split(name, ".") {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return "", false
-		}
-		v = m[part]
-	}
-	switch v := v.(type) {
-	case string:
-		return v, true
-	case json.Number:
-		return v.String(), true
-	case bool:
-		return fmt.Sprint(v), true
-	}
-	return "", false
-}
-
-// decode reads JSON without losing a digit.
-func decode(raw []byte) (v any, err error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		return nil, fmt.Errorf("an answer that is no JSON: %w", err)
-	}
-	return v, nil
 }

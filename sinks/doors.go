@@ -1,0 +1,92 @@
+package sinks
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The codes of writes that a sink's doors kept back.
+const (
+	CodePaused   = "PAUSED"   // a person paused the flow
+	CodeBlackout = "BLACKOUT" // at these hours nothing is written
+	CodeDryRun   = "DRY_RUN"  // nothing is ever written
+)
+
+// pausedWait is how long a write that came to a paused flow waits before it asks again; who resumes wakes the lanes.
+const pausedWait = time.Minute
+
+// Reason is who keeps a flow back, and why.
+type Reason struct {
+	By  string    `json:"by"`
+	Why string    `json:"why"`
+	At  time.Time `json:"at"`
+}
+
+func (r Reason) String() string { return "paused by " + r.By + ": " + r.Why }
+
+// doors are what stands before the writes of a sink. Reads pass: what is unknown is verified, and lookups are asked.
+type doors struct {
+	paused atomic.Pointer[map[string]Reason] // by entity; "" is all
+}
+
+// Pause sets which flows are paused, by entity; "" is the whole sink. It replaces what was set before, and begun calls end.
+func (d *doors) Pause(flows map[string]Reason) { d.paused.Store(&flows) }
+
+// Paused says who paused the flow of an entity.
+func (d *doors) Paused(entity string) (Reason, bool) {
+	flows := d.paused.Load()
+	if flows == nil {
+		return Reason{}, false
+	}
+	if r, ok := (*flows)[""]; ok {
+		return r, true
+	}
+	r, ok := (*flows)[entity]
+	return r, ok
+}
+
+// shut says whether writes of an entity are kept back at now, for how long, and why.
+func (d *doors) shut(p *Policy, entity string, now time.Time) (code string, wait time.Duration, why string) {
+	if r, ok := d.Paused(entity); ok {
+		return CodePaused, pausedWait, "The flow is " + r.String()
+	}
+	if until := blackedOut(p.Blackout, now); !until.IsZero() {
+		return CodeBlackout, until.Sub(now), "Nothing is written to the target until " + until.UTC().Format(time.RFC3339) + " (blackout)."
+	}
+	return "", 0, ""
+}
+
+// retries is the budget of retries: a share of first attempts, saved up to a few, and one in ten seconds whatever the traffic.
+type retries struct {
+	mu    sync.Mutex
+	saved float64
+	last  time.Time
+}
+
+const (
+	retriesSaved = 10
+	retryEvery   = 10 * time.Second
+)
+
+func newRetries(now time.Time) *retries { return &retries{saved: retriesSaved, last: now} }
+
+// earn adds the share of a first attempt.
+func (r *retries) earn(share float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.saved = min(r.saved+share, retriesSaved)
+}
+
+// spend takes a retry, or says how long until there is one at the latest.
+func (r *retries) spend(now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.saved = min(r.saved+max(0, float64(now.Sub(r.last))/float64(retryEvery)), retriesSaved)
+	r.last = now
+	if r.saved >= 1 {
+		r.saved--
+		return 0
+	}
+	return max(time.Duration((1-r.saved)*float64(retryEvery)), 100*time.Millisecond)
+}

@@ -1,0 +1,274 @@
+package netsuite
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	mathrand "math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"waybill/cdc"
+	"waybill/sinks"
+	"waybill/sinks/sinktest"
+	simulated "waybill/sinks/sinktest/netsuite"
+	"waybill/sinks/web"
+	"waybill/transform"
+)
+
+// tba signs as token-based authentication asks for.
+type tba struct {
+	realm string
+	simulated.Credentials
+}
+
+func (a tba) Apply(_ context.Context, r *http.Request, _ []byte) error {
+	params := map[string]string{"oauth_consumer_key": a.ConsumerKey, "oauth_token": a.TokenID, "oauth_signature_method": "HMAC-SHA256", "oauth_timestamp": fmt.Sprint(time.Now().Unix()),
+		"oauth_nonce": rand.Text()[:20], "oauth_version": "1.0"}
+	esc := func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+	var pairs []string
+	for name, value := range params {
+		pairs = append(pairs, esc(name)+"="+esc(value))
+	}
+	for name, values := range r.URL.Query() {
+		for _, v := range values {
+			pairs = append(pairs, esc(name)+"="+esc(v))
+		}
+	}
+	slices.Sort(pairs)
+	at := *r.URL
+	at.RawQuery = ""
+	mac := hmac.New(sha256.New, []byte(esc(a.ConsumerSecret)+"&"+esc(a.TokenSecret)))
+	mac.Write([]byte(r.Method + "&" + esc(at.String()) + "&" + esc(strings.Join(pairs, "&"))))
+	params["oauth_signature"] = base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	parts := []string{fmt.Sprintf("realm=%q", a.realm)}
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		parts = append(parts, fmt.Sprintf("%s=%q", name, esc(params[name])))
+	}
+	r.Header.Set("Authorization", "OAuth "+strings.Join(parts, ", "))
+	return nil
+}
+func (tba) Refused(context.Context, web.Answer) (bool, error) { return false, nil }
+func (a tba) Secrets() []string                               { return []string{a.ConsumerSecret, a.TokenSecret} }
+
+func openSimulated(t *testing.T, s *simulated.Server, secret string, change func(*Config)) *Sink {
+	t.Helper()
+	credentials := simulated.Default
+	if secret != "" {
+		credentials.TokenSecret = secret
+	}
+	// The simulator is of an account without SuiteTax.
+	c := Config{Taxation: taxLines, Fields: map[string]string{"tax_code.code": "itemId"}, Account: "1234567_SB1", URL: s.URL, Subsidiary: "id:1", Taxes: map[string]Tax{"EX": {Exempt: true}}, Timeout: 5 * time.Second, Horizon: time.Second, Poll: 5 * time.Millisecond}
+	if change != nil {
+		change(&c)
+	}
+	sink, err := New(c, Options{Auth: tba{"1234567_SB1", credentials}, Memory: &note{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sink.Close() })
+	return sink
+}
+
+// The suite of all sinks over the simulator, which somebody else wrote from the reference.
+func TestSuiteOverTheSimulator(t *testing.T) {
+	for _, mode := range []string{modeSync, modeAsync} {
+		t.Run(mode, func(t *testing.T) {
+			server := simulated.Start(t, simulated.Options{Administrator: true})
+			server.Add(t, "serviceSaleItem", `{"itemId":"LH","displayName":"Line haul"}`)
+			for _, number := range []string{"1200"} {
+				server.Add(t, "account", fmt.Sprintf(`{"acctNumber":%q,"acctName":"Account %[1]s"}`, number))
+			}
+			s := openSimulated(t, server, "", func(c *Config) { c.Mode = mode })
+			deliver(t, s, customerOp("T-0", "Dallas"))
+			sinktest.TestSink(t, sinktest.Harness{
+				Sink: s,
+				Operations: map[string]func(*testing.T, int) sinks.Operation{
+					"customer": func(_ *testing.T, n int) sinks.Operation { return customerOp(fmt.Sprint("T-", n), "Dallas") },
+					"location": func(_ *testing.T, n int) sinks.Operation {
+						return operation("location", fmt.Sprint("L", n), fmt.Sprintf(`{"code":"L%d","name":"Terminal %[1]d","city":"Dallas","country":"US"}`, n))
+					},
+					"item": func(_ *testing.T, n int) sinks.Operation {
+						return operation("item", fmt.Sprint("I", n), fmt.Sprintf(`{"code":"I%d","name":"Charge %[1]d","account":"4000"}`, n))
+					},
+					"tax_code": func(_ *testing.T, n int) sinks.Operation {
+						return operation("tax_code", fmt.Sprint("X", n), fmt.Sprintf(`{"code":"X%d","description":"Tax","rate":"8.250"}`, n))
+					},
+					invoiceEntity: func(_ *testing.T, n int) sinks.Operation {
+						return documentOp(invoiceEntity, fmt.Sprint("nstar:", n, ":0"), "T-0", "100.00")
+					},
+					creditEntity: func(_ *testing.T, n int) sinks.Operation {
+						return documentOp(creditEntity, fmt.Sprint("C", n), "T-0", "-100.00")
+					},
+					journalEntity: func(_ *testing.T, n int) sinks.Operation { return journalOp(fmt.Sprint("J", n), "100.00") },
+				},
+				Altered: altered,
+				Refused: func(_ *testing.T, n int) sinks.Operation {
+					return documentOp(invoiceEntity, fmt.Sprint("R", n), "nobody", "100.00")
+				},
+				LoseAnswer: func(entity, _ string) {
+					server.SetFault(sinktest.FaultOrder{Fault: sinktest.DropAnswer, Entity: entity, Step: "create", Count: 1})
+				},
+				Questions: []sinktest.Questioned{
+					{Ask: &transform.Question{Name: "period", AsOf: "2026-10-01"}, Fields: []transform.AnswerField{{Name: "open", Type: "bool", Path: "open"}, {Name: "name", Type: "text", Path: "name"}}},
+					{Ask: &transform.Question{Name: "customer", Key: []transform.Param{{Name: "code", Value: "T-0"}}}, Fields: []transform.AnswerField{{Name: "active", Type: "bool", Path: "active"}, {Name: "term", Type: "text", Path: "payment_term"}},
+						Absent: &transform.Question{Name: "customer", Key: []transform.Param{{Name: "code", Value: "nobody"}}}}},
+				Unreachable: func() { server.SetFault(sinktest.FaultOrder{Fault: sinktest.Refuse}) },
+				Heal:        func() { server.SetFault(sinktest.FaultOrder{Fault: sinktest.Pass}) },
+			})
+			seen := map[string]bool{}
+			for _, line := range server.Ledger() {
+				if id := line.Entity + " " + line.Step + " " + line.Key; line.Step == "create" && seen[id] {
+					t.Errorf("%s stands twice in the ledger", id)
+				} else {
+					seen[id] = true
+				}
+			}
+			if found, err := openSimulated(t, server, "wrong", nil).Check(t.Context()); err != nil || found[len(found)-1].Level != cdc.LevelFail {
+				t.Errorf("a wrong secret: %+v, %v", found, err)
+			}
+			found, err := s.Check(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range found {
+				if f.Level == cdc.LevelFail {
+					t.Errorf("%+v", f)
+				}
+			}
+		})
+	}
+}
+
+// account starts a simulated account with what documents need, and a sink of it.
+func account(t *testing.T, change func(*Config)) (*simulated.Server, *Sink) {
+	t.Helper()
+	server := simulated.Start(t, simulated.Options{Administrator: true})
+	server.Add(t, "account", `{"acctNumber":"1200","acctName":"Receivables"}`)
+	server.Add(t, "serviceSaleItem", `{"itemId":"LH","displayName":"Line haul"}`)
+	server.Add(t, "salesTaxItem", `{"itemId":"TX","rate":8.25}`)
+	s := openSimulated(t, server, "", change)
+	deliver(t, s, customerOp("104377", "Dallas"))
+	return server, s
+}
+
+func TestDocumentsOverTheSimulator(t *testing.T) {
+	server, s := account(t, nil)
+	taxed := operation(invoiceEntity, "A1", `{"reference":"A1","party":"104377","date":"2026-10-01","currency":"USD","payment_term":"id:1","net":"1150.00","tax":"82.50","total":"1232.50","lines":[
+		{"product":"LH","quantity":"2","unit_price":"500.00","net":"1000.00","tax":"TX"},{"product":"LH","net":"150.00","tax":"EX"}]}`)
+	original := deliver(t, s, taxed)
+	for name, value := range map[string]string{"net": "1150", "tax": "82.5", "total": "1232.5", "date": "2026-10-01", "party": "104377"} {
+		if original.Facts[name] != value {
+			t.Errorf("%s is %q, want %q: %v", name, original.Facts[name], value, original.Facts)
+		}
+	}
+	if original.Number == "" || original.Facts["period"] == "" {
+		t.Errorf("number %q, facts %v", original.Number, original.Facts)
+	}
+	credit := documentOp(creditEntity, "A1-C", "104377", "-1000.00")
+	credit.Body = []byte(strings.Replace(string(credit.Body), `"party"`, `"applies_to":"A1","party"`, 1))
+	o := deliver(t, s, credit)
+	if o.Facts["original"] != original.Ref || o.Facts["total"] != "-1000" {
+		t.Errorf("%+v", o)
+	}
+	x, cancel := s.begin(t.Context())
+	defer cancel()
+	if r, out := x.get(recordPath+"invoice/"+original.Ref, nil); out != nil || r.text("amountRemaining") != "232.5" {
+		t.Errorf("what is owed after the credit: %v, %v", r["amountRemaining"], out)
+	}
+
+	// The same PUT again, as one that was late, changes nothing.
+	again := prepare(t, s, taxed)
+	var req request
+	if err := decode(again.Request, &req); err != nil || req.Lists != "item" {
+		t.Fatal(req.Lists, err)
+	}
+	if a := x.put(req, req.Body, req.Lists, nil); a.Status != 204 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	want(t, s.Verify(t.Context(), again), sinks.AlreadyApplied, "")
+
+	server.ClosePeriod(t, "2026-10-01", true)
+	want(t, s.Deliver(t.Context(), prepare(t, s, documentOp(invoiceEntity, "A2", "104377", "5.00"))), sinks.Rejected, "PERIOD_CLOSED")
+	later := documentOp(invoiceEntity, "A3", "104377", "5.00")
+	later.Body = []byte(strings.Replace(string(later.Body), `"party"`, `"posting_date":"2026-11-02","party"`, 1))
+	a, out := s.Ask(t.Context(), &transform.Question{Name: "period", AsOf: "2026-10-15"})
+	if out != nil || string(a.Object) != `{"end":"2026-10-31","name":"Oct 2026","next_open":"2026-11-01","open":false,"start":"2026-10-01"}` {
+		t.Errorf("the closed period: %s, %v", a.Object, out)
+	}
+	november, out := x.period("2026-11-02")
+	if text := string(prepare(t, s, later).Request); out != nil || !strings.Contains(text, `"postingPeriod":{"id":"`+november+`"}`) {
+		t.Errorf("a document of a later period: %s, %v", text, out)
+	}
+}
+
+// Whatever is lost on the way, by the protocol of the lanes each document is in the books once.
+func TestFaultsOverTheSimulator(t *testing.T) {
+	for _, mode := range []string{modeSync, modeAsync} {
+		t.Run(mode, func(t *testing.T) {
+			server, s := account(t, func(c *Config) { c.Mode, c.Timeout = mode, 100*time.Millisecond })
+			random := mathrand.New(mathrand.NewPCG(1, 2))
+			faults := []sinktest.Fault{sinktest.Pass, sinktest.DropAnswer, sinktest.ErrorAfter, sinktest.Refuse, sinktest.Throttle, sinktest.Down, sinktest.Delay, sinktest.Locked}
+			const many = 15
+			for n := range many {
+				fault := faults[random.IntN(len(faults))]
+				if fault != sinktest.Pass {
+					server.SetFault(sinktest.FaultOrder{Fault: fault, Entity: invoiceEntity, Step: []string{"create", "read", ""}[random.IntN(3)], Count: 1 + random.IntN(2), Delay: 120 * time.Millisecond})
+				}
+				carry(t, s, documentOp(invoiceEntity, fmt.Sprint("F", n), "104377", "10.00"))
+				server.SetFault(sinktest.FaultOrder{Fault: sinktest.Pass})
+			}
+			times := map[string]int{}
+			for _, line := range server.Ledger() {
+				if line.Entity == invoiceEntity {
+					times[line.Key]++
+				}
+			}
+			for n := range many {
+				if key, err := encodeKey("waybill", "", fmt.Sprint("F", n)); err != nil || times[key] != 1 {
+					t.Errorf("%s stands %d times in the books (%v)", key, times[key], err)
+				}
+			}
+		})
+	}
+}
+
+// carry does with a document what a lane does: send, verify what is not known until the horizon is over, send again what is absent.
+func carry(t *testing.T, s *Sink, op sinks.Operation) {
+	t.Helper()
+	ctx := t.Context()
+	for range 50 {
+		in, out := s.Prepare(ctx, op, stepCreate, nil, time.Now())
+		if out != nil {
+			if out.Class != sinks.RetryLater {
+				t.Fatalf("%s: %+v", op.ExternalID, out)
+			}
+			continue
+		}
+		o := s.Deliver(ctx, in)
+		if o.Class == sinks.Unknown {
+			for over := time.Now().Add(150 * time.Millisecond); ; {
+				if o = s.Verify(ctx, in); o.Done() || o.Class == sinks.Absent && time.Now().After(over) {
+					break
+				} else if o.Class != sinks.Absent && o.Class != sinks.RetryLater {
+					t.Fatalf("verifying %s: %+v", op.ExternalID, o)
+				}
+			}
+		}
+		switch {
+		case o.Done():
+			return
+		case o.Class != sinks.Absent && o.Class != sinks.RetryLater:
+			t.Fatalf("%s: %+v", op.ExternalID, o)
+		}
+	}
+	t.Fatalf("%s was tried 50 times", op.ExternalID)
+}

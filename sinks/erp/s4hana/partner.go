@@ -1,0 +1,400 @@
+package s4hana
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"waybill/sinks"
+)
+
+// partnerRequest is the frozen intent of a business partner.
+type partnerRequest struct {
+	ID    string            `json:"message_id"`
+	Field string            `json:"field"` // that holds the key
+	Key   string            `json:"key"`
+	Name  string            `json:"name"`
+	Roles []string          `json:"roles"`
+	Texts map[string]string `json:"texts"` // wanted values by the words of the body; "" clears
+	Live  *bool             `json:"active,omitempty"`
+	Sells bool              `json:"customer,omitempty"` // it has data of the company code
+}
+
+// A customer is found by its first search term, a location by its second: their codes may be the same.
+const (
+	customerField = "SearchTerm1"
+	locationField = "SearchTerm2"
+)
+
+func (x *exchange) prepareCustomer(op sinks.Operation, _ time.Time) (any, *sinks.Outcome) {
+	var b partner
+	if out := strict(op.Body, &b); out != nil {
+		return nil, out
+	}
+	req := partnerRequest{ID: x.messageID(op, stepUpsert), Field: customerField, Key: b.Code, Name: strings.TrimSpace(b.Name), Roles: x.cfg.Partner.Roles, Live: b.Active, Sells: true,
+		Texts: map[string]string{}}
+	if b.TaxID.Value != "" && x.cfg.Partner.TaxType == "" {
+		return nil, rejected("TAX_ID", "tax_id", "The customer has a tax number, and its type is not known.", "Set partner.tax_type in the sink's configuration, such as US1.")
+	}
+	if b.PaymentTerm.Set {
+		term, out := x.term(b.PaymentTerm.Value)
+		if out != nil {
+			return nil, out
+		}
+		req.Texts["payment_term"] = term
+	}
+	if b.TaxID.Set && x.cfg.Partner.TaxType != "" {
+		req.Texts["tax_id"] = b.TaxID.Value
+	}
+	return x.preparePartner(req, map[string]field{"street": b.Street, "city": b.City, "postal_code": b.PostalCode, "state": b.State, "country": b.Country, "email": b.Email, "phone": b.Phone})
+}
+
+// term is the key of a payment term.
+func (x *exchange) term(word string) (string, *sinks.Outcome) {
+	if key, named := x.cfg.PaymentTerms[word]; named {
+		return key, nil
+	}
+	if len(word) > 4 {
+		return "", rejected("UNKNOWN_TERM", "payment_term", fmt.Sprintf("The payment term %q is not in payment_terms, and no key of S/4HANA.", word), "Add it to payment_terms in the sink's configuration.")
+	}
+	return word, nil
+}
+
+func (x *exchange) prepareLocation(op sinks.Operation, _ time.Time) (any, *sinks.Outcome) {
+	var b location
+	if out := strict(op.Body, &b); out != nil {
+		return nil, out
+	}
+	req := partnerRequest{ID: x.messageID(op, stepUpsert), Field: locationField, Key: b.Code, Name: strings.TrimSpace(b.Name), Roles: x.cfg.Partner.LocationRoles, Live: b.Active, Texts: map[string]string{}}
+	return x.preparePartner(req, map[string]field{"street": b.Street, "city": b.City, "postal_code": b.PostalCode, "state": b.State, "country": b.Country, "email": b.Email, "phone": b.Phone})
+}
+
+// preparePartner looks at what both have in common, and asks for the partner, so that what stops it is known before anything is frozen.
+func (x *exchange) preparePartner(req partnerRequest, fields map[string]field) (any, *sinks.Outcome) {
+	if req.Key == "" || req.Name == "" {
+		return nil, rejected("REQUIRED", "code, name", fmt.Sprintf("code is %q and name is %q; both are needed.", req.Key, req.Name), "Fill them in the mapping.")
+	}
+	if !partnerKeys.MatchString(req.Key) {
+		return nil, rejected("KEY", "code", fmt.Sprintf("The code %q cannot be kept in a search term.", req.Key), "A code has at most 20 characters: capital letters, digits, blanks and . _ / -.")
+	}
+	if utf8.RuneCountInString(req.Name) > 4*nameMost {
+		return nil, rejected("NAME", "name", "The name has more than 160 characters.", "Shorten it in the source.")
+	}
+	for name, f := range fields {
+		if f.Set {
+			req.Texts[name] = f.Value
+		}
+	}
+	req.Texts["country"] = strings.ToUpper(req.Texts["country"])
+	if !fields["country"].Set {
+		delete(req.Texts, "country")
+	}
+	if state := strings.ToUpper(req.Texts["state"]); state != "" {
+		country, region, both := strings.Cut(state, "-")
+		if !both {
+			country, region = req.Texts["country"], state
+		}
+		if country == "" {
+			return nil, rejected("REQUIRED", "country", fmt.Sprintf("The state %q has no country.", state), "Map the country too, or write the state as US-TX.")
+		}
+		req.Texts["state"] = region
+	}
+	if _, out := x.partner(req.Field, req.Key); out != nil {
+		return nil, out
+	}
+	return req, nil
+}
+
+const partnerExpand = "to_BusinessPartnerAddress/to_EmailAddress,to_BusinessPartnerAddress/to_PhoneNumber,to_BusinessPartnerTax,to_Customer/to_CustomerCompany"
+
+// partner finds a partner by its search term; nil without an outcome means that there is none.
+func (x *exchange) partner(field, key string) (object, *sinks.Outcome) {
+	all, out := x.query(partnerService+"A_BusinessPartner", field+" eq "+quoted(key), partnerExpand, "")
+	if out != nil || len(all) == 0 {
+		return nil, out
+	}
+	if len(all) > 1 {
+		var ids []string
+		for _, p := range all {
+			ids = append(ids, p.text("BusinessPartner"))
+		}
+		return nil, conflict("DUPLICATE_IN_TARGET", fmt.Sprintf("S/4HANA has %d business partners with %s %s: %s.", len(all), field, key, strings.Join(ids, ", ")),
+			"Take the search term from all but the right one in S/4HANA, then retry.")
+	}
+	return all[0], nil
+}
+
+// upsertPartner makes the partner, or changes what differs.
+func (x *exchange) upsertPartner(in sinks.Intent) sinks.Outcome {
+	var req partnerRequest
+	if out := frozen(in, &req); out != nil {
+		return *out
+	}
+	p, out := x.partner(req.Field, req.Key)
+	if out != nil {
+		return *out
+	}
+	if p == nil {
+		made, out := x.write(partnerService, []change{{Method: http.MethodPost, Path: "A_BusinessPartner", Body: x.newPartner(req)}}, in, req.ID)
+		if out != nil {
+			return *out
+		}
+		return partnerOutcome(sinks.Applied, made, req)
+	}
+	changes := x.partnerChanges(p, req)
+	if len(changes) == 0 {
+		return partnerOutcome(sinks.AlreadyApplied, p, req)
+	}
+	if _, out := x.write(partnerService, changes, in, req.ID); out != nil {
+		return *out
+	}
+	return partnerOutcome(sinks.Applied, p, req)
+}
+
+// verifyPartner reads the partner. One that differs is absent rather than in conflict: an upsert may be sent again.
+func (x *exchange) verifyPartner(in sinks.Intent) sinks.Outcome {
+	var req partnerRequest
+	if out := frozen(in, &req); out != nil {
+		return *out
+	}
+	p, out := x.partner(req.Field, req.Key)
+	switch {
+	case out != nil:
+		return *out
+	case p == nil:
+		return sinks.Outcome{Class: sinks.Absent, Message: fmt.Sprintf("S/4HANA has no business partner with %s %s.", req.Field, req.Key)}
+	}
+	if changes := x.partnerChanges(p, req); len(changes) > 0 {
+		return sinks.Outcome{Class: sinks.Absent, Ref: p.text("BusinessPartner"), Message: "The business partner has other values in " + keysOf(changes) + "."}
+	}
+	return partnerOutcome(sinks.AlreadyApplied, p, req)
+}
+
+func partnerOutcome(class sinks.Class, p object, req partnerRequest) sinks.Outcome {
+	id := p.text("BusinessPartner")
+	if id == "" {
+		return sinks.Outcome{Class: sinks.Unknown, Code: "ANSWER", Message: "S/4HANA made a business partner and did not say which."}
+	}
+	return sinks.Outcome{Class: class, Ref: id, Number: id, Facts: map[string]string{"party": req.Key, "name": req.Name}}
+}
+
+const nameMost = 40
+
+// names splits a name into the four of a partner.
+func names(name string) object {
+	runes := []rune(name)
+	o := object{}
+	for i := range 4 {
+		n := min(nameMost, len(runes))
+		o[fmt.Sprintf("OrganizationBPName%d", i+1)] = string(runes[:n])
+		runes = runes[n:]
+	}
+	return o
+}
+
+// The words of a body, and the properties of an address.
+var addressWords = map[string]string{"street": "StreetName", "city": "CityName", "postal_code": "PostalCode", "state": "Region", "country": "Country"}
+
+// newPartner is the body of a deep insert.
+func (x *exchange) newPartner(req partnerRequest) object {
+	o := object{"BusinessPartnerCategory": "2", req.Field: req.Key}
+	for name, part := range names(req.Name) {
+		if part != "" {
+			o[name] = part
+		}
+	}
+	if x.cfg.Partner.Grouping != "" {
+		o["BusinessPartnerGrouping"] = x.cfg.Partner.Grouping
+	}
+	if req.Live != nil && !*req.Live {
+		o["BusinessPartnerIsBlocked"] = true
+	}
+	address := object{"Language": x.cfg.Partner.Language}
+	for word, property := range addressWords {
+		if v := req.Texts[word]; v != "" {
+			address[property] = v
+		}
+	}
+	if v := req.Texts["email"]; v != "" {
+		address["to_EmailAddress"] = several(object{"EmailAddress": v})
+	}
+	if v := req.Texts["phone"]; v != "" {
+		address["to_PhoneNumber"] = several(object{"PhoneNumber": v})
+	}
+	o["to_BusinessPartnerAddress"] = several(address)
+	roles := []object{}
+	for _, role := range req.Roles {
+		roles = append(roles, object{"BusinessPartnerRole": role})
+	}
+	o["to_BusinessPartnerRole"] = several(roles...)
+	if v := req.Texts["tax_id"]; v != "" {
+		o["to_BusinessPartnerTax"] = several(object{"BPTaxType": x.cfg.Partner.TaxType, "BPTaxNumber": v})
+	}
+	if req.Sells && x.cfg.Partner.ReconciliationAccount != "" {
+		o["to_Customer"] = object{"to_CustomerCompany": several(x.newCompany(req))}
+	}
+	return o
+}
+
+func several(all ...object) object { return object{"results": all} }
+
+// newCompany are a customer's data of the company code.
+func (x *exchange) newCompany(req partnerRequest) object {
+	o := object{"CompanyCode": x.cfg.Company, "ReconciliationAccount": x.cfg.Partner.ReconciliationAccount}
+	if v := req.Texts["payment_term"]; v != "" {
+		o["PaymentTerms"] = v
+	}
+	return o
+}
+
+// partnerChanges are what makes p what is wanted, in a fixed order; none when it is so already.
+func (x *exchange) partnerChanges(p object, req partnerRequest) (all []change) {
+	id := p.text("BusinessPartner")
+	head := differ(p, names(req.Name))
+	if live := req.Live == nil || *req.Live; live == p.truth("BusinessPartnerIsBlocked") {
+		head["BusinessPartnerIsBlocked"] = !live
+	}
+	all = appendChange(all, p, "A_BusinessPartner("+quoted(id)+")", head)
+	wanted := object{}
+	for word, property := range addressWords {
+		if v, set := req.Texts[word]; set {
+			wanted[property] = v
+		}
+	}
+	addresses := p.list("to_BusinessPartnerAddress")
+	if len(addresses) == 0 {
+		if body := x.firstAddress(req, wanted); len(body) > 0 {
+			body["BusinessPartner"] = id
+			all = append(all, change{Method: http.MethodPost, Path: "A_BusinessPartnerAddress", Body: body})
+		}
+	} else {
+		a := addresses[0]
+		at := "A_BusinessPartnerAddress(BusinessPartner=" + quoted(id) + ",AddressID=" + quoted(a.text("AddressID")) + ")"
+		all = appendChange(all, a, at, differ(a, wanted))
+		for _, c := range []struct{ word, set, property, many string }{{"email", "A_AddressEmailAddress", "EmailAddress", "to_EmailAddress"}, {"phone", "A_AddressPhoneNumber", "PhoneNumber", "to_PhoneNumber"}} {
+			if v, set := req.Texts[c.word]; set {
+				all = append(all, contact(a, at, c.set, c.property, c.many, v)...)
+			}
+		}
+	}
+	all = append(all, x.taxChange(p, id, req)...)
+	return append(all, x.companyChange(p, req)...)
+}
+
+// firstAddress is an address with its contacts, nil when nothing of it is wanted.
+func (x *exchange) firstAddress(req partnerRequest, wanted object) object {
+	body := object{}
+	for name, v := range wanted {
+		if v != "" {
+			body[name] = v
+		}
+	}
+	if v := req.Texts["email"]; v != "" {
+		body["to_EmailAddress"] = several(object{"EmailAddress": v})
+	}
+	if v := req.Texts["phone"]; v != "" {
+		body["to_PhoneNumber"] = several(object{"PhoneNumber": v})
+	}
+	if len(body) > 0 {
+		body["Language"] = x.cfg.Partner.Language
+	}
+	return body
+}
+
+// contact changes the first e-mail address or telephone number of an address.
+func contact(a object, at, set, property, many, wanted string) []change {
+	list := a.list(many)
+	switch {
+	case len(list) == 0 && wanted == "":
+		return nil
+	case len(list) == 0:
+		return []change{{Method: http.MethodPost, Path: at + "/" + many, Body: object{property: wanted}}}
+	}
+	one := list[0]
+	path := fmt.Sprintf("%s(AddressID=%s,Person=%s,OrdinalNumber=%s)", set, quoted(one.text("AddressID")), quoted(one.text("Person")), quoted(one.text("OrdinalNumber")))
+	switch {
+	case one.text(property) == wanted:
+		return nil
+	case wanted == "":
+		return []change{{Method: http.MethodDelete, Path: path, ETag: one.etag()}}
+	}
+	return []change{{Method: http.MethodPatch, Path: path, ETag: one.etag(), Body: object{property: wanted}}}
+}
+
+func (x *exchange) taxChange(p object, id string, req partnerRequest) []change {
+	wanted, set := req.Texts["tax_id"]
+	if !set {
+		return nil
+	}
+	path := "A_BusinessPartnerTaxNumber(BusinessPartner=" + quoted(id) + ",BPTaxType=" + quoted(x.cfg.Partner.TaxType) + ")"
+	for _, t := range p.list("to_BusinessPartnerTax") {
+		switch {
+		case t.text("BPTaxType") != x.cfg.Partner.TaxType:
+			continue
+		case t.text("BPTaxNumber") == wanted:
+			return nil
+		case wanted == "":
+			return []change{{Method: http.MethodDelete, Path: path, ETag: t.etag()}}
+		}
+		return []change{{Method: http.MethodPatch, Path: path, ETag: t.etag(), Body: object{"BPTaxNumber": wanted}}}
+	}
+	if wanted == "" {
+		return nil
+	}
+	return []change{{Method: http.MethodPost, Path: "A_BusinessPartnerTaxNumber", Body: object{"BusinessPartner": id, "BPTaxType": x.cfg.Partner.TaxType, "BPTaxNumber": wanted}}}
+}
+
+// companyChange keeps the payment terms of the company code. Where the customer has no data of it, they are made if the sink has a
+// reconciliation account to make them with.
+func (x *exchange) companyChange(p object, req partnerRequest) []change {
+	if !req.Sells {
+		return nil
+	}
+	customer := customerOf(p)
+	for _, c := range p.sub("to_Customer").list("to_CustomerCompany") {
+		if c.text("CompanyCode") != x.cfg.Company {
+			continue
+		}
+		wanted, set := req.Texts["payment_term"]
+		if !set || c.text("PaymentTerms") == wanted {
+			return nil
+		}
+		return []change{{Method: http.MethodPatch, Path: "A_CustomerCompany(Customer=" + quoted(customer) + ",CompanyCode=" + quoted(x.cfg.Company) + ")", ETag: c.etag(), Body: object{"PaymentTerms": wanted}}}
+	}
+	if x.cfg.Partner.ReconciliationAccount == "" {
+		return nil
+	}
+	body := x.newCompany(req)
+	body["Customer"] = customer
+	return []change{{Method: http.MethodPost, Path: "A_CustomerCompany", Body: body}}
+}
+
+// customerOf is the customer's number, which is that of its partner unless the system numbers them apart.
+func customerOf(p object) string {
+	if c := p.text("Customer"); c != "" {
+		return c
+	}
+	return p.text("BusinessPartner")
+}
+
+// differ are the wanted properties that o does not have.
+func differ(o, wanted object) object {
+	d := object{}
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		if o.text(name) != wanted[name] {
+			d[name] = wanted[name]
+		}
+	}
+	return d
+}
+
+func appendChange(all []change, o object, path string, body object) []change {
+	if len(body) == 0 {
+		return all
+	}
+	return append(all, change{Method: http.MethodPatch, Path: path, ETag: o.etag(), Body: body})
+}
