@@ -41,6 +41,28 @@ CREATE TABLE tms.bare (a integer, b integer NOT NULL, c money, d integer GENERAT
 	s.cfg = Config{Product: Postgres, Host: "127.0.0.1", Port: s.proxy.port(), Database: p.Database, User: "clerk", Password: web.Plain("clerk-test"), Schema: "tms",
 		TimeZone: "America/Chicago", TLS: TLS{Mode: tlsOff}}
 	s.run(t)
+	t.Run("standby", func(t *testing.T) { s.standby(t, p.Standby(t, "copy").Port) })
+}
+
+// standby: what is not there yet is not absent, and nothing is written. The server was restarted for it, under the sink.
+func (s *site) standby(t *testing.T, port int) {
+	in, out := s.sink.Prepare(t.Context(), customer("Z1", ""), stepUpsert, nil, time.Now())
+	for try := 0; out != nil && out.Class == sinks.RetryLater && try < 10; try++ { // connections of before
+		in, out = s.sink.Prepare(t.Context(), customer("Z1", ""), stepUpsert, nil, time.Now())
+	}
+	if out != nil {
+		t.Fatal(*out)
+	}
+	cfg := s.cfg
+	cfg.Port = port
+	copied := s.open(t, cfg)
+	want(t, "look", copied.Verify(t.Context(), in), sinks.RetryLater, codeReadOnly)
+	want(t, "delivery", copied.Deliver(t.Context(), in), sinks.RetryLater, codeReadOnly)
+	want(t, "delivery to the primary", s.sink.Deliver(t.Context(), in), sinks.Applied, "")
+	a, err := s.sink.Identity(t.Context())
+	if b, other := copied.Identity(t.Context()); err != nil || other != nil || a != b {
+		t.Errorf("the primary is %q (%v), its standby %q (%v)", a, err, b, other)
+	}
 }
 
 func TestMariaDB(t *testing.T) {
