@@ -29,6 +29,7 @@ import (
 	"waybill/sinks/httpjson"
 	"waybill/sinks/kafka"
 	"waybill/sinks/sinktest"
+	"waybill/sinks/sql"
 	"waybill/sinks/webhook"
 	"waybill/transform"
 )
@@ -158,6 +159,8 @@ func newSink(name string, s config.Sink, log *slog.Logger) (sinks.Sink, error) {
 		return http.New(*settings)
 	case *businesscentral.Config:
 		return businesscentral.New(*settings, log)
+	case *sql.Config:
+		return sql.New(*settings)
 	case *config.Ledger:
 		return sinktest.NewLedgerSink(settings.URL, settings.Timeout), nil
 	}
