@@ -76,19 +76,6 @@ func (l *lane) shut(entity string) (until time.Time, why string) {
 	return g.Shut(entity)
 }
 
-// shut says until when nothing is published; zero when nothing keeps it back.
-func (f *feed) shut(now time.Time) time.Time {
-	g, ok := f.sink.(governor)
-	if !ok {
-		return time.Time{}
-	}
-	if g.DryRun() {
-		return now.Add(feedIdle)
-	}
-	until, _ := g.Shut("")
-	return until
-}
-
 // overRetries delays a delivery that would be a retry too many, and reports whether it did. Retries after an outage, and those that a person
 // asked for, are not counted.
 func (l *lane) overRetries(d *delivery) bool {

@@ -178,7 +178,7 @@ func keepIn(data, name string, s config.Sink) {
 func newPublisher(name string, s config.Sink) (p sinks.Publisher, err error) {
 	switch settings := s.Settings.(type) {
 	case *kafka.Config:
-		return kafka.New(*settings)
+		p = kafka.New(*settings)
 	case *webhook.Config:
 		p, err = webhook.New(*settings)
 	case *file.Config:
@@ -193,7 +193,7 @@ func newPublisher(name string, s config.Sink) (p sinks.Publisher, err error) {
 // publishes reports whether a sink takes events as they are, and no postings.
 func publishes(s config.Sink) bool {
 	switch s.Settings.(type) {
-	case *webhook.Config, *file.Config:
+	case *kafka.Config, *webhook.Config, *file.Config:
 		return true
 	}
 	return false
