@@ -176,7 +176,7 @@ func (x *exchange) createDocument(in sinks.Intent) sinks.Outcome {
 	if ids != idsRefused {
 		x.learn(strings.EqualFold(made.id(), req.ID))
 	}
-	return x.settle(req, made.id())
+	return x.readBack(req, made.id())
 }
 
 // taken compares the document whose key was there already. Where there is none of ours, another key was taken, such as the number of a draft that
@@ -200,8 +200,8 @@ func (x *exchange) learn(taken bool) {
 	}
 }
 
-// settle reads a draft back that was just made, and deletes it when it is not what was asked.
-func (x *exchange) settle(req createRequest, id string) sinks.Outcome {
+// readBack reads a draft that was just made, and deletes it when it is not what was asked.
+func (x *exchange) readBack(req createRequest, id string) sinks.Outcome {
 	request, answer := x.request, x.answer
 	r, out := x.byID(req.Set, id)
 	if out != nil || r == nil {

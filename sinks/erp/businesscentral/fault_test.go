@@ -415,3 +415,56 @@ func TestProbe(t *testing.T) {
 		}
 	}
 }
+
+// What a person changed in a record is not overwritten before somebody has chosen, and what was left stays left.
+func TestEditsOfPeople(t *testing.T) {
+	_, s := withAcme(t, simulator.Options{ClientIDs: true}, nil)
+	body := func(city, name string) json.RawMessage {
+		return json.RawMessage(`{"code":"C1","name":"` + name + `","city":"` + city + `","active":true}`)
+	}
+	op := operation(entityCustomer, "C1", "")
+	op.Body = body("Dallas", "Lone Star")
+	first := deliver(t, s, op)
+	x, cancel := s.begin(t.Context())
+	defer cancel()
+	if out := x.open(); out != nil {
+		t.Fatal(out)
+	}
+	person := func(values record) {
+		t.Helper()
+		r, out := x.byID("customers", first.Ref)
+		if out == nil {
+			out = x.write(nil, "PATCH", "customers("+first.Ref+")", r.etag(), values)
+		}
+		if out != nil {
+			t.Fatal(out)
+		}
+	}
+	person(record{"city": "Waco"})
+	op.Last = &sinks.Last{Body: op.Body, Facts: first.Facts}
+	op.Body = body("Dallas", "Lone Star Foods")
+	in := prepared(t, s, op, stepUpsert, nil)
+	o := s.Deliver(t.Context(), in)
+	if o.Class != sinks.Conflict || o.Code != sinks.CodeChanged || o.Field != "city" || o.Facts["there.city"] != "Waco" || o.Facts["wanted.city"] != "Dallas" {
+		t.Fatalf("%+v", o)
+	}
+	op.Take = sinks.TakeTheirs
+	in = prepared(t, s, op, stepUpsert, nil)
+	o = s.Deliver(t.Context(), in)
+	if v := s.Verify(t.Context(), in); o.Class != sinks.Applied || o.Facts["kept.city"] != "Waco" || v.Class != sinks.AlreadyApplied || v.Facts["kept.city"] != "Waco" {
+		t.Fatalf("%+v\n%+v", o, v)
+	}
+	op.Last, op.Take = &sinks.Last{Body: op.Body, Facts: o.Facts}, ""
+	op.Body = body("Dallas", "Lone Star Inc")
+	if o = s.Deliver(t.Context(), prepared(t, s, op, stepUpsert, nil)); o.Class != sinks.Applied || o.Facts["kept.city"] != "Waco" {
+		t.Fatalf("what was left is asked about again: %+v", o)
+	}
+	op.Last, op.Take = &sinks.Last{Body: op.Body, Facts: o.Facts}, sinks.TakeOurs
+	op.Body = body("Austin", "Lone Star Inc")
+	if o = s.Deliver(t.Context(), prepared(t, s, op, stepUpsert, nil)); o.Class != sinks.Applied || o.Facts["kept.city"] != "" {
+		t.Fatalf("%+v", o)
+	}
+	if r, out := x.byID("customers", first.Ref); out != nil || r.text("city") != "Austin" || r.text("displayName") != "Lone Star Inc" {
+		t.Errorf("%+v %+v", r, out)
+	}
+}
