@@ -175,7 +175,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if d.Invoice != InvoiceJournal {
-		bad("invoice", d.Invoice, InvoiceJournal+"; no public interface that takes a billing document request from outside could be verified, so none is guessed")
+		bad("invoice", d.Invoice, InvoiceJournal+"; the service that takes billing from outside does not say what became of it, and its message could not be verified, so none is guessed")
 	}
 	for _, f := range []struct {
 		name        string

@@ -74,7 +74,12 @@ func (s *tenant) one(t *testing.T, op sinks.Operation) sinks.Outcome {
 
 func (s *tenant) try(t *testing.T, op sinks.Operation) sinks.Outcome {
 	t.Helper()
-	return s.sink.Deliver(t.Context(), s.prepare(t, op))
+	in := s.prepare(t, op)
+	o := s.sink.Deliver(t.Context(), in)
+	if text := fmt.Sprintf("%+v %s", o, in.Request); strings.Contains(text, "Welcome1") {
+		t.Errorf("the password is in %s", text)
+	}
+	return o
 }
 
 func (s *tenant) prepare(t *testing.T, op sinks.Operation) sinks.Intent {
