@@ -14,6 +14,7 @@ import (
 type postRequest struct {
 	ID     string `json:"message_id"`
 	XML    string `json:"xml"`
+	Posted string `json:"posting_date"`
 	Expect expect `json:"expect"`
 }
 
@@ -92,7 +93,7 @@ func (x *exchange) freeze(req postRequest, e entry, now time.Time) (any, *sinks.
 	if err != nil {
 		return nil, rejected("BODY", "", err.Error(), "")
 	}
-	req.XML = text
+	req.XML, req.Posted = text, e.PostingDate
 	return req, nil
 }
 

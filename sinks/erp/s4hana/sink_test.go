@@ -315,6 +315,15 @@ func TestSessionsAndPeriods(t *testing.T) {
 	}
 	s.product.Close("", "")
 	s.one(t, invoiceOp(1, "C1")) // the same UUID would bring back the refusal
+	// That the present period is closed stops every document, and is one cause.
+	now := invoiceOp(2, "C1")
+	now.Body = json.RawMessage(strings.Replace(string(now.Body), "2026-10-01", time.Now().UTC().Format(dateForm), 1))
+	s.product.Close("2100-01-01", "")
+	if o := s.try(t, now); o.Class != sinks.Setup || o.Code != "PERIOD_CLOSED" {
+		t.Errorf("%+v", o)
+	}
+	s.product.Close("", "")
+	s.one(t, now)
 	s.unique(t)
 }
 
