@@ -327,6 +327,23 @@ func TestSessionsAndPeriods(t *testing.T) {
 	s.unique(t)
 }
 
+// The other property for the key finds the customer too, and two partners with one key are nobody's guess.
+func TestPartnerKeys(t *testing.T) {
+	s := simulated(t, sim.Options{}, func(c *Config) { c.Partner.Key = externalField })
+	o := s.one(t, customerOp(1))
+	if inv := s.one(t, invoiceOp(1, "C1")); !strings.Contains(inv.Request, "<Debtor>"+o.Ref+"</Debtor>") || !strings.Contains(o.Request, `"BusinessPartnerIDByExtSystem":"C1"`) {
+		t.Errorf("%+v %+v", o, inv)
+	}
+	x := &exchange{Sink: s.sink, ctx: t.Context()}
+	twin := object{"BusinessPartnerCategory": "2", "OrganizationBPName1": "Twin", externalField: "C1"}
+	if _, out := x.write(partnerService, []change{{Method: http.MethodPost, Path: "A_BusinessPartner", Body: twin}}, sinks.Intent{}, "x"); out != nil {
+		t.Fatal(*out)
+	}
+	if _, out := s.sink.Prepare(t.Context(), customerOp(1), stepUpsert, nil, time.Now()); out == nil || out.Class != sinks.Conflict || out.Code != "DUPLICATE_IN_TARGET" {
+		t.Errorf("%+v", out)
+	}
+}
+
 func TestRequestIDs(t *testing.T) {
 	s := simulated(t, sim.Options{Repeatable: true}, func(c *Config) { c.Repeatability = RepeatabilityRequestID })
 	in := s.prepare(t, customerOp(1))
