@@ -255,7 +255,8 @@ func TestUpdateOfSeveralParts(t *testing.T) {
 
 // Each fault, to the caller and in the ledger.
 func TestFaults(t *testing.T) {
-	s := simulated(t, sim.Options{}, func(c *Config) { c.Timeout = 700 * time.Millisecond })
+	s := simulated(t, sim.Options{}, nil)
+	hasty := against(t, s.URL, "Welcome1", func(c *Config) { c.Timeout = 1500 * time.Millisecond })
 	s.one(t, customerOp(1))
 	for i, c := range []struct {
 		fault   sinktest.FaultOrder
@@ -265,7 +266,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{sinktest.FaultOrder{Fault: sinktest.DropAnswer}, sinks.Unknown, "OUTAGE", sinks.AlreadyApplied},
 		{sinktest.FaultOrder{Fault: sinktest.ErrorAfter}, sinks.Unknown, "OUTAGE", sinks.AlreadyApplied},
-		{sinktest.FaultOrder{Fault: sinktest.Delay, Delay: 1500 * time.Millisecond}, sinks.Unknown, "OUTAGE", ""}, // absent at first, there later
+		{sinktest.FaultOrder{Fault: sinktest.Delay, Delay: 3 * time.Second}, sinks.Unknown, "OUTAGE", ""}, // absent at first, there later
 		{sinktest.FaultOrder{Fault: sinktest.Throttle, Delay: 7 * time.Second}, sinks.RetryLater, "RATE", sinks.Absent},
 		{sinktest.FaultOrder{Fault: sinktest.Down}, sinks.Unknown, "OUTAGE", sinks.Absent},
 		{sinktest.FaultOrder{Fault: sinktest.Locked}, sinks.RetryLater, codeLocked, sinks.Absent},
@@ -274,7 +275,11 @@ func TestFaults(t *testing.T) {
 			in := s.prepare(t, invoiceOp(i, "C1"))
 			c.fault.Entity, c.fault.Step, c.fault.Count = "sales_invoice", "post", 1
 			s.SetFault(c.fault)
-			o := s.sink.Deliver(t.Context(), in)
+			sink := s.sink
+			if c.fault.Fault == sinktest.Delay {
+				sink = hasty
+			}
+			o := sink.Deliver(t.Context(), in)
 			if o.Class != c.deliver || o.Code != c.code || c.fault.Fault == sinktest.Throttle && o.Wait != 7*time.Second {
 				t.Errorf("deliver: %+v, want %s %s", o, c.deliver, c.code)
 			}
