@@ -21,7 +21,9 @@ func TestNothingIsLostOrDoubledWhileBrokersFail(t *testing.T) {
 		defer close(ended)
 		f.run(stop)
 	}()
+	began := time.Now()
 	progress := func(what string) {
+		t.Logf("%5.1f s: %s", time.Since(began).Seconds(), what)
 		_, before, _, _ := f.counts()
 		until(t, time.Minute, "no event was delivered after "+what, func() bool {
 			_, done, _, _ := f.counts()
