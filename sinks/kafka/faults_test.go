@@ -22,8 +22,9 @@ func TestNothingIsLostOrDoubledWhileBrokersFail(t *testing.T) {
 		f.run(stop)
 	}()
 	began := time.Now()
+	at := func(what string) { t.Logf("%5.1f s: %s", time.Since(began).Seconds(), what) }
 	progress := func(what string) {
-		t.Logf("%5.1f s: %s", time.Since(began).Seconds(), what)
+		at(what)
 		_, before, _, _ := f.counts()
 		until(t, time.Minute, "no event was delivered after "+what, func() bool {
 			_, done, _, _ := f.counts()
@@ -54,7 +55,9 @@ func TestNothingIsLostOrDoubledWhileBrokersFail(t *testing.T) {
 	}
 	f.crash()
 	progress("a second restart")
+	at("all brokers take what three must hold")
 	all(t, strict, to("strict", 1, 1))
+	at("the end")
 	close(stop)
 	select {
 	case <-ended:
@@ -66,7 +69,9 @@ func TestNothingIsLostOrDoubledWhileBrokersFail(t *testing.T) {
 	if len(failed) == 0 || done != sent {
 		t.Errorf("%d of %d events are done; the faults made %v", done, sent, failed)
 	}
+	at("what is there")
 	faults := checkLedger(consume(t, k.Brokers(), "faults"), f.sent)
+	at("is read")
 	for i, fault := range faults {
 		if i < 20 {
 			t.Error(fault)
