@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -127,7 +128,7 @@ func TestWhatWaitsForAReplicaIsNotSentTwice(t *testing.T) {
 				if err := p.Close(); err != nil {
 					t.Fatal(err)
 				}
-				p = open(t, k, nil)
+				p = open(t, k, func(c *Config) { c.Brokers = slices.Delete(k.Brokers(), still-1, still) })
 				var seen []bool
 				until(t, 45*time.Second, "the end of the topic cannot be read", func() bool {
 					var err error
