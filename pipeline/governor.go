@@ -17,11 +17,14 @@ type governor interface {
 	Account() *sinks.Account
 }
 
-// governed are the sinks by name; nil for one without a policy.
+// governed are the sinks and publishers by name; nil for one without a policy.
 func (p *Pipeline) governed() map[string]governor {
 	all := map[string]governor{}
 	for name, sink := range p.o.Sinks {
 		all[name], _ = sink.(governor)
+	}
+	for name, publisher := range p.o.Publishers {
+		all[name], _ = publisher.(governor)
 	}
 	return all
 }
@@ -39,6 +42,11 @@ func (p *Pipeline) tune(name string, to Tuning) {
 			t.mu.Lock()
 			t.workers, t.retry = to.Workers, to.Retry.withDefaults()
 			t.mu.Unlock()
+		}
+	}
+	for _, f := range p.feeds {
+		if f.name == name {
+			f.tune(to)
 		}
 	}
 	for _, a := range p.askers {

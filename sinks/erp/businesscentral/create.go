@@ -179,11 +179,12 @@ func (x *exchange) createDocument(in sinks.Intent) sinks.Outcome {
 	return x.settle(req, made.id())
 }
 
-// taken compares the document whose key was there already.
+// taken compares the document whose key was there already. Where there is none of ours, another key was taken, such as the number of a draft that
+// somebody else made in the same moment: nothing was done.
 func (x *exchange) taken(req createRequest, said sinks.Outcome) sinks.Outcome {
 	o := x.look(req)
 	if o.Class == sinks.Absent {
-		return *conflict("KEY_TAKEN", "Business Central says that the key is taken, and has no such document: "+said.Message, "Look for the number "+req.Expect.Number+" there, deleted documents too.")
+		return *refusal(sinks.RetryLater, "KEY_TAKEN", "", "Business Central says that a key is taken, and has no such document: "+said.Message, "If it stays so, look at the number series of the document there.")
 	}
 	return o
 }

@@ -391,3 +391,27 @@ func TestCheck(t *testing.T) {
 		t.Errorf("%s %v", id, err)
 	}
 }
+
+func TestProbe(t *testing.T) {
+	for _, ids := range []bool{true, false} {
+		sim, s := withAcme(t, simulator.Options{ClientIDs: ids}, func(c *Config) { c.Probe.Customer = "104377" })
+		for range 2 {
+			found, err := s.Probe(t.Context())
+			if err != nil || len(found) != 2 || strings.Contains(found[1].Found, "chosen here") != ids {
+				t.Errorf("ids %v: %+v %v", ids, found, err)
+			}
+		}
+		x, cancel := s.begin(t.Context())
+		defer cancel()
+		if out := x.open(); out != nil {
+			t.Fatal(out)
+		}
+		if rows, out := x.find("salesInvoices", "", 10); out != nil || len(rows) != 0 {
+			t.Errorf("drafts stay: %v %+v", rows, out)
+		}
+		nobody := sinkOf(t, sim, func(c *Config) { c.Probe.Customer = "nobody" })
+		if found, err := nobody.Probe(t.Context()); err != nil || len(found) != 1 || found[0].Level != cdc.LevelFail {
+			t.Errorf("%+v %v", found, err)
+		}
+	}
+}

@@ -27,7 +27,7 @@ func scripted(t *testing.T, pages map[string]string) *Sink {
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"error":{"code":"BadRequest_ResourceNotFound","message":"Resource not found for the segment"}}`)
 	}))
-	s, err := New(Config{URL: server.URL + "/api/v2.0/", Company: "cronus", Tax: "T", Principals: []Principal{{}}}, slog.New(slog.DiscardHandler))
+	s, err := New(Config{URL: server.URL + "/api/v2.0/", Company: "cronus", Tax: "T", Principals: []Principal{open}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,6 +52,8 @@ type Config struct {
 	Partner Partner `yaml:"partner"`
 	// How products are made.
 	Product Product `yaml:"product"`
+	// Search term with which the test partners begin that waybill check --probe may make, such as PROBE. Empty: it makes none.
+	Probe string `yaml:"probe"`
 }
 
 // DocumentTypes are those of finance, two characters each.
@@ -165,6 +167,7 @@ func (c Config) Validate() error {
 		{"document_types.invoice", d.DocumentTypes.Invoice, `^[A-Z0-9]{2}$`, "two capital letters or digits"},
 		{"document_types.credit", d.DocumentTypes.Credit, `^[A-Z0-9]{2}$`, "two capital letters or digits"},
 		{"document_types.journal", d.DocumentTypes.Journal, `^[A-Z0-9]{2}$`, "two capital letters or digits"},
+		{"probe", c.Probe, `^([A-Z0-9._/-]{1,12})?$`, "at most 12 capital letters, digits and . _ / -"},
 		{"partner.language", d.Partner.Language, `^[A-Z]{2}$`, "two capital letters, such as EN"},
 	} {
 		if !regexp.MustCompile(f.form).MatchString(f.value) {
