@@ -148,6 +148,7 @@ func connect(o *pipeline.Options, cfg *config.Config, held *tuned, log *slog.Log
 			o.Publishers[name], held.targets[name] = governed, governed
 			continue
 		}
+		keepIn(cfg.Data, name, cfg.Sinks[name])
 		sink, err := newSink(name, cfg.Sinks[name], log)
 		if err != nil {
 			return err

@@ -87,10 +87,18 @@ type crash struct {
 	plain    []invoice // released, not corrected yet
 	released []string  // in the order of their release
 	chains   [][]string
+	totals   map[string]int64 // of what was drafted, in cents
 }
 
 func newCrash(t *testing.T) *crash {
-	return &crash{site: newSite(t), began: time.Now(), patience: 60 * time.Second, most: 700, names: map[string]string{}}
+	return &crash{site: newSite(t), began: time.Now(), patience: 60 * time.Second, most: 700, names: map[string]string{}, totals: map[string]int64{}}
+}
+
+// draft writes a document and remembers its total.
+func (c *crash) draft(inv invoice) {
+	c.t.Helper()
+	_, c.totals[inv.no] = inv.totals()
+	c.site.draft(inv)
 }
 
 // faultyLedger makes a simulator in another process the target. Its horizon is the timeout and a second.

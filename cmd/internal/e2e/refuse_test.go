@@ -178,8 +178,8 @@ func TestRefusals(t *testing.T) {
 		erp := fresh.ledger()
 		fresh.write()
 		full := good(fresh, "waybill.yaml")
-		fresh.sql(fresh.dispatch, `CREATE ROLE narrow LOGIN REPLICATION PASSWORD 'secret'; GRANT SELECT ON customers, stops, accessorials TO narrow`)
-		fresh.file("waybill.yaml", strings.Replace(strings.Replace(full, "user: "+pg.User, "user: narrow", 1), "password: "+pg.Password, "password: secret", 1))
+		fresh.sql(fresh.dispatch, `CREATE ROLE narrow LOGIN REPLICATION PASSWORD '`+narrowPassword+`'; GRANT SELECT ON customers, stops, accessorials TO narrow`)
+		fresh.file("waybill.yaml", strings.Replace(strings.Replace(full, "user: "+pg.User, "user: narrow", 1), "password: "+pg.Password, "password: "+narrowPassword, 1))
 		fresh.refuses("missing_privilege", 3)
 		fresh.file("waybill.yaml", full)
 		fresh.carriesOn(func() []string {

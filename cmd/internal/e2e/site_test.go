@@ -26,6 +26,9 @@ import (
 // carrier is the folder of the sample carrier.
 const carrier = "../../../testdata/carriers/northstar"
 
+// narrowPassword is that of roles which tests make.
+const narrowPassword = "n4-canary-narrow"
+
 var siteNumber atomic.Int32
 
 // site is one carrier with its own two databases, its own target and its own Waybill.
@@ -166,7 +169,7 @@ func (s *site) write() {
 	user, password := pg.User, pg.Password
 	myUser, myPassword := maria.User, maria.Password
 	if s.dsnUser != "" {
-		user, password, myUser, myPassword = s.dsnUser, "secret", s.dsnUser, "secret"
+		user, password, myUser, myPassword = s.dsnUser, narrowPassword, s.dsnUser, narrowPassword
 	}
 	s.file("waybill.yaml", fmt.Sprintf(`data: data
 mapping: mapping.yaml

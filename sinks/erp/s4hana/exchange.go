@@ -18,6 +18,7 @@ type exchange struct {
 	*Sink
 	ctx             context.Context
 	request, answer string // of the last write, as excerpts
+	probing         bool   // creates carry a RequestID, whatever the configuration says
 }
 
 const excerpt = 4 << 10
@@ -98,7 +99,7 @@ func (c change) json() ([]byte, error) {
 // write sends changes of one service: one as it is, several in a changeset. created is what the first of them made, nil when it made nothing.
 func (x *exchange) write(service string, changes []change, in sinks.Intent, id string) (created object, out *sinks.Outcome) {
 	header := map[string]string{"Accept": "application/json"}
-	if x.cfg.Repeatability == RepeatabilityRequestID && changes[0].Method == http.MethodPost {
+	if (x.probing || x.cfg.Repeatability == RepeatabilityRequestID) && changes[0].Method == http.MethodPost {
 		header["RequestID"] = strings.ToUpper(strings.ReplaceAll(id, "-", ""))
 		header["RepeatabilityCreation"] = in.At.UTC().Format(http.TimeFormat)
 	}

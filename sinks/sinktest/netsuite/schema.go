@@ -27,7 +27,6 @@ type field struct {
 }
 
 func fixed(f form) field              { return field{form: f, fixed: true} }
-func fixedTo(kind string) field       { return field{form: reference, to: []string{kind}, fixed: true} }
 func to(kinds ...string) field        { return field{form: reference, to: kinds} }
 func lines(of map[string]field) field { return field{form: sublist, fields: of} }
 
