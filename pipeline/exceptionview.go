@@ -191,8 +191,14 @@ func (p *Pipeline) Exception(_ context.Context, id string) (view ExceptionView, 
 		if view, d, err = s.exceptionView(x); err != nil {
 			return err
 		}
-		if view.History, err = s.history(x); err != nil || d == nil {
+		if view.History, err = s.history(x); err != nil {
 			return err
+		}
+		if x.Feed != nil && x.live() {
+			return s.feedEvidence(&view, x.Feed)
+		}
+		if d == nil {
+			return nil
 		}
 		return s.deliveryEvidence(&view, d)
 	})

@@ -319,6 +319,10 @@ func TestFeedRefusedParksItsOrderKeyAlone(t *testing.T) {
 				x.cause() != "FEED/stream.milestones/REFUSED/pieces" {
 				t.Errorf("%+v %s", x.Problem, x.cause())
 			}
+			view, err := (&Pipeline{store: r.store}).Exception(t.Context(), "X-000001")
+			if err != nil || view.Event == nil || view.Event.ID != "A-000003" || view.Behind != 2 || !slices.Equal(view.Allowed, []string{"retry", "discard"}) {
+				t.Errorf("%v %+v", err, view)
+			}
 			if by == "retry" { // still refused: the same exception
 				r.decide(decisionEntry{Action: "retry", IDs: []string{"X-000001"}, By: "ann"})
 				r.until("it is open again", func() bool { x := r.exception("X-000001"); return x.Retries == 1 && x.State == ExceptionOpen })

@@ -153,6 +153,25 @@ func (s *state) feedGiveUp(x *exception, state, by, why string, at time.Time) er
 	return s.closeException(x, state, by, why, at)
 }
 
+// feedEvidence adds the event that a publisher refused, and how many wait behind it.
+func (s *state) feedEvidence(v *ExceptionView, of *feedRef) error {
+	raw, err := s.Get(bucketFeedAside, feedPlaceKey(of.Sink, of.Key, of.N))
+	if err != nil || raw == nil {
+		return err
+	}
+	item, err := decodeFeedItem(raw)
+	if err != nil {
+		return err
+	}
+	if v.Event, err = s.feedEvent(&item); err != nil {
+		return err
+	}
+	return s.Scan(bucketFeedAside, feedKey(of.Sink, of.Key)+sep, feedPlaceKey(of.Sink, of.Key, of.N+1), func(string, []byte) (bool, error) {
+		v.Behind++
+		return v.Behind < listMost, nil
+	})
+}
+
 // feedSetup opens one exception for a publisher that takes nothing now, whatever the event.
 func (s *state) feedSetup(f *feedEntry, at time.Time) error {
 	if err := s.feedWell(f.Sink, at); err != nil { // another cause than before

@@ -43,6 +43,7 @@ type Terms struct {
 type Publication struct {
 	Event *transform.Event
 	Topic string // what the mapping's publish names behind the sink; never empty
-	// Sequence counts the events of an order key in this sink, from 1, without a gap: by it a receiver notices what came twice or out of order.
+	// Sequence counts the events of an order key in this sink, from 1, without a gap but for what a person gave up: by it a receiver notices what came
+	// twice or out of order.
 	Sequence uint64
 }

@@ -54,6 +54,9 @@ func TestPublish(t *testing.T) {
 		if r.Method != http.MethodPost {
 			return // check looks whether somebody is there
 		}
+		if !strings.HasPrefix(r.Header.Get("webhook-signature"), "v1,") {
+			t.Error("a request without a signature")
+		}
 		if rng.IntN(10) == 0 {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
@@ -68,7 +71,7 @@ func TestPublish(t *testing.T) {
 	}
 
 	e := newEngine(t, "postgres")
-	e.sink += fmt.Sprintf("  hook:\n    type: webhook\n    url: %s/{topic}\n    mode: binary\n    policy: { concurrency: 8, backoff_base: 10ms, backoff_cap: 100ms }\n"+
+	e.sink += fmt.Sprintf("  hook:\n    type: webhook\n    url: %s/{topic}\n    mode: binary\n    secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n    policy: { concurrency: 8, backoff_base: 10ms, backoff_cap: 100ms }\n"+
 		"  files:\n    type: file\n    folder: out\n    max_bytes: 8KiB\n    manifest: true\n", hook.URL)
 	e.configure(milestonesMapping, "")
 	if out := e.must("check"); !strings.Contains(out, "hook") || !strings.Contains(out, "files") {
