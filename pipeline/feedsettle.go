@@ -109,7 +109,7 @@ func down(o sinks.Outcome) bool { return o.Outage || o.Class == sinks.Setup }
 
 // uncounted are outcomes that say nothing of the event itself.
 func uncounted(o sinks.Outcome) bool {
-	return down(o) || slices.Contains([]string{sinks.CodeBehind, sinks.CodeQuiet, sinks.CodeNotSent}, o.Code)
+	return down(o) || o.Code == sinks.CodeBehind || sinks.NotMade(o.Code)
 }
 
 // exhausted turns a retry beyond the ceiling into a refusal. Outages do not count: the target comes back. The caller holds the lock.

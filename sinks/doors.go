@@ -13,6 +13,16 @@ const (
 	CodeDryRun   = "DRY_RUN"  // nothing is ever written
 )
 
+// NotMade reports whether the code of an outcome says that the governor did not let the call through: it tells nothing of the document, and counts
+// for no ceiling of attempts or of age.
+func NotMade(code string) bool {
+	switch code {
+	case CodePaused, CodeBlackout, CodeDryRun, CodeQuiet, CodeBudget, CodeNotSent, CodeBreakerOpen:
+		return true
+	}
+	return false
+}
+
 // pausedWait is how long a write that came to a paused flow waits before it asks again; who resumes wakes the lanes.
 const pausedWait = time.Minute
 
