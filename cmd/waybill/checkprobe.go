@@ -13,7 +13,11 @@ import (
 func probeSinks(ctx context.Context, r *report, cfg *config.Config, log *slog.Logger) error {
 	for _, name := range cfg.SinkNames() {
 		var target interface{ Close() error }
-		if publisher := newPublisher(cfg.Sinks[name]); publisher != nil {
+		if publishes(cfg.Sinks[name]) {
+			publisher, err := newPublisher(name, cfg.Sinks[name])
+			if err != nil {
+				return err
+			}
 			target = publisher
 		} else {
 			sink, err := newSink(name, cfg.Sinks[name], log)

@@ -139,7 +139,11 @@ func connect(o *pipeline.Options, cfg *config.Config, held *tuned, log *slog.Log
 		}
 		bounds := held.bounds(name)
 		o.Workers[name], o.Retry[name] = bounds.Workers, bounds.Retry
-		if publisher := newPublisher(cfg.Sinks[name]); publisher != nil {
+		if publishes(cfg.Sinks[name]) {
+			publisher, err := newPublisher(name, cfg.Sinks[name])
+			if err != nil {
+				return err
+			}
 			governed := account.GovernPublisher(publisher, cfg.Sinks[name].Policy, held.registerer(name), log.With("sink", name))
 			o.Publishers[name], held.targets[name] = governed, governed
 			continue

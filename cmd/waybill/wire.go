@@ -29,6 +29,7 @@ import (
 	"waybill/sinks/httpjson"
 	"waybill/sinks/kafka"
 	"waybill/sinks/sinktest"
+	"waybill/sinks/sql"
 	"waybill/sinks/webhook"
 	"waybill/transform"
 )
@@ -158,6 +159,8 @@ func newSink(name string, s config.Sink, log *slog.Logger) (sinks.Sink, error) {
 		return http.New(*settings)
 	case *businesscentral.Config:
 		return businesscentral.New(*settings, log)
+	case *sql.Config:
+		return sql.New(*settings)
 	case *config.Ledger:
 		return sinktest.NewLedgerSink(settings.URL, settings.Timeout), nil
 	}
@@ -172,16 +175,28 @@ func keepIn(data, name string, s config.Sink) {
 }
 
 // newPublisher makes the adapter of a configured sink that takes events as they are, without its policy; nil for one that takes postings.
-func newPublisher(s config.Sink) sinks.Publisher {
+func newPublisher(name string, s config.Sink) (p sinks.Publisher, err error) {
 	switch settings := s.Settings.(type) {
 	case *kafka.Config:
-		return kafka.New(*settings)
+		p = kafka.New(*settings)
 	case *webhook.Config:
-		return webhook.New(*settings)
+		p, err = webhook.New(*settings)
 	case *file.Config:
-		return file.New(*settings)
+		p = file.New(*settings)
 	}
-	return nil
+	if err != nil {
+		return nil, fmt.Errorf("sink %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// publishes reports whether a sink takes events as they are, and no postings.
+func publishes(s config.Sink) bool {
+	switch s.Settings.(type) {
+	case *kafka.Config, *webhook.Config, *file.Config:
+		return true
+	}
+	return false
 }
 
 // newService makes the adapter of a configured service, without its policy.
