@@ -65,7 +65,7 @@ type Service struct {
 type Terms struct {
 	// How long it may be silent before people are told, and what can do without its answers does. Default 1m, at most 24h.
 	Patience time.Duration `yaml:"patience"`
-	// How fast and how often it is asked; as of a sink. max_attempts and max_age are not used: it is asked until it answers.
+	// How fast and how often it is asked; as of a sink. What is about retries and writes is not used: it is asked until it answers.
 	Policy sinks.Policy `yaml:"policy"`
 }
 
