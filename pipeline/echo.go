@@ -59,6 +59,9 @@ func (p *projector) countEcho(k string, by int) {
 	if p.echoes[table][columns] += by; p.echoes[table][columns] <= 0 {
 		delete(p.echoes[table], columns)
 	}
+	if len(p.echoes[table]) == 0 {
+		delete(p.echoes, table)
+	}
 }
 
 // expect keeps what an intent writes into a table that is captured.
@@ -116,10 +119,10 @@ func (p *projector) endEcho(s *state, k string) error {
 
 // echoOf says which posting of ours made the change; "" for none.
 func (p *projector) echoOf(s *state, ch *cdc.Change) (string, error) {
-	table := echoTable(ch.Source, ch.Schema.Table)
-	if len(p.echoes[table]) == 0 {
-		return "", nil
+	if len(p.echoes) == 0 {
+		return "", nil // as nearly always
 	}
+	table := echoTable(ch.Source, ch.Schema.Table)
 	var all []string
 	for columns := range p.echoes[table] {
 		all = append(all, columns)

@@ -239,6 +239,7 @@ func (s *site) refusals(t *testing.T) {
 		{`,"changed":"2026-11-23T14:30:00.5Z"`, codeExact, "changed"},
 		{`,"seen":"2026-11-01T01:30:00"`, codeExact, "seen"}, // twice in Chicago
 		{`,"seen":"2026-03-08T02:30:00"`, codeExact, "seen"}, // never
+		{`,"seen":"2026-11-23"`, codeType, "seen"},
 		{`,"grade":"D"`, codeAllowed, "grade"},
 		{`,"active":"maybe"`, codeType, "active"},
 		{`,"name":"A name that is too long for it"`, codeTooLong, "name"},

@@ -129,7 +129,7 @@ func (m mysql) catalogue(ctx context.Context, x *session, schema, name string) (
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	t := &table{schema: schema, name: name, columns: map[string]*column{}, hidden: true}
+	t := &table{schema: schema, name: name, columns: map[string]*column{}}
 	switch engine := str(found[0][1]); {
 	case str(found[0][0]) != "BASE TABLE":
 		t.sort = "a view"
@@ -158,10 +158,8 @@ func (m mysql) catalogue(ctx context.Context, x *session, schema, name string) (
 	for _, r := range triggers {
 		t.triggers = append(t.triggers, str(r[0]))
 	}
-	full := m.quote(schema) + "." + m.quote(name)
-	t.mayDelete = x.exec(ctx, "EXPLAIN DELETE FROM "+full+" WHERE 1 = 0") == nil
-	// Who may not have triggers does not see them.
-	t.hidden = x.exec(ctx, "SHOW CREATE TABLE "+full) != nil || len(t.triggers) == 0 && !m.seesTriggers(ctx, x)
+	t.mayDelete = x.exec(ctx, "EXPLAIN DELETE FROM "+m.quote(schema)+"."+m.quote(name)+" WHERE 1 = 0") == nil
+	t.hidden = len(t.triggers) == 0 && !m.seesTriggers(ctx, x) // who may not have triggers does not see them
 	return t, nil
 }
 

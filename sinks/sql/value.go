@@ -198,7 +198,7 @@ const momentForm = "2006-01-02 15:04:05.999999999"
 // zone is one of the sink's zone; where a clock that is set back makes it two, or one that is set forward leaves it out, it is refused.
 func (c *column) moment(text string, zone *time.Location) (string, *refusal) {
 	form := strings.Replace(text, "T", " ", 1)
-	if len(form) == len(time.DateOnly) {
+	if len(form) == len(time.DateOnly) && c.kind == kindLocal { // a day is no instant
 		form += " 00:00:00"
 	}
 	for _, layout := range []string{"2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999-07"} {
@@ -222,14 +222,11 @@ func (c *column) moment(text string, zone *time.Location) (string, *refusal) {
 			again++
 		}
 	}
-	if again != 1 || at.Format(momentForm) != c.normalForm(form) {
+	if again != 1 || at.Format(momentForm) != c.normal(form) {
 		return "", refuse(codeExact, strconv.Quote(text), "a time with its offset: the clocks of %s show it twice, or not at all", zone)
 	}
 	return c.fractions(at.UTC().Format(momentForm))
 }
-
-// normalForm is a moment's text without zeros behind its fraction.
-func (c *column) normalForm(text string) string { return (&column{kind: kindLocal}).normal(text) }
 
 // decode reads one JSON value, with its numbers as they are written.
 func decode(raw []byte) (v any, err error) {

@@ -86,7 +86,7 @@ func TestHoldsReachBothDatabases(t *testing.T) {
 	s.settled(30 * time.Second)
 	before := s.told()
 
-	const many = 30
+	const many = 20
 	for i := 1; i <= many; i++ {
 		s.sql(s.dispatch, fmt.Sprintf("INSERT INTO fin_hold VALUES ('C%d', true)", i))
 		if i%10 == 0 {
