@@ -50,6 +50,7 @@ demo: ## install what is missing, then run the whole thing on two real databases
 
 deps: ## install the servers that the tests start (Debian packages; idempotent)
 	@sh cmd/internal/demo/install.sh --ci
+	@sh sinks/sinktest/install-kafka.sh
 	@if command -v npm >/dev/null 2>&1; then sh cdc/cdctest/install-postgres.sh; \
 		else echo "npm is not here: of PostgreSQL only Debian's version is tested"; fi
 

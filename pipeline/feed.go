@@ -225,6 +225,9 @@ func (f *feed) batch(now time.Time) (batch []*feedEvent, at time.Time) {
 	case len(f.queue.ready) == 0:
 		return nil, at
 	}
+	if until := f.shut(now); !until.IsZero() {
+		return nil, until
+	}
 	if full := f.queue.first.Add(feedLinger); f.terms.Batch > 1 && f.queue.count < f.terms.Batch && now.Before(full) {
 		return nil, full
 	}

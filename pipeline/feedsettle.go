@@ -88,7 +88,7 @@ func (f *feed) parks(o sinks.Outcome) bool {
 
 // trouble pauses the feed after an outage or a setup outcome, or as long as the target asks for. The caller holds the lock.
 func (f *feed) trouble(o sinks.Outcome, now time.Time) {
-	if !down(o) && o.Wait == 0 {
+	if !down(o) && (o.Wait == 0 || o.Code == sinks.CodeLocked) {
 		return
 	}
 	f.lastErr = o.Message
@@ -109,8 +109,11 @@ func down(o sinks.Outcome) bool { return o.Outage || o.Class == sinks.Setup }
 
 // uncounted are outcomes that say nothing of the event itself.
 func uncounted(o sinks.Outcome) bool {
-	return down(o) || slices.Contains([]string{sinks.CodeBehind, sinks.CodeQuiet, sinks.CodeNotSent}, o.Code)
+	return down(o) || slices.Contains(unsent, o.Code)
 }
+
+// unsent are the codes of events that were not sent, or only too many at once.
+var unsent = []string{sinks.CodeBehind, sinks.CodeQuiet, sinks.CodeBudget, sinks.CodeNotSent, sinks.CodeRate, sinks.CodePaused, sinks.CodeBlackout, sinks.CodeDryRun}
 
 // exhausted turns a retry beyond the ceiling into a refusal. Outages do not count: the target comes back. The caller holds the lock.
 func (f *feed) exhausted(k *feedKeyed, o sinks.Outcome, now time.Time) sinks.Outcome {
@@ -130,10 +133,14 @@ func (f *feed) exhausted(k *feedKeyed, o sinks.Outcome, now time.Time) sinks.Out
 // later lets a key wait before its first event is sent again. The caller holds the lock.
 func (f *feed) later(k *feedKeyed, o sinks.Outcome, now time.Time) {
 	k.until = time.Time{}
-	if down(o) || o.Wait > 0 {
+	if down(o) || o.Wait > 0 && o.Code != sinks.CodeLocked {
 		return // the whole feed waits
 	}
 	f.lastErr = o.Message
+	if o.Wait > 0 {
+		k.until = now.Add(o.Wait)
+		return
+	}
 	most := min(f.retry.Cap, f.retry.Base<<min(max(k.attempts-1, 0), 20))
 	k.until = now.Add(rand.N(most) + time.Millisecond)
 }

@@ -13,7 +13,7 @@ import (
 // FeedStatus is what a publisher gets.
 type FeedStatus struct {
 	Sink      string     `json:"sink"`
-	State     string     `json:"state"` // running, backing off, stopped
+	State     string     `json:"state"` // running, paused, dry run, backing off, stopped
 	Error     string     `json:"error,omitempty"`
 	Published uint64     `json:"published"`        // the target has them, as the journal knows
 	Behind    uint64     `json:"behind"`           // events that it does not have yet
@@ -30,6 +30,11 @@ func (p *Pipeline) feedStatus(s *state, st *Status) error {
 		if err != nil {
 			return err
 		}
+		paused, err := s.paused(f.name)
+		if err != nil {
+			return err
+		}
+		f.hinder(&fs, paused)
 		if fs.State != "running" {
 			st.Problems = append(st.Problems, fmt.Sprintf("feed of %s is %s: %s", fs.Sink, fs.State, fs.Error))
 		}

@@ -122,6 +122,9 @@ func (p *projector) release(s *state, at transform.Entry, ch *cdc.Change, h held
 			return err
 		}
 		if included {
+			if at.Echo, err = p.echoOf(s, ch); err != nil {
+				return err
+			}
 			return p.mapper.Included(s, &output{s: s, entry: at, change: ch, unit: h.N}, at, ch)
 		}
 	}

@@ -162,8 +162,13 @@ func (p *Pipeline) shutDoors() error {
 	})
 }
 
-// kickLanes lets the lanes of a sink look again at once.
+// kickLanes lets the lanes of a sink, or its feed, look again at once.
 func (p *Pipeline) kickLanes(sink string) {
+	for _, f := range p.feeds {
+		if f.name == sink {
+			f.kick()
+		}
+	}
 	for _, l := range p.lanes {
 		if l.target.name == sink {
 			l.kick()

@@ -41,8 +41,9 @@ type projector struct {
 	cursor   *rowsCursor              // place inside a long Rows entry, kept between commits
 	guard    *guard                   // of the transaction that is open there
 	floors   floors
-	awaited  map[string]bool // event types that postings ever waited for; nil until read
-	quiet    bool            // the last step found neither entry nor work
+	awaited  map[string]bool           // event types that postings ever waited for; nil until read
+	echoes   map[string]map[string]int // source and table → key columns → rows that we wrote and whose change has not come back; nil until read
+	quiet    bool                      // the last step found neither entry nor work
 
 	mu        sync.Mutex
 	applied   checkpoint.Applied
@@ -128,7 +129,7 @@ func (p *projector) step() (idle bool, err error) {
 	})
 	if err != nil {
 		p.cursor, p.guard, p.floors, p.awaited = nil, nil, floors{}, nil
-		p.readings = nil
+		p.readings, p.echoes = nil, nil
 		return false, err
 	}
 	if p.changed {
@@ -307,7 +308,7 @@ func (p *projector) remember(s *state) error {
 		}
 	}
 	s.awaited = p.awaited
-	return nil
+	return p.loadEchoes(s)
 }
 
 func (p *projector) note(s *state, e checkpoint.Entry) error {

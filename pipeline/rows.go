@@ -276,6 +276,9 @@ func (p *projector) apply(s *state, at transform.Entry, ch *cdc.Change, ref hold
 			return err
 		}
 	}
+	if at.Echo, err = p.echoOf(s, ch); err != nil {
+		return err
+	}
 	out := &output{s: s, entry: at, change: ch, unit: ref.unit}
 	err = p.mapper.Change(s, out, at, ch)
 	var hold *transform.HoldTable

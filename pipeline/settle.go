@@ -17,6 +17,9 @@ func (p *projector) intent(s *state, e checkpoint.Entry) error {
 	if err := json.Unmarshal(e.Payload, &in); err != nil {
 		return fmt.Errorf("reading intent %d: %w", e.Index, err)
 	}
+	if err := p.expect(s, &in, e); err != nil {
+		return err
+	}
 	d, err := s.delivery(in.ID)
 	if err != nil || d == nil || d.over() {
 		return err
@@ -39,6 +42,9 @@ func (p *projector) outcome(s *state, e checkpoint.Entry) error {
 	}
 	if o.Feed != nil {
 		return p.fed(s, o.Feed, e)
+	}
+	if err := p.expected(s, o, e.At); err != nil {
+		return err
 	}
 	d, err := s.delivery(o.Delivery)
 	if err != nil || d == nil || d.over() {

@@ -59,6 +59,8 @@ const (
 	bucketIgnored   = "ign"   // ref, rule → ignored
 	bucketClaim     = "clm"   // sink, entity, external id → company whose document has it
 	bucketShadow    = "shd"   // mapping, target, sequence → delivery id: what is kept in shadow
+	bucketEcho      = "echo"  // source, table, key columns, key, index of the intent → echo
+	bucketEchoOf    = "echd"  // delivery id → key of its echo
 	bucketShadowOn  = "shon"  // mapping, target or nothing → shadowSwitch: switched on
 	bucketPaused    = "pau"   // sink, entity or nothing → sinks.Reason: a person paused the flow, or all that goes to the sink
 	bucketFeed      = "fd"    // publisher, number → feedItem: not known to be in the target

@@ -318,7 +318,11 @@ func (p *projector) mapHeld(s *state, ch *cdc.Change, h heldChange, at transform
 			return nil, err
 		}
 	}
-	err := p.mapper.Change(s, out, entry, ch)
+	var err error
+	if entry.Echo, err = p.echoOf(s, ch); err != nil {
+		return nil, err
+	}
+	err = p.mapper.Change(s, out, entry, ch)
 	var hold *transform.HoldTable
 	if errors.As(err, &hold) {
 		return hold, nil

@@ -78,17 +78,17 @@ func TestAIMDSettles(t *testing.T) {
 	for _, c := range []struct {
 		hidden, concurrency, start int
 		each                       time.Duration
-	}{{20, 64, 0, 100 * time.Millisecond}, {20, 64, 2, 500 * time.Millisecond}, {5, 40, 0, 300 * time.Millisecond}, {50, 60, 10, 50 * time.Millisecond},
-		{100, 12, 0, 100 * time.Millisecond}, {1, 8, 0, 50 * time.Millisecond}} {
+	}{{20, 64, 0, 400 * time.Millisecond}, {20, 64, 2, 500 * time.Millisecond}, {5, 40, 0, 300 * time.Millisecond}, {50, 60, 10, 500 * time.Millisecond},
+		{100, 12, 0, time.Second}, {1, 8, 0, 100 * time.Millisecond}} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNarrow(c.hidden, c.each, false)
 				g := govern(n, Policy{Concurrency: c.concurrency, Adapt: Adapt{Start: c.start}, MaxAttempts: 1})
-				wg := press(t, g, 2*c.concurrency, 10*time.Minute)
+				wg := press(t, g, 2*c.concurrency, 5*time.Minute)
 				time.Sleep(time.Minute)
 				calls, refused := n.counts()
 				sum, looks := 0, 0
-				for range 540 * 2 {
+				for range 235 * 2 {
 					time.Sleep(500 * time.Millisecond)
 					sum, looks = sum+g.account.Stand().Limit, looks+1
 				}
@@ -131,8 +131,8 @@ func TestAIMDSettlesInAMinute(t *testing.T) {
 // When the target takes more, more is found; when it takes fewer, fewer are sent.
 func TestAIMDFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNarrow(8, 100*time.Millisecond, false)
-		g := govern(n, Policy{Concurrency: 64})
+		n := newNarrow(8, 400*time.Millisecond, false)
+		g := govern(n, Policy{Concurrency: 40})
 		wg := press(t, g, 100, 12*time.Minute)
 		for _, hidden := range []int{30, 6} {
 			time.Sleep(2 * time.Minute)

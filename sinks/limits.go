@@ -8,7 +8,8 @@ import (
 )
 
 // Limits are how much of a target's account the daemon uses. An account is what the target counts by: a NetSuite account, a service principal of
-// Business Central. Several sinks and services may share one; each has its share of it by weight.
+// Business Central. Several sinks and services may share one; each has its share of it by weight. A call is whatever an adapter does for one
+// preparation, sending, verification, question or publication; most are one request, and one that asks the target nothing is counted all the same.
 type Limits struct {
 	Rate        float64 `yaml:"rate"`        // calls a second, all together; 0: no bound
 	Burst       int     `yaml:"burst"`       // calls that may come at once; default 1

@@ -106,4 +106,6 @@ type Intent struct {
 	Request  json.RawMessage `json:"request"`            // what will be sent, without secrets; the adapter reads it back
 	Sequence string          `json:"sequence,omitempty"` // intents with the same non-empty sequence are delivered one at a time, in Sort order
 	At       time.Time       `json:"at"`                 // when it was frozen
+	// Writes is the row that it makes in a table which a source of ours captures, so that its change is known for an echo; nil for everything else.
+	Writes *transform.Written `json:"writes,omitempty"`
 }

@@ -61,6 +61,11 @@ func (r *run) refs(c *rowChange) error {
 	if len(all) == 0 {
 		return nil
 	}
+	if r.at.Echo != "" {
+		if err := r.out.Note(Note{Rule: "echo", Refs: all, Why: "made by " + r.at.Echo + ", so it is no news"}); err != nil {
+			return err
+		}
+	}
 	return r.out.Row(all)
 }
 
@@ -75,6 +80,9 @@ func quietText(e *expr, f *frame) string {
 
 // event runs one rule over a change.
 func (r *run) event(e *eventRule, c *rowChange) error {
+	if r.at.Echo != "" && !c.first && e.governed == nil { // versions are judged by people, whoever wrote them
+		return r.echoed(e, c)
+	}
 	if c.first && e.lane != LaneMaster {
 		return r.seed(e, c)
 	}

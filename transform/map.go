@@ -255,6 +255,7 @@ func (r *run) rules(c *rowChange) error {
 			return err
 		}
 	}
+	c.first = c.first || r.at.Echo != "" // documents take it up, and are not judged for it
 	for _, d := range c.table.root {
 		if err := r.header(d, c); err != nil {
 			return err

@@ -38,6 +38,7 @@ type Entry struct {
 	Observed time.Time // when the journal took it
 	Reading  *Reading  // set for the rows of a chunk that was read beside the stream
 	Included bool      // the table's open reading includes the change, which was held since before it began
+	Echo     string    // which posting of ours made the change: it is no news, and updates row state alone
 	Now      time.Time // the watermark: everything committed up to then, in every source, is captured; zero when unknown
 	// Marks are the watermarks of all sources, of which Now is the earliest; nil when unknown.
 	Marks map[string]time.Time

@@ -22,28 +22,35 @@ import (
 const askTimeout = 30 * time.Second
 
 func checkCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var probe bool
+	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check everything that run needs, without changing anything",
 		Long: `Checks the configuration, the mapping against the live catalogs, the settings and grants of both databases, the ERP's
 login, company and periods, and whether the ERP belongs to these sources. Nothing is changed anywhere. Each failure
 comes with what to run to settle it.
 
+With --probe the targets are looked at more closely: as whom they let us in, with which limits, and whether they do once what is sent twice
+with one key. For that a record is written, but only into a target whose configuration names one (probe:), marked as a test.
+
 Exit code 0: run can start. 2: the configuration or the mapping is wrong. 3: something outside is.`,
 		Example: `  waybill check
-  waybill check -c staging.yaml --json`,
+  waybill check -c staging.yaml --json
+  waybill check -c staging.yaml --probe`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			r := &report{}
-			if err := a.check(c.Context(), r); err != nil {
+			if err := a.check(c.Context(), r, probe); err != nil {
 				return err
 			}
 			return a.printReport(r, "Next: waybill plan, then waybill run.")
 		},
 	}
+	c.Flags().BoolVar(&probe, "probe", false, "look at the targets more closely; writes the test records that the configuration names")
+	return c
 }
 
-func (a *app) check(ctx context.Context, r *report) error {
+func (a *app) check(ctx context.Context, r *report, probe bool) error {
 	cfg, err := a.load()
 	var faults config.Faults
 	if errors.As(err, &faults) {
@@ -65,7 +72,10 @@ func (a *app) check(ctx context.Context, r *report) error {
 	if err := a.checkSinks(ctx, r, cfg, mapping, log); err != nil {
 		return err
 	}
-	return checkServices(ctx, r, cfg, mapping, log)
+	if err := checkServices(ctx, r, cfg, mapping, log); err != nil || !probe {
+		return err
+	}
+	return probeSinks(ctx, r, cfg, log)
 }
 
 // checkMappings parses the mappings and runs their inline tests.

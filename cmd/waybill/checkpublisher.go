@@ -11,17 +11,15 @@ import (
 	"waybill/transform"
 )
 
-// publishes reports whether a sink takes events as they are, and no postings.
-func publishes(s config.Sink) bool {
-	publisher := newPublisher(s)
-	return publisher != nil && publisher.Close() == nil
-}
-
 // checkPublishers looks whether the sinks that take events can be used, and whether the mapping names them for what they are.
 func checkPublishers(ctx context.Context, r *report, cfg *config.Config, m *transform.Carriers) error {
 	for _, name := range cfg.SinkNames() {
-		publisher := newPublisher(cfg.Sinks[name])
-		if publisher == nil {
+		if !publishes(cfg.Sinks[name]) {
+			continue
+		}
+		publisher, err := newPublisher(name, cfg.Sinks[name])
+		if err != nil {
+			r.fail(name, "connection", err.Error(), "", exitEnvironment)
 			continue
 		}
 		ask, cancel := context.WithTimeout(ctx, askTimeout)

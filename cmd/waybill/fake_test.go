@@ -73,6 +73,8 @@ func (f *fakeDaemon) Status(context.Context) (pipeline.Status, error) {
 		{Lane: "master", Sink: "erp", State: "running", Ready: 3, Done: 1812},
 		{Lane: "transactional", Sink: "erp", State: "backing off", Waiting: 14, Ready: 2, InFlight: 1, Unknown: 1, Parked: 2, Done: 10_441, Oldest: &oldest, LastError: "erp answered 502"},
 	}
+	s.Feeds = []pipeline.FeedStatus{{Sink: "partner", State: "backing off", Error: "The receiver answered 503", Published: 118_204, Behind: 41, Aside: 12, Oldest: &oldest, InFlight: 1},
+		{Sink: "stream", State: "running", Published: 302_214}}
 	s.Services = []pipeline.ServiceStatus{{Name: "finance", Questions: 2, Unanswered: 2, Oldest: &oldest},
 		{Name: "pricing", Questions: 140, Oldest: &oldest, Silent: true, Since: &oldest, Error: "OUTAGE: connection refused"}}
 	s.Exceptions = []pipeline.ExceptionStat{{Code: "TOTAL_MISMATCH", Open: 1, Waiting: 1, Money: map[string]string{"CAD": "80.10"}},

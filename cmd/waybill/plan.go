@@ -69,10 +69,7 @@ func (a *app) plan(ctx context.Context, lookups int, registry string) (v pipelin
 		}
 	}
 	for _, name := range cfg.SinkNames() {
-		if publisher := newPublisher(cfg.Sinks[name]); publisher != nil {
-			if err := publisher.Close(); err != nil {
-				return v, err
-			}
+		if publishes(cfg.Sinks[name]) {
 			continue // nothing is posted to it
 		}
 		sink, failed := newSink(name, cfg.Sinks[name], log)

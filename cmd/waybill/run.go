@@ -133,23 +133,28 @@ func connect(o *pipeline.Options, cfg *config.Config, held *tuned, log *slog.Log
 		o.Readings[name] = pipeline.ReadingOptions(cfg.Sources[name].Snapshot)
 	}
 	for _, name := range cfg.SinkNames() {
-		if publisher := newPublisher(cfg.Sinks[name]); publisher != nil {
-			policy := cfg.Sinks[name].Policy.WithDefaults()
-			o.Publishers[name], o.Workers[name], o.Retry[name] = publisher, policy.Concurrency, retryOf(policy)
-			continue
-		}
-		sink, err := newSink(name, cfg.Sinks[name], log)
-		if err != nil {
-			return err
-		}
 		account, err := held.account(name)
 		if err != nil {
 			return err
 		}
-		governed := account.Govern(sink, cfg.Sinks[name].Policy, held.registerer(name), log.With("sink", name))
 		bounds := held.bounds(name)
-		o.Sinks[name], held.targets[name] = governed, governed
 		o.Workers[name], o.Retry[name] = bounds.Workers, bounds.Retry
+		if publishes(cfg.Sinks[name]) {
+			publisher, err := newPublisher(name, cfg.Sinks[name])
+			if err != nil {
+				return err
+			}
+			governed := account.GovernPublisher(publisher, cfg.Sinks[name].Policy, held.registerer(name), log.With("sink", name))
+			o.Publishers[name], held.targets[name] = governed, governed
+			continue
+		}
+		keepIn(cfg.Data, name, cfg.Sinks[name])
+		sink, err := newSink(name, cfg.Sinks[name], log)
+		if err != nil {
+			return err
+		}
+		governed := account.Govern(sink, cfg.Sinks[name].Policy, held.registerer(name), log.With("sink", name))
+		o.Sinks[name], held.targets[name] = governed, governed
 		o.Services[name] = pipeline.Service{Answerer: governed, Workers: bounds.Workers, Retry: bounds.Retry}
 	}
 	for _, name := range cfg.ServiceNames() {

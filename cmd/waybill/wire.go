@@ -21,11 +21,15 @@ import (
 	"waybill/cmd/internal/config"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/erp/businesscentral"
+	"waybill/sinks/erp/netsuite"
 	"waybill/sinks/erp/s4hana"
 	"waybill/sinks/file"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
+	"waybill/sinks/kafka"
 	"waybill/sinks/sinktest"
+	"waybill/sinks/sql"
 	"waybill/sinks/webhook"
 	"waybill/transform"
 )
@@ -147,25 +151,52 @@ func newSink(name string, s config.Sink, log *slog.Logger) (sinks.Sink, error) {
 	switch settings := s.Settings.(type) {
 	case *erp.TrytonConfig:
 		return erp.NewTryton(*settings, log)
+	case *netsuite.Config:
+		return netsuite.New(*settings, log)
 	case *s4hana.Config:
 		return s4hana.New(*settings)
 	case *http.Config:
 		return http.New(*settings)
+	case *businesscentral.Config:
+		return businesscentral.New(*settings, log)
+	case *sql.Config:
+		return sql.New(*settings)
 	case *config.Ledger:
 		return sinktest.NewLedgerSink(settings.URL, settings.Timeout), nil
 	}
 	return nil, fmt.Errorf("sink %s: no adapter for type %q", name, s.Type)
 }
 
-// newPublisher makes the adapter of a configured sink that takes events as they are, without its policy; nil for one that takes postings.
-func newPublisher(s config.Sink) sinks.Publisher {
-	switch settings := s.Settings.(type) {
-	case *webhook.Config:
-		return webhook.New(*settings)
-	case *file.Config:
-		return file.New(*settings)
+// keepIn gives a sink that has something to remember beside the journal a folder for it.
+func keepIn(data, name string, s config.Sink) {
+	if settings, ok := s.Settings.(*netsuite.Config); ok {
+		settings.Memory = notes{filepath.Join(data, "sinks", name)}
 	}
-	return nil
+}
+
+// newPublisher makes the adapter of a configured sink that takes events as they are, without its policy; nil for one that takes postings.
+func newPublisher(name string, s config.Sink) (p sinks.Publisher, err error) {
+	switch settings := s.Settings.(type) {
+	case *kafka.Config:
+		p = kafka.New(*settings)
+	case *webhook.Config:
+		p, err = webhook.New(*settings)
+	case *file.Config:
+		p = file.New(*settings)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sink %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// publishes reports whether a sink takes events as they are, and no postings.
+func publishes(s config.Sink) bool {
+	switch s.Settings.(type) {
+	case *kafka.Config, *webhook.Config, *file.Config:
+		return true
+	}
+	return false
 }
 
 // newService makes the adapter of a configured service, without its policy.

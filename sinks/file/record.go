@@ -15,7 +15,7 @@ import (
 // line is the record of an event, with the line feed at its end.
 func (c *Config) line(p *sinks.Publication) ([]byte, error) {
 	if c.Format == JSONLines {
-		raw, err := p.Event.CloudEvent()
+		raw, err := p.CloudEvent()
 		if err != nil {
 			return nil, err
 		}

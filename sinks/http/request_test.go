@@ -12,6 +12,7 @@ import (
 
 	"waybill/cdc"
 	"waybill/sinks"
+	"waybill/sinks/sinktest"
 	"waybill/sinks/web"
 )
 
@@ -382,4 +383,30 @@ func TestAWrongSecretIsOneMatter(t *testing.T) {
 	if heard != 1 {
 		t.Errorf("%d requests with a wrong secret", heard)
 	}
+}
+
+// The suite of all sinks, in XML, in two steps, with a password, and by keys that lie in the path.
+func TestSinkInXML(t *testing.T) {
+	e := &erp{made: map[string]*record{}, t: t}
+	server := answering(t, e.serve)
+	proxy := sinktest.StartFaultProxy(t, strings.TrimPrefix(server.URL, "http://"), 1)
+	with := func(password string) *Sink {
+		return newSink(t, proxy.URL(), func(c *Config) {
+			c.Auth = web.AuthConfig{Basic: &web.Basic{User: "sync", Password: web.Plain(password)}}
+			c.Entities = map[string]Entity{"invoice": xmlSteps()}
+		})
+	}
+	sinktest.TestSink(t, sinktest.Harness{
+		Sink: with("pa55"),
+		Operations: map[string]func(*testing.T, int) sinks.Operation{"invoice": func(_ *testing.T, n int) sinks.Operation {
+			return operation("invoice", fmt.Sprintf("inv:%d/a", n), "1150.00")
+		}},
+		Altered: func(op sinks.Operation) sinks.Operation { return operation("invoice", op.ExternalID, "9.00") },
+		Refused: func(_ *testing.T, n int) sinks.Operation { return operation("invoice", fmt.Sprint("none", n), "0.00") },
+		LoseAnswer: func(_, step string) {
+			proxy.Set(sinktest.ProxyFault{Fault: sinktest.DropAnswer, Match: map[string]string{"create": "PUT /invoice", "post": "POST /invoice"}[step]})
+		},
+		Unreachable: func() { proxy.Set(sinktest.ProxyFault{Fault: sinktest.Refuse}) },
+		Heal:        func() { proxy.Set(sinktest.ProxyFault{Fault: sinktest.Pass}) },
+	})
 }

@@ -28,7 +28,7 @@ const (
 	TooMany    Fault = "too_many"    // the request goes nowhere and is answered with 429, to come again in a second
 )
 
-// FaultProxy stands before an HTTP server that answers one request a connection, as Tryton does. Faults are switched while
+// FaultProxy stands before an HTTP server and lets each connection have one request, as Tryton does. Faults are switched while
 // it runs, and hold for requests from then on.
 type FaultProxy struct {
 	listener net.Listener
@@ -143,6 +143,7 @@ func (p *FaultProxy) serve(c net.Conn) {
 	if err != nil {
 		return
 	}
+	req.Header.Set("Connection", "close") // the server ends the connection behind its answer, and says so
 	raw, err := httputil.DumpRequest(req, true)
 	if err != nil {
 		return

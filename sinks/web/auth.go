@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"time"
 )
 
 // Auth lets requests into a target. All methods may be called from several goroutines.
@@ -23,6 +24,8 @@ type AuthError struct {
 	Err    error
 	Outage bool // the token server does not answer: nobody needs to correct anything
 	Unread bool // the secret itself cannot be read
+	// Wait is how long the token server wants to be left alone; 0 when it did not say.
+	Wait time.Duration
 }
 
 func (e *AuthError) Error() string { return "credentials: " + e.Err.Error() }

@@ -61,7 +61,7 @@ func Unanswered(a Answer, reads bool) *sinks.Outcome {
 	var refused *AuthError
 	switch {
 	case errors.As(a.Err, &refused) && refused.Outage:
-		o.Class, o.Hint = sinks.RetryLater, ""
+		o.Class, o.Hint, o.Wait = sinks.RetryLater, "", refused.Wait
 	case refused != nil && refused.Unread:
 		o.Class, o.Code, o.Outage, o.Hint = sinks.Setup, "SECRET", false, "Make the secret readable again: its file, or the command that gives it."
 	case refused != nil:

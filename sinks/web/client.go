@@ -33,7 +33,7 @@ type Options struct {
 	Headers map[string]string // of every request; no secrets
 	TLS     *tls.Config       // nil: the system's roots
 	Timeout time.Duration     // of one request with its answer; 0 means 30s. The caller's context may be shorter
-	Idle    int               // connections kept open; 0 means 16
+	Idle    int               // connections kept open, at most; 0 means 128. No more are opened than requests run at once
 }
 
 // Client sends requests to one target. It may be used by several goroutines.
@@ -52,7 +52,7 @@ func New(o Options) *Client {
 		o.Timeout = 30 * time.Second
 	}
 	if o.Idle == 0 {
-		o.Idle = 16
+		o.Idle = 128
 	}
 	if o.Auth == nil {
 		o.Auth = nobody{}
@@ -222,7 +222,7 @@ func (c *Client) unauthorized(err error) error {
 	if !errors.As(err, &known) {
 		return &AuthError{Err: c.quietly(err)}
 	}
-	return &AuthError{Err: c.quietly(known.Err), Outage: known.Outage, Unread: known.Unread}
+	return &AuthError{Err: c.quietly(known.Err), Outage: known.Outage, Unread: known.Unread, Wait: known.Wait}
 }
 
 // quietly is a transport error without secrets and without the address, which the reader knows, in a bounded length.

@@ -91,14 +91,15 @@ func (d *door) leave(with string, accepted bool) {
 
 // refuse is told that credentials were refused. Those that were accepted before may be tried once more, by one request alone: it may have been
 // the matter of one address.
-func (d *door) refuse(with string) {
+func (d *door) refuse(with string) (accepted bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if with == d.accepted {
 		d.accepted = ""
-		return
+		return true
 	}
 	d.refused, d.until = with, d.now().Add(shutFor)
+	return false
 }
 
 // readAll reads secrets as they are now. The error is an AuthError.

@@ -44,7 +44,7 @@ func (o OAuth1) validate(at string, bad fault) {
 
 func (o OAuth1) auth() Auth {
 	s := &signer{OAuth1: o, now: time.Now}
-	return &static{secrets: []Secret{o.ConsumerSecret, o.TokenSecret}, let: s.sign}
+	return &static{secrets: []Secret{o.ConsumerSecret, o.TokenSecret}, let: s.sign, anew: true}
 }
 
 // signer signs requests; its timestamps never go back, whatever the clock does (RFC 5849, 3.3).

@@ -84,3 +84,32 @@ func TestTimestampsNeverGoBack(t *testing.T) {
 		last = stamp
 	}
 }
+
+// A read whose connection ended is sent again by Go's transport, as it was; a target that knows its nonce refuses it, and it is signed anew.
+func TestAReplayIsSignedAnew(t *testing.T) {
+	var mu sync.Mutex
+	seen, calls := map[string]bool{}, 0
+	server := serving(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		m := regexp.MustCompile(`oauth_nonce="([^"]*)"`).FindStringSubmatch(r.Header.Get("Authorization"))
+		calls++
+		if seen[m[1]] {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		seen[m[1]] = true
+		if calls == 2 {
+			panic(http.ErrAbortHandler) // the second request is answered by nobody
+		}
+	})
+	cl := client(t, AuthConfig{OAuth1: &OAuth1{ConsumerKey: "ck", ConsumerSecret: Plain("c0nsumer"), TokenID: "tk", TokenSecret: Plain("t0ken-s")}}, Options{}, server.URL)
+	for range 3 {
+		if a := cl.Do(t.Context(), Request{Method: "GET", URL: server.URL}); a.Status != 200 {
+			t.Errorf("%+v", a)
+		}
+	}
+	if calls != 5 {
+		t.Errorf("%d calls; expected one, one that is lost with its replay and another, and one", calls)
+	}
+}

@@ -90,12 +90,12 @@ type oauth2 struct {
 	life   context.Context // ends with close
 	end    context.CancelFunc
 
-	mu      sync.Mutex
-	token   token
-	doubts  int           // refusals since a token was accepted last
-	logins  *rate.Limiter // those that refusals cause
-	quiet   time.Time     // no login before: the token server is down, or wants it so
-	reason  error         // why the door is shut
+	mu     sync.Mutex
+	token  token
+	doubts int           // refusals since a token was accepted last
+	logins *rate.Limiter // those that refusals cause
+	quiet  time.Time     // no login before: the token server is down, or wants it so
+	reason error         // why the door is shut
 }
 
 type token struct {
@@ -248,7 +248,7 @@ func (o *oauth2) shut(with string) error {
 	case err != nil:
 		return err
 	case o.door.now().Before(o.quiet):
-		return &AuthError{Err: errors.New("the token server gave no token a moment ago"), Outage: true}
+		return &AuthError{Err: errors.New("the token server gave no token a moment ago"), Outage: true, Wait: o.quiet.Sub(o.door.now())}
 	}
 	return nil
 }
@@ -309,7 +309,7 @@ func (o *oauth2) read(a Answer) (token, error) {
 	switch {
 	case a.Status >= 500, a.Status == http.StatusTooManyRequests, a.Status == http.StatusRequestTimeout,
 		said.Error == "temporarily_unavailable", said.Error == "server_error":
-		return token{}, &AuthError{Err: fmt.Errorf("the token server answered %d", a.Status), Outage: true}
+		return token{}, &AuthError{Err: fmt.Errorf("the token server answered %d", a.Status), Outage: true, Wait: a.Wait}
 	case said.Error != "":
 		return refused(fmt.Sprintf("answered %d %s", a.Status, said.Error))
 	case a.Status != http.StatusOK && a.Status != http.StatusCreated:

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"waybill/sinks"
 )
 
 // issuer is a token server with the target that takes its tokens.
@@ -68,6 +70,9 @@ func (i *issuer) serve(w http.ResponseWriter, r *http.Request) {
 		i.taken[token] = true
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if body == "wait" {
+		w.Header().Set("Retry-After", "60")
+	}
 	w.WriteHeader(status)
 	fmt.Fprint(w, body)
 }
@@ -218,6 +223,15 @@ func TestATokenServerThatIsDown(t *testing.T) {
 		}
 		clock.forward(2 * time.Second)
 	}
+	i.change(func() { i.answer = func(string) (int, string) { return 429, "wait" } })
+	for _, wait := range []time.Duration{time.Minute, 50 * time.Second} { // it says so once; nobody asks again before
+		o := Unanswered(post(cl, i.URL), false)
+		if o == nil || o.Class != sinks.RetryLater || o.Wait != wait || i.logins.Load() != 6 {
+			t.Errorf("%+v after %d logins", o, i.logins.Load())
+		}
+		clock.forward(10 * time.Second)
+	}
+	clock.forward(time.Minute)
 	i.change(func() { i.answer = nil })
 	if a := post(cl, i.URL); a.Status != 200 {
 		t.Errorf("%+v", a)

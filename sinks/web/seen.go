@@ -26,6 +26,9 @@ func (s *seen) add(texts ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, text := range texts {
+		if slices.Contains(s.list, text) {
+			continue // with its forms, which came behind it and leave after it
+		}
 		for _, form := range forms(text) {
 			if len(form) >= leastHidden && !slices.Contains(s.list, form) {
 				s.list = append(s.list, form)

@@ -14,6 +14,7 @@ type static struct {
 	secrets []Secret                                                 // read anew for each request
 	let     func(r *http.Request, body []byte, texts []string) error // adds them to a request
 	derived func(texts []string) []string                            // what else is secret; nil: nothing
+	anew    bool                                                     // each request is signed anew, so that one that was refused is another when it is sent again
 }
 
 var errLines = errors.New("the secret has several lines; it must stand in a header")
@@ -46,15 +47,17 @@ func (s *static) read() ([]string, error) {
 	return texts, nil
 }
 
-// Refused shuts the door, unless the secret was rotated meanwhile.
+// Refused shuts the door, unless the secret was rotated meanwhile. A signed request is sent again where the target has accepted the secret before:
+// Go's transport sends a read a second time whose connection ended, and the target takes the second for a replay of the first; or two
+// requests have overtaken each other.
 func (s *static) Refused(ctx context.Context, _ Answer) (again bool, err error) {
 	with := attemptOf(ctx).with
-	s.door.refuse(with)
+	accepted := s.door.refuse(with)
 	texts, err := s.read()
 	if err != nil {
 		return false, err
 	}
-	return named(texts) != with, nil
+	return named(texts) != with || s.anew && accepted, nil
 }
 
 // Header lets requests in by a header whose whole value is secret.

@@ -24,6 +24,8 @@ type Config struct {
 	Secret web.Secret `yaml:"secret"`
 	// A second secret that signs, too, while the receiver changes from one to the other.
 	OtherSecret web.Secret `yaml:"other_secret"`
+	// Credentials beside the signature, and certificates: see auth.
+	Auth web.AuthConfig `yaml:"auth"`
 	// Sent with each request. No secrets.
 	Headers map[string]string `yaml:"headers"`
 	// Of one request with its answer. Default 30s.
@@ -75,7 +77,7 @@ func (c Config) Validate() error {
 	if c.Batch < 0 || c.Batch > batchMost {
 		bad("batch", fmt.Sprint(c.Batch), fmt.Sprintf("1 to %d, or 0 for the default", batchMost))
 	}
-	if c.Batch > 1 && c.Mode != Batched {
+	if c.Batch > 1 && c.Batch <= batchMost && c.Mode != Batched {
 		bad("batch", fmt.Sprint(c.Batch), "mode: batched beside it")
 	}
 	if c.Timeout < 0 || c.Timeout > time.Hour {
@@ -83,6 +85,12 @@ func (c Config) Validate() error {
 	}
 	if c.OtherSecret.Set() && !c.Secret.Set() {
 		bad("other_secret", "a second secret", "secret beside it")
+	}
+	if err := c.Auth.Validate("auth."); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Auth.Signature != nil {
+		bad("auth.signature", "a signature beside the webhook's own", "secret, and other_secret while it changes")
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		switch canonical := http.CanonicalHeaderKey(name); {

@@ -3,9 +3,9 @@ package webhook
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,11 +29,14 @@ const (
 	idleMost     = 256     // connections kept open
 )
 
-// New makes a publisher; nothing is asked. The configuration must be valid.
-func New(c Config) *Publisher {
+// New makes a publisher; nothing is asked. The configuration must be valid. The error is of certificates that cannot be read.
+func New(c Config) (*Publisher, error) {
 	c = c.withDefaults()
-	s := newSigner(c.Secret, c.OtherSecret)
-	return &Publisher{c, web.New(web.Options{Auth: s, Headers: c.Headers, Timeout: c.Timeout, Idle: idleMost}), s}
+	client, err := c.Auth.Client(web.Options{Headers: c.Headers, Timeout: c.Timeout, Idle: idleMost}, c.URL)
+	if err != nil {
+		return nil, err
+	}
+	return &Publisher{c, client, newSigner(c.Secret, c.OtherSecret)}, nil
 }
 
 // Terms implements sinks.Publisher.
@@ -97,9 +100,13 @@ func (p *Publisher) send(ctx context.Context, list []sinks.Publication) sinks.Ou
 	if len(m.body) > web.MaxRequest {
 		return sinks.Outcome{Class: sinks.Rejected, Code: "TOO_LARGE", Message: fmt.Sprintf("A request of %d bytes; at most %d are sent.", len(m.body), web.MaxRequest)}
 	}
-	m.header[headerID] = m.id
-	m.header[headerTime] = strconv.FormatInt(time.Now().Unix(), 10)
+	header, err := p.signer.header(m.id, time.Now(), m.body)
+	if err != nil {
+		return sinks.Outcome{Class: sinks.Setup, Code: "AUTH", Message: web.Clip(err.Error(), 500), Hint: "Correct the secret in the sink's configuration. Nothing is sent unsigned."}
+	}
+	maps.Copy(m.header, header)
 	a := p.client.Do(ctx, web.Request{Method: http.MethodPost, URL: strings.ReplaceAll(p.cfg.URL, "{topic}", url.PathEscape(list[0].Topic)), Header: m.header, Body: m.body})
+	a.Body = []byte(p.signer.hide(string(a.Body)))
 	if o := web.Unanswered(a, true); o != nil { // a receiver tells repeats by the id
 		return *o
 	}

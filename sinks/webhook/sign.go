@@ -1,13 +1,12 @@
 package webhook
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -25,7 +24,7 @@ const (
 // keysFor is how long secrets are used before they are read again: so soon a rotated one is found.
 const keysFor = 10 * time.Second
 
-// signer signs requests by secrets that may rotate. It implements web.Auth, so that the client lets no secret into a text.
+// signer signs requests by secrets that may rotate.
 type signer struct {
 	secrets []web.Secret // those that are set
 
@@ -34,8 +33,6 @@ type signer struct {
 	texts []string
 	keys  [][]byte
 }
-
-var _ web.Auth = (*signer)(nil)
 
 func newSigner(all ...web.Secret) *signer {
 	s := &signer{}
@@ -47,18 +44,22 @@ func newSigner(all ...web.Secret) *signer {
 	return s
 }
 
-// Apply implements web.Auth: the signatures are over the id, the time and the body.
-func (s *signer) Apply(_ context.Context, r *http.Request, body []byte) error {
+// header is what a request with the id and the body says of who sent it; without a signature when there are no secrets.
+func (s *signer) header(id string, at time.Time, body []byte) (map[string]string, error) {
 	keys, err := s.read()
-	if err != nil || len(keys) == 0 {
-		return err
+	if err != nil {
+		return nil, err
 	}
+	stamp := strconv.FormatInt(at.Unix(), 10)
+	header := map[string]string{headerID: id, headerTime: stamp}
 	var all []string
 	for _, k := range keys {
-		all = append(all, "v1,"+sign(k, r.Header.Get(headerID), r.Header.Get(headerTime), body))
+		all = append(all, "v1,"+sign(k, id, stamp, body))
 	}
-	r.Header.Set(headerSignature, strings.Join(all, " "))
-	return nil
+	if len(all) > 0 {
+		header[headerSignature] = strings.Join(all, " ")
+	}
+	return header, nil
 }
 
 // sign is the signature of Standard Webhooks, version 1.
@@ -69,19 +70,14 @@ func sign(key []byte, id, at string, body []byte) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// Refused implements web.Auth: a signature is never renewed within a request.
-func (s *signer) Refused(context.Context, web.Answer) (bool, error) {
-	s.mu.Lock()
-	s.at = time.Time{}
-	s.mu.Unlock()
-	return false, nil
-}
-
-// Secrets implements web.Auth.
-func (s *signer) Secrets() []string {
+// hide takes the secrets out of a text: a receiver knows them.
+func (s *signer) hide(text string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.texts
+	for _, secret := range s.texts {
+		text = strings.ReplaceAll(text, secret, "***")
+	}
+	return text
 }
 
 func (s *signer) read() ([][]byte, error) {
@@ -95,11 +91,11 @@ func (s *signer) read() ([][]byte, error) {
 	for _, secret := range s.secrets {
 		text, err := secret.Read()
 		if err != nil {
-			return nil, &web.AuthError{Err: err}
+			return nil, err
 		}
 		k, err := keyOf(text)
 		if err != nil {
-			return nil, &web.AuthError{Err: err}
+			return nil, err
 		}
 		texts, keys = append(texts, text, strings.TrimPrefix(text, secretPrefix)), append(keys, k)
 	}

@@ -56,7 +56,7 @@ func (s *Server) reload(ctx context.Context, r *http.Request) (any, error) {
 	done, err := s.daemon.Reload(ctx, q.By, q.Why)
 	var faults config.Faults
 	if errors.As(err, &faults) {
-		return nil, &Error{Status: http.StatusUnprocessableEntity, Message: faults.Error(), Hint: "Nothing of the file was taken."}
+		return nil, &Error{Status: http.StatusUnprocessableEntity, Message: strings.TrimSuffix(faults.Error(), "."), Hint: "Nothing of the file was taken."}
 	}
 	done.Changes = nonNil(done.Changes)
 	return done, flowRefused(err)

@@ -23,7 +23,7 @@ import (
 
 // job is what a child process does. It travels as its argument, the sample comes back on standard output.
 type job struct {
-	Kind     string // position, stream, snapshot, raw, latency, seed, engine, outbox
+	Kind     string // position, stream, snapshot, raw, latency, seed, engine, outbox, http-sink
 	Driver   string // postgres or mariadb
 	Host     string
 	Port     int
@@ -37,6 +37,7 @@ type job struct {
 	Dir      string // of the store
 	Changes  int
 	Adopt    bool
+	Hook     string // address to which events are published; none when empty
 	Mapping  string // of the jobs that run the whole pipeline; default benchMapping
 }
 
@@ -46,7 +47,7 @@ func child(text string) error {
 		return fmt.Errorf("reading the job: %w", err)
 	}
 	work := map[string]func(context.Context, job) (sample, error){"position": position, "stream": stream, "snapshot": snapshot,
-		"raw": raw, "latency": latency, "seed": seedEngine, "engine": engine, "outbox": outbox}[j.Kind]
+		"raw": raw, "latency": latency, "seed": seedEngine, "engine": engine, "outbox": outbox, "http-sink": httpSink}[j.Kind]
 	if work == nil {
 		return fmt.Errorf("no job %q", j.Kind)
 	}

@@ -94,9 +94,14 @@ func (j job) program(store *checkpoint.Store) (*pipeline.Pipeline, error) {
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	publishers, err := j.publishers()
+	if err != nil {
+		return nil, err
+	}
 	return pipeline.New(pipeline.Options{Store: store, Carriers: carriers,
 		Sources: map[string]cdc.Source{"bench": postgres.New(j.postgres(), m.Selections("bench"), log)},
-		Codecs:  cdc.Codecs{"pgtext/1": postgres.Codec()}, Sinks: map[string]sinks.Sink{"null": nullSink{}}, Log: log})
+		Codecs:  cdc.Codecs{"pgtext/1": postgres.Codec()}, Sinks: map[string]sinks.Sink{"null": nullSink{}}, Log: log,
+		Publishers: publishers, Workers: map[string]int{"hook": hookCalls}})
 }
 
 // work runs the pipeline until done says so.

@@ -20,7 +20,7 @@ import (
 type settings struct {
 	Rows    int      // changes of the backlog
 	Runs    int      // of each measurement
-	Only    []string // parts to run: pg, mariadb, snapshot, engine, latency, outbox, daemon; empty is all
+	Only    []string // parts to run: pg, mariadb, snapshot, engine, latency, outbox, http-sink, kafka-sink, daemon; empty is all
 	Waybill string   // the program
 	Out     string   // bench.json
 }
@@ -34,7 +34,7 @@ func main() {
 		return
 	}
 	s := settings{Rows: number("BENCH_ROWS", 1_000_000), Runs: number("BENCH_RUNS", 3)}
-	only := flag.String("only", "", "parts to run, by comma: pg, mariadb, snapshot, engine, latency, outbox, daemon")
+	only := flag.String("only", "", "parts to run, by comma: pg, mariadb, snapshot, engine, latency, outbox, http-sink, kafka-sink, daemon")
 	flag.StringVar(&s.Waybill, "waybill", "bin/waybill", "the program")
 	flag.StringVar(&s.Out, "out", "bench.json", "file for the ratios")
 	flag.Parse()
@@ -79,9 +79,10 @@ func run(s settings) error {
 		names   []string
 		measure func(settings, string, *report) error
 	}{
-		{[]string{"pg", "snapshot", "engine", "latency", "outbox", "daemon"}, measurePostgres},
+		{[]string{"pg", "snapshot", "engine", "latency", "outbox", "http-sink", "daemon"}, measurePostgres},
 		{[]string{"mariadb", "snapshot", "latency"}, measureMariaDB},
 		{[]string{"daemon"}, measureBinary},
+		{[]string{"kafka-sink"}, measureKafka},
 	} {
 		for _, name := range part.names {
 			if s.wants(name) {

@@ -47,7 +47,7 @@ func measurePostgres(s settings, dir string, r *report) error {
 	for _, part := range []struct {
 		name    string
 		measure func(*report) error
-	}{{"pg", b.stream}, {"snapshot", b.snapshot}, {"engine", b.engine}, {"latency", b.latency}, {"outbox", b.outbox}, {"daemon", b.daemon}} {
+	}{{"pg", b.stream}, {"snapshot", b.snapshot}, {"engine", b.engine}, {"latency", b.latency}, {"outbox", b.outbox}, {"http-sink", b.httpSink}, {"daemon", b.daemon}} {
 		if !s.wants(part.name) {
 			continue
 		}

@@ -47,8 +47,9 @@ func (d *decoder) twice(parent, n *yaml.Node, base, suffix, path string) bool {
 // configuration do not ask a vault.
 func (d *decoder) secretCommand(parent, n *yaml.Node, s *web.Secret, base, path string) {
 	var argv []string
+	d.wrong[strings.TrimSuffix(path, "_command")] = true // until it is read
 	if n.Kind != yaml.SequenceNode {
-		d.fault(n, path, Fault{Found: describe(n), Expected: "a list", Do: "Write the program and each of its arguments apart: [vault, read, -field=value, secret/erp]; no shell reads them."})
+		d.fault(n, path, Fault{Found: "no list", Expected: "a program with its arguments", Do: "Write the program and each of its arguments apart: [vault, read, -field=value, secret/erp]; no shell reads them."})
 		return
 	}
 	d.list(n, reflect.ValueOf(&argv).Elem(), path)
@@ -68,7 +69,9 @@ func (d *decoder) secretCommand(parent, n *yaml.Node, s *web.Secret, base, path 
 		d.fault(n, path, Fault{Found: strconv.Quote(argv[0]) + ", which is no program that can be run", Do: "Give its full path, and make it executable for Waybill's user."})
 		return
 	}
-	d.lines[strings.TrimSuffix(path, "_command")] = n.Line
+	at := strings.TrimSuffix(path, "_command")
+	delete(d.wrong, at)
+	d.lines[at] = n.Line
 	*s = web.From((&command{name: filepath.Base(argv[0]), argv: append([]string{found}, argv[1:]...)}).read)
 }
 

@@ -73,7 +73,7 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	key := "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----"
-	if text, err := shell("printf '" + strings.ReplaceAll(key, "\n", "\\n") + "\\n'").read(); err != nil || text != key {
+	if text, err := shell("printf -- '" + strings.ReplaceAll(key, "\n", "\\n") + "\\n'").read(); err != nil || text != key {
 		t.Errorf("%q, %v", text, err)
 	}
 	if _, err := (&command{name: "x", argv: []string{"/nowhere"}}).read(); err == nil {
@@ -90,5 +90,28 @@ func TestCommands(t *testing.T) {
 	counted.until = time.Now()
 	if text, err := counted.read(); err != nil || strings.TrimSpace(text) != "2" {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// The example that sinks/http/ADAPTER.md shows is one that runs.
+func TestHTTPExample(t *testing.T) {
+	c, err := load(folder+"/http.example.yml", lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range c.Sinks {
+		sink, err := http.New(*s.Settings.(*http.Config))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for entity := range s.Settings.(*http.Config).Entities {
+			if e, err := sink.Entity(entity); err != nil || len(e.Steps) == 0 {
+				t.Errorf("%s of %s: %+v %v", entity, name, e, err)
+			}
+		}
+		if err := sink.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

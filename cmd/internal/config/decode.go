@@ -158,6 +158,8 @@ func (d *decoder) secretFile(parent, n *yaml.Node, v reflect.Value, base, path s
 	if d.twice(parent, n, base, "_file", path) {
 		return
 	}
+	at := strings.TrimSuffix(path, "_file")
+	d.wrong[at] = true // until it is read
 	file := d.resolve(name)
 	text, err := readSecret(file)
 	switch {
@@ -169,7 +171,7 @@ func (d *decoder) secretFile(parent, n *yaml.Node, v reflect.Value, base, path s
 			Do: "Create the file with the secret in it, readable by Waybill's user only."})
 		return
 	}
-	at := strings.TrimSuffix(path, "_file")
+	delete(d.wrong, at)
 	d.lines[at], d.secretFiles[at] = n.Line, file
 	if s, ok := v.Addr().Interface().(*web.Secret); ok {
 		*s = web.From(func() (string, error) { return readSecret(file) })

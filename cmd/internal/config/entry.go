@@ -18,10 +18,14 @@ import (
 	"waybill/pipeline"
 	"waybill/sinks"
 	"waybill/sinks/erp"
+	"waybill/sinks/erp/businesscentral"
+	"waybill/sinks/erp/netsuite"
 	"waybill/sinks/erp/s4hana"
 	"waybill/sinks/file"
 	"waybill/sinks/http"
 	"waybill/sinks/httpjson"
+	"waybill/sinks/kafka"
+	"waybill/sinks/sql"
 	"waybill/sinks/webhook"
 )
 
@@ -37,7 +41,10 @@ type Source struct {
 
 // Sink is one target: its type, the settings that its adapter declares, and the policy of its deliveries.
 type Sink struct {
+	// Takes postings: tryton; netsuite; http; or ledger, a simulator for tests. Takes events as they are: webhook; file.
 	// Takes postings: tryton; s4hana; http; or ledger, a simulator for tests. Takes events as they are: webhook; file.
+	// Takes postings: tryton; http; or ledger, a simulator for tests. Takes events as they are: kafka; webhook; file.
+	// Takes postings: tryton; http; sql_postgres, sql_mariadb or sql_mysql; or ledger, a simulator for tests. Takes events as they are: webhook; file.
 	Type string
 	// Settings is the adapter's own configuration.
 	Settings any
@@ -117,11 +124,25 @@ func mysqlKind(flavor string) kind {
 
 var sinkKinds = []kind{
 	{name: "tryton", settings: func(string) any { return &erp.TrytonConfig{} }},
+	{name: "netsuite", settings: func(string) any { return &netsuite.Config{} }},
 	{name: "s4hana", settings: func(string) any { return &s4hana.Config{} }},
 	{name: "http", settings: func(string) any { return &http.Config{} }},
+	{name: "businesscentral", settings: func(string) any { return &businesscentral.Config{} }},
+	sqlKind("sql_postgres", sql.Postgres),
+	sqlKind("sql_mariadb", sql.MariaDB),
+	sqlKind("sql_mysql", sql.MySQL),
 	{name: "ledger", settings: func(string) any { return &Ledger{Timeout: 30 * time.Second} }},
+	{name: "kafka", settings: func(string) any { return &kafka.Config{} }},
 	{name: "webhook", settings: func(string) any { return &webhook.Config{} }},
 	{name: "file", settings: func(string) any { return &file.Config{} }, paths: func(s any) []*string { return []*string{&s.(*file.Config).Folder} }},
+}
+
+func sqlKind(name, product string) kind {
+	return kind{name: name, settings: func(string) any { return &sql.Config{Product: product} },
+		paths: func(s any) []*string {
+			tls := &s.(*sql.Config).TLS
+			return []*string{&tls.CA, &tls.Cert, &tls.Key}
+		}}
 }
 
 var serviceKinds = []kind{

@@ -22,6 +22,8 @@ func TestReference(t *testing.T) {
 		{"tls of mariadb and mysql", "../../../cdc/mysql/config.go", "TLS", nil},
 		{"snapshot of every source", "snapshot.go", "Snapshot", nil},
 		{"sinks.NAME, type tryton", "../../../sinks/erp/tryton_config.go", "TrytonConfig", nil},
+		{"sinks.NAME, type netsuite", "../../../sinks/erp/netsuite/config.go", "Config", nil},
+		{"taxes.NAME of netsuite", "../../../sinks/erp/netsuite/config.go", "Tax", nil},
 		{"sinks.NAME, type s4hana", "../../../sinks/erp/s4hana/config.go", "Config", nil},
 		{"document_types of s4hana", "../../../sinks/erp/s4hana/config.go", "DocumentTypes", nil},
 		{"tax_codes.NAME of s4hana", "../../../sinks/erp/s4hana/config.go", "TaxCode", nil},
@@ -29,8 +31,31 @@ func TestReference(t *testing.T) {
 		{"product of s4hana", "../../../sinks/erp/s4hana/config.go", "Product", nil},
 		{"sinks.NAME, type http", "../../../sinks/http/config.go", "Config", nil},
 		{"entities.NAME of http", "../../../sinks/http/config.go", "Entity", nil},
+		{"error of an entity of http", "../../../sinks/http/config.go", "ErrorAt", nil},
+		{"outcomes of an entity of http, and of its verify", "../../../sinks/http/config.go", "Line", nil},
 		{"verify of an entity of http", "../../../sinks/http/config.go", "Verify", nil},
+		{"probe of http", "../../../sinks/http/config.go", "Probe", nil},
+		{"auth of sinks and services over HTTP", "../../../sinks/web/config.go", "AuthConfig", nil},
+		{"auth.basic", "../../../sinks/web/basic.go", "Basic", nil},
+		{"auth.bearer", "../../../sinks/web/bearer.go", "Bearer", nil},
+		{"auth.api_key", "../../../sinks/web/apikey.go", "APIKey", nil},
+		{"auth.oauth2", "../../../sinks/web/oauth2.go", "OAuth2", nil},
+		{"auth.oauth2.assertion", "../../../sinks/web/assertion.go", "Assertion", nil},
+		{"auth.oauth1", "../../../sinks/web/oauth1.go", "OAuth1", nil},
+		{"auth.signature", "../../../sinks/web/signature.go", "Signature", nil},
+		{"auth.csrf", "../../../sinks/web/csrf.go", "CSRF", nil},
+		{"auth.tls", "../../../sinks/web/tls.go", "TLS", nil},
+		{"sinks.NAME, type businesscentral", "../../../sinks/erp/businesscentral/config.go", "Config", nil},
+		{"principals of businesscentral", "../../../sinks/erp/businesscentral/config.go", "Principal", nil},
+		{"probe of businesscentral", "../../../sinks/erp/businesscentral/config.go", "Probe", nil},
+		{"sinks.NAME, type sql_postgres, sql_mariadb or sql_mysql", "../../../sinks/sql/config.go", "Config", nil},
+		{"tls of a table sink", "../../../sinks/sql/config.go", "TLS", nil},
+		{"entities.NAME of a table sink", "../../../sinks/sql/entity.go", "Entity", nil},
 		{"sinks.NAME, type ledger (a simulator for tests)", "entry.go", "Ledger", nil},
+		{"sinks.NAME, type kafka", "../../../sinks/kafka/config.go", "Config", nil},
+		{"create of kafka", "../../../sinks/kafka/config.go", "Create", nil},
+		{"tls of kafka", "../../../sinks/kafka/config.go", "TLS", nil},
+		{"sasl of kafka", "../../../sinks/kafka/config.go", "SASL", nil},
 		{"sinks.NAME, type webhook", "../../../sinks/webhook/config.go", "Config", nil},
 		{"sinks.NAME, type file", "../../../sinks/file/config.go", "Config", nil},
 		{"sinks.NAME.policy", "../../../sinks/policy.go", "Policy", nil},
@@ -49,7 +74,7 @@ func TestReference(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# waybill.yaml: reference\n\nMade of the comments in the code by `go test ./cmd/internal/config -update`. " +
 		"A complete example with the defaults is\n[waybill.example.yml](waybill.example.yml). A secret may be given as a file: " +
-		"`password_file` beside `password`.\n")
+		"`password_file` beside `password`. Where it says so, `password_command` is a program that prints\nit, as a list: [vault, read, -field=value, secret/erp]; no shell reads it, it has 10 s, and what it printed serves for a minute.\n")
 	for _, s := range sections {
 		if s.title != "" {
 			fmt.Fprintf(&b, "\n## %s\n", s.title)

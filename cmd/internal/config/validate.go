@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"waybill/cdc"
+	"waybill/sinks/sql"
 )
 
 // validate reports what is readable but wrong.
@@ -83,6 +84,11 @@ func (v *validator) names() {
 	if len(c.Sinks) == 0 {
 		v.fault("sinks", Fault{Found: "no sink", Expected: "the targets, by the names that the mapping's posts give them",
 			Do: "Add sinks: with one block for each target."})
+	}
+	for _, n := range c.SinkNames() {
+		if t, ok := c.Sinks[n].Settings.(*sql.Config); ok && t.Source != "" && c.Sources[t.Source].Type == "" {
+			v.fault("sinks."+n+".source", Fault{Found: strconv.Quote(t.Source), Expected: "one of the sources: " + strings.Join(c.SourceNames(), ", "), Do: "Name the source that captures this database, or leave it out."})
+		}
 	}
 	for _, n := range c.ServiceNames() {
 		if _, twice := c.Sinks[n]; twice {

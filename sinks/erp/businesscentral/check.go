@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,7 +98,7 @@ func (x *exchange) checkNames() (found []cdc.Finding) {
 		what, set, field string
 		names            []string
 	}{{"account", "accounts", "number", accounts}, {"item", "items", "number", x.cfg.Items},
-		{"tax code", "taxGroups", "code", append([]string{x.cfg.Tax, x.cfg.ExemptTax}, x.cfg.Taxes...)}, {"payment term", "paymentTerms", "", x.cfg.Terms}} {
+		{"tax code", "taxGroups", "code", slices.Concat([]string{x.cfg.Tax, x.cfg.ExemptTax}, slices.Sorted(maps.Values(x.cfg.TaxCodes)), x.cfg.Taxes)}, {"payment term", "paymentTerms", "", x.cfg.Terms}} {
 		seen := map[string]bool{"": true}
 		for _, name := range g.names {
 			if seen[name] {

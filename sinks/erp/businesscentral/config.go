@@ -32,6 +32,8 @@ type Config struct {
 	Corrective string `yaml:"corrective"`
 	// Tax code of lines whose tax is given as an amount other than zero.
 	Tax string `yaml:"tax"`
+	// The tax codes of names that the mapping gives to lines: { "Sales tax 8.25%": TAXABLE, Exempt: NONTAXABLE }. A name that is not here is the code itself.
+	TaxCodes map[string]string `yaml:"tax_codes"`
 	// Tax code of lines without tax; empty: none is sent.
 	ExemptTax string `yaml:"exempt_tax"`
 	// The company's own currency (ISO 4217), where its API does not tell it.
@@ -39,11 +41,18 @@ type Config struct {
 	// Base unit of items that name none. Default PCS.
 	Unit string `yaml:"unit"`
 
-	// Looked for by waybill check, so that a name missing there is found before the first document asks for it.
+	// What waybill check --probe may write: left out, nothing.
+	Probe Probe `yaml:"probe"`
+
+	// G/L accounts, items, tax codes and payment terms that waybill check looks for, so that one that is missing there is found before the first
+	// document asks for it.
 	Accounts []string `yaml:"accounts"`
-	Items    []string `yaml:"items"`
-	Taxes    []string `yaml:"taxes"`
-	Terms    []string `yaml:"terms"`
+	// See accounts.
+	Items []string `yaml:"items"`
+	// See accounts; tax, exempt_tax and those of tax_codes are looked for as well.
+	Taxes []string `yaml:"taxes"`
+	// See accounts.
+	Terms []string `yaml:"terms"`
 }
 
 // Principal is a service principal: an application that is registered in Entra and in Business Central.
@@ -52,8 +61,14 @@ type Principal struct {
 	Name string `yaml:"name"`
 	// Requests at the same time, at most 5 (default): what Business Central runs of one user.
 	InFlight int `yaml:"in_flight"`
-	// Its credentials.
-	Auth web.Auth `yaml:"-"`
+	// Its credentials: oauth2 of Entra, or basic where the server is the company's own.
+	Auth web.AuthConfig `yaml:"auth"`
+}
+
+// Probe is a draft that waybill check --probe may make and delete, to see whether the server takes an id from us.
+type Probe struct {
+	// The number of a customer whom the draft names. It has no lines and is never posted.
+	Customer string `yaml:"customer"`
 }
 
 // The words of the configuration.
@@ -127,6 +142,7 @@ func (c Config) Validate() error {
 		if p.InFlight < 0 || p.InFlight > runningMost {
 			bad(fmt.Sprintf("principals[%d].in_flight", i), p.InFlight, fmt.Sprintf("1 to %d, or 0 for the default", runningMost))
 		}
+		errs = append(errs, p.Auth.Validate(fmt.Sprintf("principals[%d].auth.", i), web.KindOAuth2, web.KindBasic, web.KindBearer))
 	}
 	for _, w := range []struct{ name, value, one, two, three string }{
 		{"client_ids", c.ClientIDs, IDsYes, IDsNo, IDsProbe}, {"lines", c.Lines, LinesAccount, LinesItem, ""}, {"corrective", c.Corrective, CorrectiveWhole, CorrectiveNever, ""}} {

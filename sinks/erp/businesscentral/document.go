@@ -35,7 +35,7 @@ type saleLine struct {
 	Quantity    field  `json:"quantity"`   // empty: 1
 	UnitPrice   field  `json:"unit_price"` // empty: the net amount
 	Net         field  `json:"net"`
-	Tax         field  `json:"tax"` // a tax code of Business Central, or an amount: then the configured code
+	Tax         field  `json:"tax"` // a name of tax_codes, a tax code of Business Central, or an amount: then the configured code
 }
 
 const (
@@ -132,7 +132,9 @@ func (x *exchange) readLine(r *reader, at string, l saleLine, documentTax decima
 	amount, err := decimal.NewFromString(l.Tax.Value)
 	switch {
 	case l.Tax.Value != "" && err != nil:
-		p.code = strings.ToUpper(l.Tax.Value)
+		if p.code = l.Tax.Value; x.cfg.TaxCodes[p.code] != "" {
+			p.code = x.cfg.TaxCodes[p.code]
+		}
 		return p
 	case l.Tax.Value != "":
 		p.taxed, p.says = amount, true

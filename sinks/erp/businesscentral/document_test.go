@@ -3,17 +3,22 @@ package businesscentral
 import (
 	"encoding/json"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/shopspring/decimal"
 
 	"waybill/sinks"
+	"waybill/sinks/web"
 )
+
+// open is a principal of a server that asks for nothing.
+var open = Principal{Auth: web.AuthConfig{Bearer: &web.Bearer{Token: web.Plain("t0ken")}}}
 
 func bare(t *testing.T, change func(*Config)) *exchange {
 	t.Helper()
-	c := Config{URL: "http://bc.example/api/v2.0", Company: "CRONUS", Tax: "TAXABLE", Principals: []Principal{{}}}
+	c := Config{URL: "http://bc.example/api/v2.0", Company: "CRONUS", Tax: "TAXABLE", Principals: []Principal{open}}
 	if change != nil {
 		change(&c)
 	}
@@ -42,6 +47,13 @@ func TestSalesAreRead(t *testing.T) {
 	if want := `[{"description":"Line haul","lineObjectNumber":"40100","lineType":"Account","quantity":1,"taxCode":"TAXABLE","unitPrice":1000},` +
 		`{"description":"Detention, shipment 88121","lineObjectNumber":"40200","lineType":"Account","quantity":2,"unitPrice":75}]`; err != nil || string(raw) != want {
 		t.Errorf("%s %v", raw, err)
+	}
+	x.cfg.TaxCodes = map[string]string{"Sales tax 8.25%": "TX"}
+	for name, code := range map[string]string{"Sales tax 8.25%": "TX", "Other": "Other"} {
+		body := strings.NewReplacer(`"tax":"82.50"},`, `"tax":"`+name+`"},`, `"tax":"0.00",`, `"tax":"`+name+`",`).Replace(plainSale)
+		if d, out := x.readSale(sinks.Operation{Entity: entityInvoice, Body: json.RawMessage(body)}); out != nil || d.lines[0].code != code {
+			t.Errorf("%+v %+v", d.lines, out)
+		}
 	}
 	for change, code := range map[[2]string]string{
 		{`"date":"2026-10-01"`, `"date":"2026-10-01T00:00:00"`}: "DATE", {`"net":"1150.00"`, `"net":"1150.01"`}: codeTotal, {`"total":"1232.50"`, `"total":"1232.51"`}: codeTotal,
@@ -94,6 +106,26 @@ func TestLinesKeepTheSourcesAmount(t *testing.T) {
 		q, _ = credit.amount("quantity")
 		if p, _ = credit.amount("unitPrice"); !q.Mul(p).Equal(l.net.Neg()) {
 			t.Errorf("in a credit memo %s x %s is not %s", q, p, l.net.Neg())
+		}
+	}
+}
+
+// Whatever a line says of quantity and price, what is sent makes its net amount to the last digit.
+func TestMoneyIsExact(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	random := func(digits int32) decimal.Decimal {
+		return decimal.New(rnd.Int64N(2_000_000_000)-1_000_000_000, -digits)
+	}
+	for range 5000 {
+		l := documentLine{saleLine: saleLine{Account: "1", UnitPrice: field{true, "x"}}, quantity: random(rnd.Int32N(8)), price: random(rnd.Int32N(8)), net: random(2)}
+		if rnd.IntN(2) == 0 {
+			l.net = l.quantity.Mul(l.price)
+		}
+		r := l.line(Config{}, decimal.NewFromInt(1))
+		q, okQ := r.amount("quantity")
+		p, okP := r.amount("unitPrice")
+		if !okQ || !okP || !q.Mul(p).Equal(l.net) || p.IsNegative() {
+			t.Fatalf("%s x %s is not %s", q, p, l.net)
 		}
 	}
 }

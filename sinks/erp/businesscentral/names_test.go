@@ -27,7 +27,7 @@ func scripted(t *testing.T, pages map[string]string) *Sink {
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"error":{"code":"BadRequest_ResourceNotFound","message":"Resource not found for the segment"}}`)
 	}))
-	s, err := New(Config{URL: server.URL + "/api/v2.0/", Company: "cronus", Tax: "T", Principals: []Principal{{}}}, slog.New(slog.DiscardHandler))
+	s, err := New(Config{URL: server.URL + "/api/v2.0/", Company: "cronus", Tax: "T", Principals: []Principal{open}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +94,27 @@ func TestPartsOfABatch(t *testing.T) {
 		}
 	}
 	if o := parts(web.Answer{Status: 200, Body: []byte(`<html>`)}, 2); o == nil || o.Class != sinks.Unknown {
+		t.Errorf("%+v", o)
+	}
+}
+
+// What Business Central itself makes of a value is nobody's edit.
+func TestWhatTheServerMakesOfAValueIsNoEdit(t *testing.T) {
+	s := scripted(t, map[string]string{"/companies?": companies, "generalLedgerSetups": `{"value":[{"localCurrencyCode":"USD"}]}`,
+		"/customers?": `{"value":[{"@odata.etag":"1","id":"33333333-0000-0000-0000-000000000000","number":"C1","displayName":"Acme","city":"Dallas"}]}`,
+		"/customers(": `{"id":"33333333-0000-0000-0000-000000000000","number":"C1","displayName":"Acme","city":"Dallas"}`})
+	op := operation(entityCustomer, "C1", `{"code":"C1","name":"Acme","city":"dallas"}`)
+	first := s.Deliver(t.Context(), prepared(t, s, op, stepUpsert, nil))
+	if first.Class != sinks.Applied || first.Facts["stored.city"] != "Dallas" {
+		t.Fatalf("%+v", first)
+	}
+	op.Last = &sinks.Last{Body: op.Body, Facts: first.Facts}
+	op.Body = json.RawMessage(`{"code":"C1","name":"Acme","city":"houston"}`)
+	if o := s.Deliver(t.Context(), prepared(t, s, op, stepUpsert, nil)); o.Class != sinks.Applied {
+		t.Errorf("%+v", o)
+	}
+	delete(op.Last.Facts, "stored.city")
+	if o := s.Deliver(t.Context(), prepared(t, s, op, stepUpsert, nil)); o.Class != sinks.Conflict {
 		t.Errorf("%+v", o)
 	}
 }

@@ -22,8 +22,11 @@ func newPool(cfg Config) (*pool, error) {
 	p := &pool{turns: make(chan *web.Client, len(cfg.Principals)*runningMost)}
 	for _, principal := range cfg.Principals {
 		// The language governs messages, and the form of dates and numbers [B4].
-		p.all = append(p.all, web.New(web.Options{Auth: principal.Auth, Timeout: cfg.Timeout, Headers: map[string]string{
-			"Accept": "application/json", "Accept-Language": "en-US"}}))
+		client, err := principal.Auth.Client(web.Options{Timeout: cfg.Timeout, Headers: map[string]string{"Accept": "application/json", "Accept-Language": "en-US"}}, cfg.URL)
+		if err != nil {
+			return nil, fmt.Errorf("service principal %s: %w", principal.Name, err)
+		}
+		p.all = append(p.all, client)
 	}
 	for round := range runningMost {
 		for i, principal := range cfg.Principals {

@@ -1,15 +1,10 @@
 package businesscentral
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,52 +14,8 @@ import (
 	"waybill/sinks/web"
 )
 
-// login is client credentials, for the tests.
-type login struct {
-	url, secret string
-	mu          sync.Mutex
-	token       string
-}
-
-func (l *login) Apply(ctx context.Context, r *http.Request, _ []byte) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.token == "" {
-		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"waybill"}, "client_secret": {l.secret}, "scope": {"https://api.businesscentral.dynamics.com/.default"}}
-		req, err := http.NewRequestWithContext(ctx, "POST", l.url, strings.NewReader(form.Encode()))
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-		if err != nil {
-			return &web.AuthError{Err: err, Outage: true}
-		}
-		defer resp.Body.Close()
-		raw, _ := io.ReadAll(resp.Body)
-		var got struct {
-			Token string `json:"access_token"`
-		}
-		if json.Unmarshal(raw, &got); got.Token == "" {
-			return &web.AuthError{Err: fmt.Errorf("%d %s", resp.StatusCode, raw)}
-		}
-		l.token = got.Token
-	}
-	r.Header.Set("Authorization", "Bearer "+l.token)
-	return nil
-}
-
-func (l *login) Refused(context.Context, web.Answer) (bool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.token = ""
-	return true, nil
-}
-
-func (l *login) Secrets() []string { return []string{l.secret} }
-
 func principal(s *simulator.Simulator, secret string) Principal {
-	return Principal{Auth: &login{url: s.TokenURL(), secret: secret}}
+	return Principal{Auth: web.AuthConfig{OAuth2: &web.OAuth2{TokenURL: s.TokenURL(), ClientID: "waybill", ClientSecret: web.Plain(secret), Scope: "https://api.businesscentral.dynamics.com/.default"}}}
 }
 
 // environment starts the simulator with what the documents of the tests need.

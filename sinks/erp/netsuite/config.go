@@ -3,11 +3,15 @@ package netsuite
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"waybill/sinks"
+	"waybill/sinks/web"
 )
 
 // Config is one NetSuite account, or one subsidiary of it. Names are resolved when they are used; "id:42" is an internal id and "eid:X" an
@@ -17,6 +21,9 @@ type Config struct {
 	Account string `yaml:"account"`
 	// Address of the account. Default https://<account>.suitetalk.api.netsuite.com.
 	URL string `yaml:"url"`
+	// How NetSuite lets us in: oauth2 with an assertion signed for a mapped certificate, oauth1 (token-based authentication), or bearer with a token
+	// that something else keeps fresh. token_url, scope and realm are the account's unless they are set.
+	Auth web.AuthConfig `yaml:"auth"`
 	// The subsidiary that documents and masters belong to; left out in an account without subsidiaries.
 	Subsidiary string `yaml:"subsidiary"`
 	// Subsidiaries of the companies that the mapping names, where one sink serves several.
@@ -54,6 +61,11 @@ type Config struct {
 	// NetSuite's field for a member of a master, where it is not the adapter's: { customer.tax_id: custentity_ein }. Text fields only.
 	Fields map[string]string `yaml:"fields"`
 
+	// Memory keeps the jobs of mode async over a restart; nil: they are forgotten, and the idempotency key finds them again.
+	Memory sinks.Memory `yaml:"-"`
+
+	// Code of a customer that waybill check --probe may write, as a test; left out, it writes nothing.
+	Probe string `yaml:"probe"`
 	// Accounts and Terms are looked for by check, so that a name missing there is found before the first document asks for it.
 	Accounts []string `yaml:"accounts"`
 	Terms    []string `yaml:"terms"`
@@ -94,6 +106,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.URL = strings.TrimRight(c.URL, "/")
 	c.Account = strings.ToUpper(c.Account)
+	c.Auth = c.authOf()
 	texts := []struct {
 		at    *string
 		value string
@@ -113,6 +126,31 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	return c
+}
+
+// tokenPath is the token server of an account (NS3).
+const tokenPath = "/services/rest/auth/oauth2/v1/token"
+
+// authOf fills what the account says of its credentials: the realm, and where and for what tokens are asked for.
+func (c Config) authOf() web.AuthConfig {
+	a := c.Auth
+	if a.OAuth1 != nil {
+		own := *a.OAuth1
+		own.Realm = first(own.Realm, c.Account)
+		a.OAuth1 = &own
+	}
+	if a.OAuth2 != nil {
+		own := *a.OAuth2
+		own.TokenURL = first(own.TokenURL, c.URL+tokenPath)
+		if own.Assertion != nil && own.Assertion.Claims["scope"] == "" {
+			assertion := *own.Assertion
+			assertion.Claims = map[string]string{"scope": "rest_webservices"}
+			maps.Copy(assertion.Claims, own.Assertion.Claims)
+			own.Assertion = &assertion
+		}
+		a.OAuth2 = &own
+	}
+	return a
 }
 
 // Validate reports all faults at once, one a line, each beginning with the field's name.
@@ -148,6 +186,9 @@ func (c Config) Validate() error {
 	}
 	if c.ItemType != "" && !fieldForm.MatchString(c.ItemType) {
 		bad("item_type", c.ItemType, "a record type such as serviceSaleItem or nonInventorySaleItem")
+	}
+	if err := c.withDefaults().Auth.Validate("auth.", web.KindOAuth2, web.KindOAuth1, web.KindBearer); err != nil {
+		errs = append(errs, err)
 	}
 	for _, name := range sortedKeys(c.Fields) {
 		if !fieldForm.MatchString(c.Fields[name]) {

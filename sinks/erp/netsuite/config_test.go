@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"waybill/sinks/web"
 )
 
 func TestConfigValidate(t *testing.T) {
@@ -16,12 +18,14 @@ func TestConfigValidate(t *testing.T) {
 		}
 		return c
 	}
+	tba := web.AuthConfig{OAuth1: &web.OAuth1{ConsumerKey: "ck", ConsumerSecret: web.Plain("cs"), TokenID: "ti", TokenSecret: web.Plain("ts")}}
 	c := parse(t, "account: 1234567_sb1\nfields: { customer.tax_id: custentity_ein }\ntaxes: { TX: { code: TX_8.25 }, EX: { exempt: true } }")
+	c.Auth = tba
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}
 	d := c.withDefaults()
-	if d.URL != "https://1234567-sb1.suitetalk.api.netsuite.com" || d.Account != "1234567_SB1" || d.Horizon != 15*time.Minute || d.Mode != modeSync || d.Prefix != "waybill" {
+	if d.URL != "https://1234567-sb1.suitetalk.api.netsuite.com" || d.Account != "1234567_SB1" || d.Horizon != 15*time.Minute || d.Mode != modeSync || d.Prefix != "waybill" || d.Auth.OAuth1.Realm != "1234567_SB1" || tba.OAuth1.Realm != "" {
 		t.Errorf("defaults: %+v", d)
 	}
 	for _, f := range []struct{ text, want string }{
@@ -45,8 +49,20 @@ func TestConfigValidate(t *testing.T) {
 		if strings.HasPrefix(f.text, "account") {
 			text = f.text
 		}
-		if err := parse(t, text).Validate(); err == nil || !strings.Contains(err.Error(), f.want) {
+		c := parse(t, text)
+		c.Auth = tba
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), f.want) {
 			t.Errorf("%s: %v, want %s", f.text, err, f.want)
 		}
+	}
+	if err := (Config{Account: "1", Auth: web.AuthConfig{Basic: &web.Basic{}}}).Validate(); err == nil || !strings.Contains(err.Error(), `auth: found "basic", expected one of oauth2, oauth1, bearer`) {
+		t.Errorf("basic: %v", err)
+	}
+	own := Config{Account: "1", Auth: web.AuthConfig{OAuth2: &web.OAuth2{ClientID: "x", Assertion: &web.Assertion{Key: web.Plain("k"), KeyID: "c"}}}}
+	if err := own.Validate(); err != nil {
+		t.Error(err)
+	}
+	if a := own.withDefaults().Auth.OAuth2; a.TokenURL != "https://1.suitetalk.api.netsuite.com/services/rest/auth/oauth2/v1/token" || a.Assertion.Claims["scope"] != "rest_webservices" {
+		t.Errorf("%+v", a)
 	}
 }

@@ -1,10 +1,9 @@
 package netsuite
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -19,16 +18,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// bearer is an Auth of one token.
-type bearer string
-
-func (b bearer) Apply(_ context.Context, r *http.Request, _ []byte) error {
-	r.Header.Set("Authorization", "Bearer "+string(b))
-	return nil
-}
-func (bearer) Refused(context.Context, web.Answer) (bool, error) { return false, nil }
-func (b bearer) Secrets() []string                               { return []string{string(b)} }
 
 // note is a Memory.
 type note struct {
@@ -52,14 +41,18 @@ func (n *note) Recall(name string) (string, error) {
 	return n.texts[name], nil
 }
 
+func bearerOf(token string) web.AuthConfig {
+	return web.AuthConfig{Bearer: &web.Bearer{Token: web.Plain(token)}}
+}
+
 func open(t *testing.T, f *fake, token string, memory sinks.Memory, change func(*Config)) *Sink {
 	t.Helper()
-	c := Config{Account: "1234567_SB1", URL: f.URL, Subsidiary: "Northstar Inc", TaxType: "US Sales Tax", Taxes: map[string]Tax{"EX": {Exempt: true}},
+	c := Config{Account: "1234567_SB1", URL: f.URL, Memory: memory, Auth: bearerOf(token), Subsidiary: "Northstar Inc", TaxType: "US Sales Tax", Taxes: map[string]Tax{"EX": {Exempt: true}},
 		Timeout: 5 * time.Second, Horizon: time.Second, Poll: 5 * time.Millisecond}
 	if change != nil {
 		change(&c)
 	}
-	s, err := New(c, Options{Auth: bearer(token), Memory: memory})
+	s, err := New(c, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,17 +1,14 @@
 package netsuite
 
 import (
-	"context"
-	"crypto/hmac"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
-	"maps"
+	"log/slog"
 	mathrand "math/rand/v2"
-	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,53 +21,17 @@ import (
 	"waybill/transform"
 )
 
-// tba signs as token-based authentication asks for.
-type tba struct {
-	realm string
-	simulated.Credentials
-}
-
-func (a tba) Apply(_ context.Context, r *http.Request, _ []byte) error {
-	params := map[string]string{"oauth_consumer_key": a.ConsumerKey, "oauth_token": a.TokenID, "oauth_signature_method": "HMAC-SHA256", "oauth_timestamp": fmt.Sprint(time.Now().Unix()),
-		"oauth_nonce": rand.Text()[:20], "oauth_version": "1.0"}
-	esc := func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
-	var pairs []string
-	for name, value := range params {
-		pairs = append(pairs, esc(name)+"="+esc(value))
-	}
-	for name, values := range r.URL.Query() {
-		for _, v := range values {
-			pairs = append(pairs, esc(name)+"="+esc(v))
-		}
-	}
-	slices.Sort(pairs)
-	at := *r.URL
-	at.RawQuery = ""
-	mac := hmac.New(sha256.New, []byte(esc(a.ConsumerSecret)+"&"+esc(a.TokenSecret)))
-	mac.Write([]byte(r.Method + "&" + esc(at.String()) + "&" + esc(strings.Join(pairs, "&"))))
-	params["oauth_signature"] = base64.StdEncoding.EncodeToString(mac.Sum(nil))
-	parts := []string{fmt.Sprintf("realm=%q", a.realm)}
-	for _, name := range slices.Sorted(maps.Keys(params)) {
-		parts = append(parts, fmt.Sprintf("%s=%q", name, esc(params[name])))
-	}
-	r.Header.Set("Authorization", "OAuth "+strings.Join(parts, ", "))
-	return nil
-}
-func (tba) Refused(context.Context, web.Answer) (bool, error) { return false, nil }
-func (a tba) Secrets() []string                               { return []string{a.ConsumerSecret, a.TokenSecret} }
-
+// openSimulated makes a sink of the simulator, which is let in by token-based authentication.
 func openSimulated(t *testing.T, s *simulated.Server, secret string, change func(*Config)) *Sink {
 	t.Helper()
-	credentials := simulated.Default
-	if secret != "" {
-		credentials.TokenSecret = secret
-	}
+	d := simulated.Default
+	auth := web.AuthConfig{OAuth1: &web.OAuth1{ConsumerKey: d.ConsumerKey, ConsumerSecret: web.Plain(d.ConsumerSecret), TokenID: d.TokenID, TokenSecret: web.Plain(first(secret, d.TokenSecret))}}
 	// The simulator is of an account without SuiteTax.
-	c := Config{Taxation: taxLines, Fields: map[string]string{"tax_code.code": "itemId"}, Account: "1234567_SB1", URL: s.URL, Subsidiary: "id:1", Taxes: map[string]Tax{"EX": {Exempt: true}}, Timeout: 5 * time.Second, Horizon: time.Second, Poll: 5 * time.Millisecond}
+	c := Config{Auth: auth, Memory: &note{}, Taxation: taxLines, Fields: map[string]string{"tax_code.code": "itemId"}, Account: "1234567_SB1", URL: s.URL, Subsidiary: "id:1", Taxes: map[string]Tax{"EX": {Exempt: true}}, Timeout: 5 * time.Second, Horizon: time.Second, Poll: 5 * time.Millisecond}
 	if change != nil {
 		change(&c)
 	}
-	sink, err := New(c, Options{Auth: tba{"1234567_SB1", credentials}, Memory: &note{}})
+	sink, err := New(c, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,8 +181,8 @@ func TestFaultsOverTheSimulator(t *testing.T) {
 			const many = 15
 			for n := range many {
 				fault := faults[random.IntN(len(faults))]
-				if fault != sinktest.Pass {
-					server.SetFault(sinktest.FaultOrder{Fault: fault, Entity: invoiceEntity, Step: []string{"create", "read", ""}[random.IntN(3)], Count: 1 + random.IntN(2), Delay: 120 * time.Millisecond})
+				if step := []string{"create", "read", ""}[random.IntN(3)]; fault != sinktest.Pass {
+					server.SetFault(sinktest.FaultOrder{Fault: fault, Entity: invoiceEntity, Step: step, Count: 1 + random.IntN(2), Delay: 120 * time.Millisecond})
 				}
 				carry(t, s, documentOp(invoiceEntity, fmt.Sprint("F", n), "104377", "10.00"))
 				server.SetFault(sinktest.FaultOrder{Fault: sinktest.Pass})
@@ -271,4 +232,54 @@ func carry(t *testing.T, s *Sink, op sinks.Operation) {
 		}
 	}
 	t.Fatalf("%s was tried 50 times", op.ExternalID)
+}
+
+// Before go-live a person sees whether keys are honoured; without a customer that is named for it nothing is written.
+func TestProbeOverTheSimulator(t *testing.T) {
+	server, s := account(t, nil)
+	before := len(server.Ledger())
+	found, err := s.Probe(t.Context())
+	if err != nil || len(found) != 4 || found[3].Level != cdc.LevelWarn || len(server.Ledger()) != before {
+		t.Errorf("%+v, %v", found, err)
+	}
+	s = openSimulated(t, server, "", func(c *Config) { c.Probe = "WAYBILL-PROBE" })
+	for range 2 { // another day the customer is there
+		found, err = s.Probe(t.Context())
+		if err != nil || len(found) != 4 {
+			t.Fatal(found, err)
+		}
+		for _, f := range found {
+			if f.Level != cdc.LevelOK {
+				t.Errorf("%+v", f)
+			}
+		}
+	}
+	if n := len(server.Ledger()) - before; n != 2 {
+		t.Errorf("%d records were saved by two probes", n)
+	}
+}
+
+// The better way in: an assertion signed for a mapped certificate. A token that has run out is renewed without a word.
+func TestAssertionOverTheSimulator(t *testing.T) {
+	server := simulated.Start(t, simulated.Options{})
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.MapCertificate("cert-1", &key.PublicKey)
+	text := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
+	s := openSimulated(t, server, "", func(c *Config) {
+		c.Auth = web.AuthConfig{OAuth2: &web.OAuth2{ClientID: simulated.ClientID, Assertion: &web.Assertion{Algorithm: "ES256", Key: web.Plain(text), KeyID: "cert-1"}}}
+	})
+	deliver(t, s, customerOp("C1", "Dallas"))
+	server.ExpireTokens()
+	deliver(t, s, customerOp("C1", "Houston"))
+	server.MapCertificate("cert-1", nil)
+	server.ExpireTokens()
+	in := prepare(t, s, operation("tax_code", "X", `{"code":"X"}`))
+	want(t, s.Deliver(t.Context(), in), sinks.Setup, "AUTH")
 }

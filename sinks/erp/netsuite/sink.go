@@ -42,27 +42,19 @@ var documents = map[string][]string{
 	journalEntity: {"currency", "date", "subsidiary", "total"},
 }
 
-// Options are what a sink needs beside its configuration.
-type Options struct {
-	Auth web.Auth // nil: nobody asks, in tests
-	// Memory keeps the jobs of mode async over a restart; nil: they are forgotten, and the idempotency key finds them again.
-	Memory sinks.Memory
-	Log    *slog.Logger
-}
-
 // New makes the adapter. It asks NetSuite nothing.
-func New(cfg Config, o Options) (*Sink, error) {
+func New(cfg Config, log *slog.Logger) (*Sink, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configuring the NetSuite sink: %w", err)
 	}
 	cfg = cfg.withDefaults()
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	return &Sink{cfg: cfg, names: newNames(), jobs: newJobs(o.Memory), log: o.Log, client: web.New(web.Options{Auth: o.Auth, Timeout: cfg.Timeout, Headers: map[string]string{
-		"Accept": "application/json", "Accept-Language": "en",
+	client, err := cfg.Auth.Client(web.Options{Timeout: cfg.Timeout, Headers: map[string]string{"Accept": "application/json", "Accept-Language": "en",
 		// Mapping drift fails loudly: NetSuite refuses what it does not know.
-		"X-NetSuite-PropertyNameValidation": "Error", "X-NetSuite-PropertyValueValidation": "Error"}})}, nil
+		"X-NetSuite-PropertyNameValidation": "Error", "X-NetSuite-PropertyValueValidation": "Error"}}, cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("configuring the NetSuite sink: %w", err)
+	}
+	return &Sink{cfg: cfg, client: client, names: newNames(), jobs: newJobs(cfg.Memory), log: log}, nil
 }
 
 // Entity implements sinks.Sink.
@@ -80,16 +72,7 @@ func (s *Sink) Entity(name string) (sinks.Entity, error) {
 }
 
 func entities() []string {
-	return slices.Sorted(maps.Keys(func() map[string]bool {
-		all := map[string]bool{}
-		for name := range documents {
-			all[name] = true
-		}
-		for name := range masters {
-			all[name] = true
-		}
-		return all
-	}()))
+	return slices.Sorted(slices.Values(append(sortedKeys(documents), sortedKeys(masters)...)))
 }
 
 // request is the frozen intent of a step.

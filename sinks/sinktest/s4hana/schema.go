@@ -19,7 +19,6 @@ type property struct {
 // set is an entity set of a service.
 type set struct {
 	service string
-	entity  string // name of its type
 	keys    []string
 	props   map[string]property
 	order   []string
