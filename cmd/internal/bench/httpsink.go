@@ -39,6 +39,7 @@ events:
     set: { load: load_no }
 publish:
   load.dispatched -> hook.loads:
+bounds: { events: none }
 `
 
 // publishers of the jobs that publish.
