@@ -120,25 +120,6 @@ func (f *feed) kick() {
 	f.notify()
 }
 
-// tune takes other bounds.
-func (f *feed) tune(to Tuning) {
-	f.mu.Lock()
-	f.terms.Parallel, f.retry = max(min(f.sink.Terms().Parallel, to.Workers), 1), to.Retry.withDefaults()
-	f.mu.Unlock()
-}
-
-// shut says until when nothing is sent by the policy's or a person's will, and why; zero when nothing keeps it back.
-func (f *feed) shut() (until time.Time, why string) {
-	g, ok := f.sink.(governor)
-	if !ok {
-		return time.Time{}, ""
-	}
-	if g.DryRun() {
-		return time.Now().Add(feedIdle), "Nothing is published: dry_run."
-	}
-	return g.Shut("")
-}
-
 // fault shows on a feed that has not begun why nothing is sent; nil that nothing is in the way any more.
 func (f *feed) fault(err error) {
 	f.mu.Lock()
@@ -221,9 +202,6 @@ func (f *feed) start(ctx, hard context.Context, now time.Time) (next time.Time) 
 	if at := f.queue.wake(now); !at.IsZero() {
 		next = earlier(next, at)
 	}
-	if until, _ := f.shut(); !until.IsZero() {
-		return earlier(next, until)
-	}
 	for ctx.Err() == nil {
 		batch, at := f.batch(now)
 		if batch == nil {
@@ -247,7 +225,7 @@ func (f *feed) batch(now time.Time) (batch []*feedEvent, at time.Time) {
 	case len(f.queue.ready) == 0:
 		return nil, at
 	}
-	if until, _ := f.shut(); !until.IsZero() {
+	if until := f.shut(now); !until.IsZero() {
 		return nil, until
 	}
 	if full := f.queue.first.Add(feedLinger); f.terms.Batch > 1 && f.queue.count < f.terms.Batch && now.Before(full) {

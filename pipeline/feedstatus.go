@@ -13,7 +13,7 @@ import (
 // FeedStatus is what a publisher gets.
 type FeedStatus struct {
 	Sink      string     `json:"sink"`
-	State     string     `json:"state"` // running, backing off, stopped, paused; shut: in a blackout, or dry
+	State     string     `json:"state"` // running, paused, dry run, backing off, stopped
 	Error     string     `json:"error,omitempty"`
 	Published uint64     `json:"published"`        // the target has them, as the journal knows
 	Behind    uint64     `json:"behind"`           // events that it does not have yet
@@ -30,7 +30,12 @@ func (p *Pipeline) feedStatus(s *state, st *Status) error {
 		if err != nil {
 			return err
 		}
-		if fs.State != "running" && fs.State != "shut" {
+		paused, err := s.paused(f.name)
+		if err != nil {
+			return err
+		}
+		f.hinder(&fs, paused)
+		if fs.State != "running" {
 			st.Problems = append(st.Problems, fmt.Sprintf("feed of %s is %s: %s", fs.Sink, fs.State, fs.Error))
 		}
 		if fs.Aside > feedAlarm {
@@ -53,15 +58,6 @@ func (f *feed) status(s *state) (FeedStatus, error) {
 		}
 	}
 	f.mu.Unlock()
-	paused, err := s.paused(f.name)
-	if err != nil {
-		return fs, err
-	}
-	if r, ok := paused[""]; ok {
-		fs.State, fs.Error = "paused", r.String()
-	} else if until, why := f.shut(); !until.IsZero() {
-		fs.State, fs.Error = "shut", why
-	}
 	var count feedCount
 	if _, err := s.load(bucketFeedCount, f.name, &count); err != nil {
 		return fs, err

@@ -174,11 +174,6 @@ func (p *Pipeline) kickLanes(sink string) {
 			l.kick()
 		}
 	}
-	for _, f := range p.feeds {
-		if f.name == sink {
-			f.kick()
-		}
-	}
 }
 
 // Reload reads the configuration again, by Options.Reread, and takes what a running daemon can take: journalled first, then all of it at once. The

@@ -17,7 +17,7 @@ type governor interface {
 	Account() *sinks.Account
 }
 
-// governed are the sinks and publishers by name; nil for one without a policy.
+// governed are the sinks by name, and those that take events; nil for one without a policy.
 func (p *Pipeline) governed() map[string]governor {
 	all := map[string]governor{}
 	for name, sink := range p.o.Sinks {
@@ -46,7 +46,9 @@ func (p *Pipeline) tune(name string, to Tuning) {
 	}
 	for _, f := range p.feeds {
 		if f.name == name {
-			f.tune(to)
+			f.mu.Lock()
+			f.terms.Parallel, f.retry = max(min(f.sink.Terms().Parallel, to.Workers), 1), to.Retry.withDefaults()
+			f.mu.Unlock()
 		}
 	}
 	for _, a := range p.askers {
@@ -74,6 +76,28 @@ func (l *lane) shut(entity string) (until time.Time, why string) {
 		return time.Time{}, ""
 	}
 	return g.Shut(entity)
+}
+
+// shut says until when nothing is published; zero when nothing keeps it back.
+func (f *feed) shut(now time.Time) time.Time {
+	g, ok := f.sink.(governor)
+	if !ok {
+		return time.Time{}
+	}
+	if g.DryRun() {
+		return now.Add(feedIdle)
+	}
+	until, _ := g.Shut("")
+	return until
+}
+
+// hinder says on a feed's status that a person, or a dry run, keeps it from publishing.
+func (f *feed) hinder(fs *FeedStatus, paused map[string]sinks.Reason) {
+	if r, ok := paused[""]; ok {
+		fs.State, fs.Error = "paused", r.String()
+	} else if g, ok := f.sink.(governor); ok && g.DryRun() {
+		fs.State, fs.Error = "dry run", "nothing is written"
+	}
 }
 
 // overRetries delays a delivery that would be a retry too many, and reports whether it did. Retries after an outage, and those that a person

@@ -18,21 +18,26 @@ import (
 type cluster struct {
 	config Config // with defaults
 	lines  *lines
+	life   context.Context // until close
+	end    context.CancelFunc
 
 	mu     sync.Mutex
 	client *kafkago.Client // nil until somebody asks
+	forget context.CancelFunc
 
 	making sync.Mutex // one topic at a time
 }
 
 func newCluster(c Config) *cluster {
-	return &cluster{config: c, lines: &lines{open: map[net.Conn]struct{}{}}}
+	life, end := context.WithCancel(context.Background())
+	return &cluster{config: c, lines: &lines{open: map[net.Conn]struct{}{}}, life: life, end: end}
 }
 
-// transport is the way to the brokers. The cluster's layout is asked for anew after an error that says so (moved), so it need not be asked for
-// often. A broker that accepts a connection and says nothing on it costs one DialTimeout; the next attempt begins with any other.
-func (c *cluster) transport() *kafkago.Transport {
-	t := &kafkago.Transport{Dial: c.lines.dial, ClientID: c.config.ClientID, SASL: c.config.SASL.mechanism(), MetadataTTL: time.Minute,
+// transport is the way to the brokers; it looks after them until ctx ends. The cluster's layout is asked for anew after an error that says so
+// (moved), so it need not be asked for often. A broker that accepts a connection and says nothing on it costs one DialTimeout; the next attempt
+// begins with any other.
+func (c *cluster) transport(ctx context.Context) *kafkago.Transport {
+	t := &kafkago.Transport{Context: ctx, Dial: c.lines.dial, ClientID: c.config.ClientID, SASL: c.config.SASL.mechanism(), MetadataTTL: time.Minute,
 		IdleTimeout: time.Minute, DialTimeout: min(5*time.Second, c.config.Timeout/3)}
 	secure, err := c.config.TLS.config()
 	if err != nil { // the files were there when Validate looked
@@ -47,24 +52,28 @@ func (c *cluster) ask() *kafkago.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.client == nil {
-		c.client = &kafkago.Client{Addr: kafkago.TCP(c.config.Brokers...), Timeout: c.config.Timeout, Transport: c.transport()}
+		life, forget := context.WithCancel(c.life)
+		c.client = &kafkago.Client{Addr: kafkago.TCP(c.config.Brokers...), Timeout: c.config.Timeout, Transport: c.transport(life)}
+		c.forget = forget
 	}
 	return c.client
 }
 
 // moved forgets what a client knows of the cluster, unless that has been done since: kafka-go has no other way to look anew. What is under way
-// goes on.
+// on its connections goes on.
 func (c *cluster) moved(from *kafkago.Client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.client == from {
 		c.client = nil
+		c.forget() // who holds the client yet, and uses it, would begin to look after the brokers again
 		from.Transport.(*kafkago.Transport).CloseIdleConnections()
 	}
 }
 
-// close ends every connection.
+// close ends every connection; none is opened after it.
 func (c *cluster) close() {
+	c.end()
 	c.moved(c.ask())
 	c.lines.close()
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,7 +22,10 @@ func TestNothingIsLostOrDoubledWhileBrokersFail(t *testing.T) {
 		defer close(ended)
 		f.run(stop)
 	}()
+	began := time.Now()
+	at := func(what string) { t.Logf("%5.1f s: %s", time.Since(began).Seconds(), what) }
 	progress := func(what string) {
+		at(what)
 		_, before, _, _ := f.counts()
 		until(t, time.Minute, "no event was delivered after "+what, func() bool {
 			_, done, _, _ := f.counts()
@@ -52,7 +56,9 @@ func TestNothingIsLostOrDoubledWhileBrokersFail(t *testing.T) {
 	}
 	f.crash()
 	progress("a second restart")
+	at("all brokers take what three must hold")
 	all(t, strict, to("strict", 1, 1))
+	at("the end")
 	close(stop)
 	select {
 	case <-ended:
@@ -64,7 +70,9 @@ func TestNothingIsLostOrDoubledWhileBrokersFail(t *testing.T) {
 	if len(failed) == 0 || done != sent {
 		t.Errorf("%d of %d events are done; the faults made %v", done, sent, failed)
 	}
+	at("what is there")
 	faults := checkLedger(consume(t, k.Brokers(), "faults"), f.sent)
+	at("is read")
 	for i, fault := range faults {
 		if i < 20 {
 			t.Error(fault)
@@ -120,7 +128,7 @@ func TestWhatWaitsForAReplicaIsNotSentTwice(t *testing.T) {
 				if err := p.Close(); err != nil {
 					t.Fatal(err)
 				}
-				p = open(t, k, nil)
+				p = open(t, k, func(c *Config) { c.Brokers = slices.Delete(k.Brokers(), still-1, still) })
 				var seen []bool
 				until(t, 45*time.Second, "the end of the topic cannot be read", func() bool {
 					var err error

@@ -87,7 +87,7 @@ func businessCentralCloud(t *testing.T) (*sinktest.Sim, string) {
     currency: USD
     timeout: 2s
     horizon: 2s
-    principals: [ { name: one, auth: { oauth2: { token_url: %s, client_id: waybill, client_secret: w8-canary-bc, scopes: ["https://api.businesscentral.dynamics.com/.default"] } } } ]
+    principals: [ { name: one, auth: { oauth2: { token_url: %s, client_id: waybill, client_secret: w8-canary-bc, scope: "https://api.businesscentral.dynamics.com/.default" } } } ]
 `+cloudPolicy, s.API(), s.TokenURL())
 }
 

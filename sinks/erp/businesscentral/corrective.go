@@ -50,7 +50,7 @@ func (x *exchange) createCorrective(req createRequest) sinks.Outcome {
 	if out := x.write(nil, http.MethodPatch, req.Set+"("+draft.id()+")", draft.etag(), req.Values); out != nil {
 		return *out
 	}
-	return x.settle(req, draft.id())
+	return x.readBack(req, draft.id())
 }
 
 // correctiveOf finds the draft of an invoice's corrective credit memo that is nobody's yet; nil without an outcome: there is none.

@@ -59,49 +59,48 @@ func (x *exchange) prepareDocument(op sinks.Operation) (createRequest, *sinks.Ou
 	}
 	values := record{"externalDocumentNumber": req.Expect.Number, "postingDate": d.PostingDate}
 	values[dateOf(req.Set)] = d.Date
-	memo := comments(d.Description)
+	var first record
 	if d.AppliesTo != "" {
-		first, out := x.original(op, d.AppliesTo)
-		switch {
-		case out != nil:
+		if first, out = x.original(op, d.AppliesTo); out != nil {
 			return req, out
-		case d.credit() && x.cfg.Corrective == CorrectiveWhole && req.Expect.whole(first):
-			req.Corrects = first.id()
-			out = freeze(&req, values)
-			return req, out
-		case d.credit():
-			values["invoiceNumber"] = first.text("number")
-		default:
-			memo = append(comments("Replaces invoice "+first.text("number")), memo...)
 		}
 	}
+	if first != nil && d.credit() && x.cfg.Corrective == CorrectiveWhole && req.Expect.whole(first) {
+		req.Corrects = first.id()
+	} else if out := x.fill(values, req, d, first); out != nil {
+		return req, out
+	}
+	raw, err := json.Marshal(values)
+	if err != nil {
+		return req, rejected("BODY", "", err.Error(), "")
+	}
+	req.Values = raw
+	return req, nil
+}
+
+// fill writes what a new document says; first is the invoice that it corrects, nil for none.
+func (x *exchange) fill(values record, req createRequest, d document, first record) *sinks.Outcome {
 	values["customerNumber"], values["currencyCode"] = req.Expect.Customer, x.books.theirs(d.Currency)
 	if d.PaymentTerm != "" {
 		id, out := x.idOf("paymentTerms", "payment_term", "payment_term", d.PaymentTerm)
 		if out != nil {
-			return req, out
+			return out
 		}
 		values["paymentTermsId"] = id
 	}
-	sign := decimal.NewFromInt(1)
-	if d.credit() {
-		sign = sign.Neg()
+	sign, lines := decimal.NewFromInt(1), comments(d.Description)
+	switch {
+	case d.credit():
+		if sign = sign.Neg(); first != nil {
+			values["invoiceNumber"] = first.text("number")
+		}
+	case first != nil:
+		lines = append(comments("Replaces invoice "+first.text("number")), lines...)
 	}
-	lines := memo
 	for _, l := range d.lines {
 		lines = append(lines, l.line(x.cfg, sign))
 	}
 	values[linesOf(req.Set)] = lines
-	out = freeze(&req, values)
-	return req, out
-}
-
-func freeze(req *createRequest, values record) *sinks.Outcome {
-	raw, err := json.Marshal(values)
-	if err != nil {
-		return rejected("BODY", "", err.Error(), "")
-	}
-	req.Values = raw
 	return nil
 }
 
@@ -176,7 +175,7 @@ func (x *exchange) createDocument(in sinks.Intent) sinks.Outcome {
 	if ids != idsRefused {
 		x.learn(strings.EqualFold(made.id(), req.ID))
 	}
-	return x.settle(req, made.id())
+	return x.readBack(req, made.id())
 }
 
 // taken compares the document whose key was there already. Where there is none of ours, another key was taken, such as the number of a draft that
@@ -200,8 +199,8 @@ func (x *exchange) learn(taken bool) {
 	}
 }
 
-// settle reads a draft back that was just made, and deletes it when it is not what was asked.
-func (x *exchange) settle(req createRequest, id string) sinks.Outcome {
+// readBack reads a draft that was just made, and deletes it when it is not what was asked.
+func (x *exchange) readBack(req createRequest, id string) sinks.Outcome {
 	request, answer := x.request, x.answer
 	r, out := x.byID(req.Set, id)
 	if out != nil || r == nil {

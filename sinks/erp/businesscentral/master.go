@@ -88,6 +88,12 @@ type masterRequest struct {
 	Code   string         `json:"code"`   // its value
 	Wanted map[string]any `json:"wanted"` // properties: texts, truth values, decimals
 	First  map[string]any `json:"first"`  // beside them, of a record that is created
+	// Was is what was written last, Kept what a person left as it is there since, by field, and Take whose value a person chose now.
+	Was  map[string]any    `json:"was,omitempty"`
+	Kept map[string]string `json:"kept,omitempty"`
+	// Stored is what Business Central itself made of values when they were written last, such as a city in other letters.
+	Stored map[string]string `json:"stored,omitempty"`
+	Take   string            `json:"take,omitempty"`
 }
 
 func (x *exchange) prepareMaster(op sinks.Operation) (masterRequest, *sinks.Outcome) {
@@ -117,7 +123,8 @@ func (x *exchange) prepareMaster(op sinks.Operation) (masterRequest, *sinks.Outc
 	if op.Entity == entityItem && !body["unit"].Set {
 		req.First["baseUnitOfMeasureCode"] = x.cfg.Unit
 	}
-	return req, nil
+	out := x.last(op, &req)
+	return req, out
 }
 
 func (m *master) known() string {
@@ -192,25 +199,30 @@ var encoded = regexp.MustCompile(`_x([0-9A-Fa-f]{4})_`)
 func (x *exchange) changes(req masterRequest, r record) map[string]any {
 	diff := map[string]any{}
 	for name, want := range req.Wanted {
-		got := encoded.ReplaceAllStringFunc(r.text(name), func(s string) string {
-			var c rune
-			_, _ = fmt.Sscanf(s, "_x%04X_", &c) // the pattern has four hexadecimal digits
-			return string(c)
-		})
-		same := strings.TrimSpace(got) == strings.TrimSpace(fmt.Sprint(want))
-		switch want := want.(type) {
-		case json.Number:
-			a, err := decimal.NewFromString(want.String())
-			b, ok := r.amount(name)
-			same = err == nil && ok && a.Equal(b)
-		case string:
-			same = same || name == "currencyCode" && strings.EqualFold(x.books.iso(got), x.books.iso(want)) || want == noID && got == ""
-		}
-		if !same {
+		if !x.same(r, name, want) {
 			diff[name] = want
 		}
 	}
 	return diff
+}
+
+// same compares a property with a value that is written.
+func (x *exchange) same(r record, name string, want any) bool {
+	got := encoded.ReplaceAllStringFunc(r.text(name), func(s string) string {
+		var c rune
+		_, _ = fmt.Sscanf(s, "_x%04X_", &c) // the pattern has four hexadecimal digits
+		return string(c)
+	})
+	same := strings.TrimSpace(got) == strings.TrimSpace(fmt.Sprint(want))
+	switch want := want.(type) {
+	case json.Number:
+		a, err := decimal.NewFromString(want.String())
+		b, ok := r.amount(name)
+		same = err == nil && ok && a.Equal(b)
+	case string:
+		same = same || name == "currencyCode" && strings.EqualFold(x.books.iso(got), x.books.iso(want)) || want == noID && got == ""
+	}
+	return same
 }
 
 func readMaster(in sinks.Intent) (req masterRequest, out *sinks.Outcome) {
@@ -242,9 +254,12 @@ func (x *exchange) upsert(in sinks.Intent) sinks.Outcome {
 			out.Class, out.Hint = sinks.RetryLater, ""
 		}
 	} else {
+		if edits := x.settle(masters[in.Entity], &req, r); len(edits) > 0 {
+			return *changedInTarget(req, edits)
+		}
 		diff := x.changes(req, r)
 		if len(diff) == 0 {
-			return masterOutcome(sinks.AlreadyApplied, req, r)
+			return x.masterOutcome(sinks.AlreadyApplied, masters[in.Entity], req, r)
 		}
 		out = x.write(&after, http.MethodPatch, req.Set+"("+r.id()+")", r.etag(), diff)
 		if out != nil && out.Class == sinks.Conflict && out.Code == codeChanged { // it was read a moment ago, and the next time it is read again
@@ -257,7 +272,7 @@ func (x *exchange) upsert(in sinks.Intent) sinks.Outcome {
 	if after.id() == "" {
 		return sinks.Outcome{Class: sinks.Unknown, Code: "ANSWER", Message: "Business Central answered no id of the record.", Hint: hintAgain}
 	}
-	return masterOutcome(sinks.Applied, req, after)
+	return x.masterOutcome(sinks.Applied, masters[in.Entity], req, after)
 }
 
 // verifyMaster reads the record. One that differs is absent rather than in conflict: an upsert may be sent again.
@@ -273,12 +288,20 @@ func (x *exchange) verifyMaster(in sinks.Intent) sinks.Outcome {
 	case r == nil:
 		return sinks.Outcome{Class: sinks.Absent, Message: fmt.Sprintf("Business Central has no %s in %s.", req.Code, req.Set)}
 	}
+	x.settle(masters[in.Entity], &req, r) // what a person left is not compared; what nobody has judged differs
 	if diff := x.changes(req, r); len(diff) > 0 {
 		return sinks.Outcome{Class: sinks.Absent, Message: clip("The record has other values of "+strings.Join(slices.Sorted(maps.Keys(diff)), ", ")+".", 500)}
 	}
-	return masterOutcome(sinks.AlreadyApplied, req, r)
+	return x.masterOutcome(sinks.AlreadyApplied, masters[in.Entity], req, r)
 }
 
-func masterOutcome(class sinks.Class, req masterRequest, r record) sinks.Outcome {
-	return sinks.Outcome{Class: class, Ref: r.id(), Number: req.Code, Facts: map[string]string{"code": req.Code}}
+func (x *exchange) masterOutcome(class sinks.Class, m *master, req masterRequest, r record) sinks.Outcome {
+	facts := map[string]string{"code": req.Code}
+	for field, there := range req.Kept {
+		facts[sinks.KeptFact+field] = there
+	}
+	for name := range x.changes(req, r) {
+		facts[storedFact+m.calls(name)] = r.text(name)
+	}
+	return sinks.Outcome{Class: class, Ref: r.id(), Number: req.Code, Facts: facts}
 }

@@ -97,3 +97,24 @@ func TestPartsOfABatch(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// What Business Central itself makes of a value is nobody's edit.
+func TestWhatTheServerMakesOfAValueIsNoEdit(t *testing.T) {
+	s := scripted(t, map[string]string{"/companies?": companies, "generalLedgerSetups": `{"value":[{"localCurrencyCode":"USD"}]}`,
+		"/customers?": `{"value":[{"@odata.etag":"1","id":"33333333-0000-0000-0000-000000000000","number":"C1","displayName":"Acme","city":"Dallas"}]}`,
+		"/customers(": `{"id":"33333333-0000-0000-0000-000000000000","number":"C1","displayName":"Acme","city":"Dallas"}`})
+	op := operation(entityCustomer, "C1", `{"code":"C1","name":"Acme","city":"dallas"}`)
+	first := s.Deliver(t.Context(), prepared(t, s, op, stepUpsert, nil))
+	if first.Class != sinks.Applied || first.Facts["stored.city"] != "Dallas" {
+		t.Fatalf("%+v", first)
+	}
+	op.Last = &sinks.Last{Body: op.Body, Facts: first.Facts}
+	op.Body = json.RawMessage(`{"code":"C1","name":"Acme","city":"houston"}`)
+	if o := s.Deliver(t.Context(), prepared(t, s, op, stepUpsert, nil)); o.Class != sinks.Applied {
+		t.Errorf("%+v", o)
+	}
+	delete(op.Last.Facts, "stored.city")
+	if o := s.Deliver(t.Context(), prepared(t, s, op, stepUpsert, nil)); o.Class != sinks.Conflict {
+		t.Errorf("%+v", o)
+	}
+}

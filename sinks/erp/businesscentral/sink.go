@@ -73,7 +73,7 @@ func (s *Sink) Entity(name string) (sinks.Entity, error) {
 	e := sinks.Entity{Name: name, CanVerify: true, Horizon: s.cfg.Horizon}
 	switch {
 	case masters[name] != nil:
-		e.Steps, e.Compared, e.Takes = []string{stepUpsert}, []string{"every field of the body"}, masters[name].takes()
+		e.Steps, e.Compared, e.Takes, e.Edits = []string{stepUpsert}, []string{"every field of the body"}, masters[name].takes(), true
 	case name == entityInvoice || name == entityCredit:
 		e.Steps, e.Compared = []string{stepCreate, stepPost}, []string{"external document number", "customer", "currency", "date", "net", "tax", "total"}
 	case name == entityJournal:

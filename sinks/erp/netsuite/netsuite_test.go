@@ -41,9 +41,13 @@ func (n *note) Recall(name string) (string, error) {
 	return n.texts[name], nil
 }
 
+func bearerOf(token string) web.AuthConfig {
+	return web.AuthConfig{Bearer: &web.Bearer{Token: web.Plain(token)}}
+}
+
 func open(t *testing.T, f *fake, token string, memory sinks.Memory, change func(*Config)) *Sink {
 	t.Helper()
-	c := Config{Account: "1234567_SB1", URL: f.URL, Memory: memory, Auth: web.AuthConfig{Bearer: &web.Bearer{Token: web.Plain(token)}}, Subsidiary: "Northstar Inc", TaxType: "US Sales Tax", Taxes: map[string]Tax{"EX": {Exempt: true}},
+	c := Config{Account: "1234567_SB1", URL: f.URL, Memory: memory, Auth: bearerOf(token), Subsidiary: "Northstar Inc", TaxType: "US Sales Tax", Taxes: map[string]Tax{"EX": {Exempt: true}},
 		Timeout: 5 * time.Second, Horizon: time.Second, Poll: 5 * time.Millisecond}
 	if change != nil {
 		change(&c)

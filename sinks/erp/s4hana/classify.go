@@ -17,6 +17,7 @@ const (
 	codeStale   = "STALE"
 	codeMissing = "NOT_FOUND"
 	codeRefused = "REFUSED"
+	codePeriod  = "PERIOD_CLOSED"
 )
 
 const (
@@ -46,10 +47,10 @@ var writes = []web.Case{
 	{From: 404, To: 405, Class: sinks.Setup, As: "ADDRESS", Hint: hintAddress},
 	{From: 415, To: 415, Class: sinks.Setup, As: "ADDRESS", Hint: hintAddress},
 	{From: 300, To: 399, Class: sinks.Setup, As: "ADDRESS", Hint: hintAddress},
-	{From: 400, To: 499, Code: "odata:F5/201", Class: sinks.Rejected, As: "PERIOD_CLOSED", Hint: hintPeriod},
+	{From: 400, To: 499, Code: "odata:F5/201", Class: sinks.Rejected, As: codePeriod, Hint: hintPeriod},
 	{From: 400, To: 499, Code: "odata:*", Class: sinks.Rejected, As: codeRefused, Hint: hintBody},
-	{From: 200, To: 200, Code: "soap:201(F5)", Class: sinks.Rejected, As: "PERIOD_CLOSED", Hint: hintPeriod},
-	{From: 200, To: 200, Code: "soap:286(F5)", Class: sinks.Rejected, As: "PERIOD_CLOSED", Hint: hintPeriod},
+	{From: 200, To: 200, Code: "soap:201(F5)", Class: sinks.Rejected, As: codePeriod, Hint: hintPeriod},
+	{From: 200, To: 200, Code: "soap:286(F5)", Class: sinks.Rejected, As: codePeriod, Hint: hintPeriod},
 	{From: 200, To: 200, Code: "soap:102(F5)", Class: sinks.Rejected, As: "UNKNOWN_CUSTOMER", Hint: "Extend the customer to the company code in S/4HANA, or deliver it again."},
 	{From: 200, To: 200, Code: "soap:702(F5)", Class: sinks.Rejected, As: "TOTAL_MISMATCH", Hint: "The document does not balance; compare its taxes with those of the tax code."},
 	{From: 200, To: 200, Code: "soap:*", Class: sinks.Rejected, As: codeRefused, Hint: hintBody},

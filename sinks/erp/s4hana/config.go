@@ -82,6 +82,8 @@ type TaxCode struct {
 
 // Partner says how business partners are made.
 type Partner struct {
+	// Property that holds a customer's code: SearchTerm1 (default) or BusinessPartnerIDByExtSystem.
+	Key string `yaml:"key"`
 	// Grouping that numbers them. Empty: the system's own.
 	Grouping string `yaml:"grouping"`
 	// Roles of a customer. Default FLCU00 and FLCU01.
@@ -119,7 +121,7 @@ func (c Config) withDefaults() Config {
 		field *string
 		value string
 	}{{&c.Repeatability, RepeatabilityNone}, {&c.Invoice, InvoiceJournal}, {&c.JournalPath, "/sap/bc/srt/scs_ext/sap/journalentrycreaterequestconfi"}, {&c.CreatedBy, "WAYBILL"},
-		{&c.DocumentTypes.Invoice, "DR"}, {&c.DocumentTypes.Credit, "DG"}, {&c.DocumentTypes.Journal, "SA"}, {&c.Partner.Language, "EN"}, {&c.Product.Type, "SERV"}, {&c.Product.Unit, "EA"}} {
+		{&c.DocumentTypes.Invoice, "DR"}, {&c.DocumentTypes.Credit, "DG"}, {&c.DocumentTypes.Journal, "SA"}, {&c.Partner.Language, "EN"}, {&c.Partner.Key, customerField}, {&c.Product.Type, "SERV"}, {&c.Product.Unit, "EA"}} {
 		if *f.field == "" {
 			*f.field = f.value
 		}
@@ -167,6 +169,7 @@ func (c Config) Validate() error {
 		{"document_types.invoice", d.DocumentTypes.Invoice, `^[A-Z0-9]{2}$`, "two capital letters or digits"},
 		{"document_types.credit", d.DocumentTypes.Credit, `^[A-Z0-9]{2}$`, "two capital letters or digits"},
 		{"document_types.journal", d.DocumentTypes.Journal, `^[A-Z0-9]{2}$`, "two capital letters or digits"},
+		{"partner.key", d.Partner.Key, "^(" + customerField + "|" + externalField + ")$", customerField + " or " + externalField},
 		{"probe", c.Probe, `^([A-Z0-9._/-]{1,12})?$`, "at most 12 capital letters, digits and . _ / -"},
 		{"partner.language", d.Partner.Language, `^[A-Z]{2}$`, "two capital letters, such as EN"},
 	} {
@@ -175,7 +178,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if d.Invoice != InvoiceJournal {
-		bad("invoice", d.Invoice, InvoiceJournal+"; no public interface that takes a billing document request from outside could be verified, so none is guessed")
+		bad("invoice", d.Invoice, InvoiceJournal+"; the service that takes billing from outside does not say what became of it, and its message could not be verified, so none is guessed")
 	}
 	for _, f := range []struct {
 		name        string

@@ -14,6 +14,7 @@ import (
 type postRequest struct {
 	ID     string `json:"message_id"`
 	XML    string `json:"xml"`
+	Posted string `json:"posting_date"`
 	Expect expect `json:"expect"`
 }
 
@@ -48,7 +49,7 @@ func (x *exchange) prepareDocument(op sinks.Operation, now time.Time, corrects b
 	if corrects && d.AppliesTo == "" {
 		return nil, rejected("REQUIRED", "applies_to", "applies_to is empty.", "Map it to the external id of the invoice that the credit note corrects.")
 	}
-	p, out := x.partner(customerField, d.Party)
+	p, out := x.partner(x.cfg.Partner.Key, d.Party)
 	if out != nil {
 		return nil, out
 	}
@@ -57,7 +58,7 @@ func (x *exchange) prepareDocument(op sinks.Operation, now time.Time, corrects b
 		if p != nil {
 			state = "has blocked the business partner"
 		}
-		return nil, rejected("UNKNOWN_CUSTOMER", "party", fmt.Sprintf("S/4HANA %s with search term %s.", state, d.Party), "Deliver the customer first, or unblock it in S/4HANA.")
+		return nil, rejected("UNKNOWN_CUSTOMER", "party", fmt.Sprintf("S/4HANA %s with %s %s.", state, x.cfg.Partner.Key, d.Party), "Deliver the customer first, or unblock it in S/4HANA.")
 	}
 	e := entry{OriginalType: "BKPFF", Transaction: "RFBU", Type: x.cfg.DocumentTypes.Invoice, Reference: reference(op.ExternalID), CreatedBy: x.cfg.CreatedBy, Company: x.cfg.Company,
 		Date: d.Date, PostingDate: d.PostingDate, Text: short(d.Reference, 25), Reference1: short(d.Reference, 20)}
@@ -92,7 +93,7 @@ func (x *exchange) freeze(req postRequest, e entry, now time.Time) (any, *sinks.
 	if err != nil {
 		return nil, rejected("BODY", "", err.Error(), "")
 	}
-	req.XML = text
+	req.XML, req.Posted = text, e.PostingDate
 	return req, nil
 }
 

@@ -22,9 +22,11 @@ type partnerRequest struct {
 	Sells bool              `json:"customer,omitempty"` // it has data of the company code
 }
 
-// A customer is found by its first search term, a location by its second: their codes may be the same.
+// A customer is found by its first search term or its number in an external system, a location by its second search term: their codes may be the
+// same.
 const (
 	customerField = "SearchTerm1"
+	externalField = "BusinessPartnerIDByExtSystem"
 	locationField = "SearchTerm2"
 )
 
@@ -33,7 +35,7 @@ func (x *exchange) prepareCustomer(op sinks.Operation, _ time.Time) (any, *sinks
 	if out := strict(op.Body, &b); out != nil {
 		return nil, out
 	}
-	req := partnerRequest{ID: x.messageID(op, stepUpsert), Field: customerField, Key: b.Code, Name: strings.TrimSpace(b.Name), Roles: x.cfg.Partner.Roles, Live: b.Active, Sells: true,
+	req := partnerRequest{ID: x.messageID(op, stepUpsert), Field: x.cfg.Partner.Key, Key: b.Code, Name: strings.TrimSpace(b.Name), Roles: x.cfg.Partner.Roles, Live: b.Active, Sells: true,
 		Texts: map[string]string{}}
 	if b.TaxID.Value != "" && x.cfg.Partner.TaxType == "" {
 		return nil, rejected("TAX_ID", "tax_id", "The customer has a tax number, and its type is not known.", "Set partner.tax_type in the sink's configuration, such as US1.")

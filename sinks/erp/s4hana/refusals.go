@@ -36,7 +36,7 @@ func (r *refusals) note(in sinks.Intent, o sinks.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case o.Class == sinks.Rejected, o.Code == codeLocked:
+	case o.Class == sinks.Rejected, o.Code == codeLocked, o.Code == codePeriod:
 		if r.count == nil || len(r.count) >= mostRefusals {
 			r.count = map[string]int{}
 		}

@@ -74,7 +74,12 @@ func (s *tenant) one(t *testing.T, op sinks.Operation) sinks.Outcome {
 
 func (s *tenant) try(t *testing.T, op sinks.Operation) sinks.Outcome {
 	t.Helper()
-	return s.sink.Deliver(t.Context(), s.prepare(t, op))
+	in := s.prepare(t, op)
+	o := s.sink.Deliver(t.Context(), in)
+	if text := fmt.Sprintf("%+v %s", o, in.Request); strings.Contains(text, "Welcome1") {
+		t.Errorf("the password is in %s", text)
+	}
+	return o
 }
 
 func (s *tenant) prepare(t *testing.T, op sinks.Operation) sinks.Intent {
@@ -250,7 +255,8 @@ func TestUpdateOfSeveralParts(t *testing.T) {
 
 // Each fault, to the caller and in the ledger.
 func TestFaults(t *testing.T) {
-	s := simulated(t, sim.Options{}, func(c *Config) { c.Timeout = 700 * time.Millisecond })
+	s := simulated(t, sim.Options{}, nil)
+	hasty := against(t, s.URL, "Welcome1", func(c *Config) { c.Timeout = 1500 * time.Millisecond })
 	s.one(t, customerOp(1))
 	for i, c := range []struct {
 		fault   sinktest.FaultOrder
@@ -260,7 +266,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{sinktest.FaultOrder{Fault: sinktest.DropAnswer}, sinks.Unknown, "OUTAGE", sinks.AlreadyApplied},
 		{sinktest.FaultOrder{Fault: sinktest.ErrorAfter}, sinks.Unknown, "OUTAGE", sinks.AlreadyApplied},
-		{sinktest.FaultOrder{Fault: sinktest.Delay, Delay: 1500 * time.Millisecond}, sinks.Unknown, "OUTAGE", ""}, // absent at first, there later
+		{sinktest.FaultOrder{Fault: sinktest.Delay, Delay: 3 * time.Second}, sinks.Unknown, "OUTAGE", ""}, // absent at first, there later
 		{sinktest.FaultOrder{Fault: sinktest.Throttle, Delay: 7 * time.Second}, sinks.RetryLater, "RATE", sinks.Absent},
 		{sinktest.FaultOrder{Fault: sinktest.Down}, sinks.Unknown, "OUTAGE", sinks.Absent},
 		{sinktest.FaultOrder{Fault: sinktest.Locked}, sinks.RetryLater, codeLocked, sinks.Absent},
@@ -269,7 +275,11 @@ func TestFaults(t *testing.T) {
 			in := s.prepare(t, invoiceOp(i, "C1"))
 			c.fault.Entity, c.fault.Step, c.fault.Count = "sales_invoice", "post", 1
 			s.SetFault(c.fault)
-			o := s.sink.Deliver(t.Context(), in)
+			sink := s.sink
+			if c.fault.Fault == sinktest.Delay {
+				sink = hasty
+			}
+			o := sink.Deliver(t.Context(), in)
 			if o.Class != c.deliver || o.Code != c.code || c.fault.Fault == sinktest.Throttle && o.Wait != 7*time.Second {
 				t.Errorf("deliver: %+v, want %s %s", o, c.deliver, c.code)
 			}
@@ -310,7 +320,33 @@ func TestSessionsAndPeriods(t *testing.T) {
 	}
 	s.product.Close("", "")
 	s.one(t, invoiceOp(1, "C1")) // the same UUID would bring back the refusal
+	// That the present period is closed stops every document, and is one cause.
+	now := invoiceOp(2, "C1")
+	now.Body = json.RawMessage(strings.Replace(string(now.Body), "2026-10-01", time.Now().UTC().Format(dateForm), 1))
+	s.product.Close("2100-01-01", "")
+	if o := s.try(t, now); o.Class != sinks.Setup || o.Code != "PERIOD_CLOSED" {
+		t.Errorf("%+v", o)
+	}
+	s.product.Close("", "")
+	s.one(t, now)
 	s.unique(t)
+}
+
+// The other property for the key finds the customer too, and two partners with one key are nobody's guess.
+func TestPartnerKeys(t *testing.T) {
+	s := simulated(t, sim.Options{}, func(c *Config) { c.Partner.Key = externalField })
+	o := s.one(t, customerOp(1))
+	if inv := s.one(t, invoiceOp(1, "C1")); !strings.Contains(inv.Request, "<Debtor>"+o.Ref+"</Debtor>") || !strings.Contains(o.Request, `"BusinessPartnerIDByExtSystem":"C1"`) {
+		t.Errorf("%+v %+v", o, inv)
+	}
+	x := &exchange{Sink: s.sink, ctx: t.Context()}
+	twin := object{"BusinessPartnerCategory": "2", "OrganizationBPName1": "Twin", externalField: "C1"}
+	if _, out := x.write(partnerService, []change{{Method: http.MethodPost, Path: "A_BusinessPartner", Body: twin}}, sinks.Intent{}, "x"); out != nil {
+		t.Fatal(*out)
+	}
+	if _, out := s.sink.Prepare(t.Context(), customerOp(1), stepUpsert, nil, time.Now()); out == nil || out.Class != sinks.Conflict || out.Code != "DUPLICATE_IN_TARGET" {
+		t.Errorf("%+v", out)
+	}
 }
 
 func TestRequestIDs(t *testing.T) {

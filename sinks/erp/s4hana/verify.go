@@ -160,6 +160,9 @@ func (x *exchange) post(in sinks.Intent) sinks.Outcome {
 	}
 	p, out := x.send(req.XML)
 	if out != nil {
+		if out.Code == codePeriod && strings.HasPrefix(req.Posted, in.At.Format("2006-01")) {
+			out.Class = sinks.Setup // nothing at all can be posted at present
+		}
 		return *out
 	}
 	o := x.verifyPost(in)

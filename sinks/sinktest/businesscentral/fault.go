@@ -46,7 +46,7 @@ func (s *Simulator) Fail(w http.ResponseWriter, status int, wait time.Duration) 
 	switch status {
 	case http.StatusTooManyRequests:
 		r = refuse(status, "Application_TooManyRequests", "Too many requests: the limit of the environment is exceeded.") // [K] the code
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusBadGateway:
 		r = refuse(status, "Internal_TenantUnavailable", "The tenant is not accessible.")
 		if wait > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(max(1, int(wait.Seconds()))))

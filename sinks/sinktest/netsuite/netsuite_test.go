@@ -1,11 +1,13 @@
 package netsuite
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -360,25 +362,37 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// The limit is of the account: the sixth of six at the same time is sent away.
+// The limit is of the account: while five requests are there, a sixth is sent away.
 func TestConcurrency(t *testing.T) {
-	c := start(t, Options{SimOptions: sinktest.SimOptions{Takes: 300 * time.Millisecond}})
-	answers := make(chan int, 6)
-	for range 6 {
-		go func() {
-			a, err := c.try("GET", "currency/1", "", nil)
+	c := start(t, Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	c.s.SetFault(sinktest.FaultOrder{Fault: sinktest.BlackHole, Count: 5})
+	var held sync.WaitGroup
+	for range 5 {
+		held.Go(func() {
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.s.URL+recordPath+"currency/1", nil)
 			if err != nil {
 				t.Error(err)
+				return
 			}
-			answers <- a.status
-		}()
+			if resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r); err == nil {
+				resp.Body.Close()
+				t.Errorf("a held request was answered with %d", resp.StatusCode)
+			}
+		})
 	}
-	count := map[int]int{}
-	for range 6 {
-		count[<-answers]++
+	for deadline := time.Now().Add(20 * time.Second); c.s.Peak() < 5; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of 5 requests came", c.s.Peak())
+		}
 	}
-	if count[429] == 0 || count[200] < 5 {
-		t.Errorf("%v", count)
+	c.want(c.do("GET", "currency/1", "", nil), 429, "CONCURRENCY_LIMIT_EXCEEDED")
+	cancel()
+	held.Wait()
+	for deadline := time.Now().Add(20 * time.Second); c.do("GET", "currency/1", "", nil).status != 200; {
+		if time.Now().After(deadline) {
+			t.Fatal("it takes nothing after the others are gone")
+		}
 	}
 }
 
