@@ -133,7 +133,6 @@ func (f *feed) room() bool {
 
 // read reads a page of the index.
 func (f *feed) read() error {
-	var list []*feedEvent
 	f.mu.Lock()
 	limit, bytes := uint64(math.MaxUint64), f.queue.bytes
 	if first := f.open.first(); first != 0 {
@@ -141,26 +140,10 @@ func (f *feed) read() error {
 	}
 	f.mu.Unlock()
 	f.again = false
+	var list []*feedEvent
 	err := f.store.View(func(tx *checkpoint.Txn) error {
 		s := newState(tx)
-		last, err := s.Get(bucketSystem, "seq/feed/"+f.name)
-		if err != nil || unhex(string(last)) < f.next {
-			return err
-		}
-		var items []*feedEvent
-		err = s.Scan(bucketFeed, f.name+sep, key(f.name, hexKey(f.next)), func(k string, raw []byte) (bool, error) {
-			n := unhex(k[len(f.name)+1:])
-			if len(items) == 0 && limit == math.MaxUint64 {
-				limit = n + f.window
-			}
-			if n >= limit || len(items) == feedPage {
-				f.again = true
-				return false, nil
-			}
-			item, err := decodeFeedItem(raw)
-			items = append(items, &feedEvent{n: n, item: item})
-			return err == nil, err
-		})
+		items, err := f.page(s, limit)
 		for _, e := range items {
 			if err != nil || bytes >= feedMemory {
 				f.again = true
@@ -191,6 +174,28 @@ func (f *feed) read() error {
 		f.queue.add(k, e, now)
 	}
 	return nil
+}
+
+// page finds the next entries of the index below a limit; without one the window begins with the first of them.
+func (f *feed) page(s *state, limit uint64) (items []*feedEvent, err error) {
+	last, err := s.Get(bucketSystem, "seq/feed/"+f.name)
+	if err != nil || unhex(string(last)) < f.next {
+		return nil, err
+	}
+	err = s.Scan(bucketFeed, f.name+sep, key(f.name, hexKey(f.next)), func(k string, raw []byte) (bool, error) {
+		n := unhex(k[len(f.name)+1:])
+		if len(items) == 0 && limit == math.MaxUint64 {
+			limit = n + f.window
+		}
+		if n >= limit || len(items) == feedPage {
+			f.again = true
+			return false, nil
+		}
+		item, err := decodeFeedItem(raw)
+		items = append(items, &feedEvent{n: n, item: item})
+		return err == nil, err
+	})
+	return items, err
 }
 
 // setAside notes that an event is to be set aside. The caller holds the lock.

@@ -11,66 +11,74 @@ import (
 	"waybill/sinks"
 )
 
-// settle does what the outcomes of a call ask for. An error means that the store does not take entries.
-func (f *feed) settle(hard context.Context, batch []*feedEvent, outcomes []sinks.Outcome) error {
-	type stopped struct {
-		first sinks.Outcome
-		list  []*feedEvent
-	}
-	var keys []*feedKeyed
-	stops := map[*feedKeyed]*stopped{}
-	news, good, went := []sinks.Outcome{}, false, map[*feedKeyed]bool{}
-	f.mu.Lock()
+// feedAnswer is what a call said, by order key.
+type feedAnswer struct {
+	keys  []*feedKeyed
+	went  map[*feedKeyed]bool // something of the key was taken
+	stops map[*feedKeyed]*feedStop
+	news  []sinks.Outcome // of the stops
+}
+
+// feedStop is what was not taken of a key, and what became of the first of it.
+type feedStop struct {
+	first sinks.Outcome
+	list  []*feedEvent
+}
+
+// answer sorts outcomes by order key, and notes what was taken. The caller holds the lock.
+func (f *feed) answer(batch []*feedEvent, outcomes []sinks.Outcome) feedAnswer {
+	a := feedAnswer{went: map[*feedKeyed]bool{}, stops: map[*feedKeyed]*feedStop{}}
 	for i, e := range batch {
-		o := outcomes[i]
-		if !slices.Contains(keys, e.key) {
-			keys = append(keys, e.key)
+		if a.stops[e.key] == nil && !a.went[e.key] {
+			a.keys = append(a.keys, e.key)
 		}
-		if o.Done() {
+		if outcomes[i].Done() {
 			f.done(e)
-			good, went[e.key] = true, true
+			a.went[e.key] = true
 			continue
 		}
-		if stops[e.key] == nil {
-			stops[e.key] = &stopped{first: o}
-			news = append(news, o)
+		if a.stops[e.key] == nil {
+			a.stops[e.key] = &feedStop{first: outcomes[i]}
+			a.news = append(a.news, outcomes[i])
 		}
-		stops[e.key].list = append(stops[e.key].list, e)
+		a.stops[e.key].list = append(a.stops[e.key].list, e)
 	}
-	now := time.Now()
-	for _, o := range news {
+	return a
+}
+
+// settle does what the outcomes of a call ask for. An error means that the store does not take entries.
+func (f *feed) settle(hard context.Context, batch []*feedEvent, outcomes []sinks.Outcome) error {
+	f.mu.Lock()
+	a, now := f.answer(batch, outcomes), time.Now()
+	for _, o := range a.news {
 		f.trouble(o, now)
 	}
-	if good && !slices.ContainsFunc(news, down) {
+	if len(a.went) > 0 && !slices.ContainsFunc(a.news, down) {
 		f.pause = 0
 	}
 	var refused []*feedKeyed
-	for _, k := range keys {
-		s := stops[k]
-		if went[k] {
+	for _, k := range a.keys {
+		if a.went[k] {
 			k.attempts, k.since = 0, time.Time{}
 		}
-		if s == nil {
-			k.busy = false
-			f.queue.settle(k, now)
-			continue
+		if s := a.stops[k]; s != nil {
+			f.queue.back(k, s.list)
+			if s.first = f.exhausted(k, s.first, now); f.parks(s.first) {
+				refused = append(refused, k) // it stays busy
+				continue
+			}
+			f.later(k, s.first, now)
 		}
-		f.queue.back(k, s.list)
-		if s.first = f.exhausted(k, s.first, now); f.parks(s.first) {
-			refused = append(refused, k)
-			continue
-		}
-		f.later(k, s.first, now)
 		k.busy = false
 		f.queue.settle(k, now)
 	}
 	f.mu.Unlock()
-	if err := f.tell(hard, news, good); err != nil {
+	if err := f.tell(hard, a.news, len(a.went) > 0); err != nil {
 		return err
 	}
 	for _, k := range refused {
-		f.note(k.items[0], stops[k].first)
-		if err := f.park(hard, k, stops[k].first); err != nil {
+		f.note(k.items[0], a.stops[k].first)
+		if err := f.park(hard, k, a.stops[k].first); err != nil {
 			return err
 		}
 	}
