@@ -15,28 +15,28 @@ export CGO_ENABLED ?= 1
 # Each suite: its packages, more flags, and its budget in minutes, the build of the tests included. A suite that
 # needs longer is a failure. What they take together stays under 40.
 SUITES := cdc checkpoint transform sinks pipeline cmd e2e story crash
-cdc_budget        := 8
+cdc_budget        := 5
 cdc_packages      := ./cdc/...
 checkpoint_budget := 2
 checkpoint_packages := ./checkpoint/...
 transform_budget  := 2
 transform_packages := ./transform/...
-sinks_budget      := 3
+sinks_budget      := 5
 sinks_packages    := ./sinks/...
-pipeline_budget   := 5
+pipeline_budget   := 4
 pipeline_packages := ./pipeline/...
-cmd_budget        := 3
+cmd_budget        := 2
 cmd_packages      = $$(go list ./cmd/... | grep -v /e2e)
-e2e_budget        := 15
+e2e_budget        := 13
 e2e_packages      := ./cmd/internal/e2e
 # `make soak` runs the walk, the large transactions, the retained log, the network and the neighbour.
 e2e_flags         := -skip '^(TestCrash|TestWalk|TestLarge|TestRetained|TestJournalFull|TestNetwork|TestNeighbour|TestStor)'
 # Every row of the failure table, on PostgreSQL, MariaDB and Tryton; -update writes the golden files.
-story_budget      := 5
+story_budget      := 2
 story_packages    := ./cmd/internal/e2e
 story_flags       := -run '^TestStor'
-# 90 kills against the simulated ERP and 10 against Tryton; more with `make soak`.
-crash_budget      := 8
+# 90 kills before the simulated ERP, 5 before each simulated ERP of the cloud and 10 before Tryton; more with `make soak`.
+crash_budget      := 7
 crash_packages    := ./cmd/internal/e2e
 crash_flags       := -v -run '^TestCrash'
 
@@ -82,8 +82,8 @@ bench: deps build ## 1,000,000 changes against the databases' own tools (BENCH_R
 	@CGO_ENABLED=0 go build -o .cache/bench ./cmd/internal/bench
 	@.cache/bench
 
-soak: deps ## kills at random, large transactions, 2 GB of WAL, pgbench beside it (SOAK_KILLS, SOAK_WALK_KILLS, MASS_ROWS, LARGE_ROWS, RETAINED_MB, PGBENCH_SECONDS)
-	@CRASH_KILLS=$${SOAK_KILLS:-1000} go test -race -v -timeout 6h -run '^TestCrash' ./cmd/internal/e2e
+soak: deps ## kills at random, large transactions, 2 GB of WAL, pgbench beside it (SOAK_KILLS, SOAK_CLOUD_KILLS, SOAK_WALK_KILLS, MASS_ROWS, LARGE_ROWS, RETAINED_MB, PGBENCH_SECONDS)
+	@CRASH_KILLS=$${SOAK_KILLS:-1000} CRASH_CLOUD_KILLS=$${SOAK_CLOUD_KILLS:-340} CRASH_TRYTON_KILLS=30 go test -race -v -timeout 6h -run '^TestCrash' ./cmd/internal/e2e
 	@SOAK_WALK_KILLS=$${SOAK_WALK_KILLS:-300} go test -race -v -timeout 1h -run '^TestWalk$$' ./cmd/internal/e2e
 	@MASS_ROWS=$${MASS_ROWS:-50000} go test -v -timeout 20m -run '^TestMassUpdateIsHeld$$' ./cmd/internal/e2e
 	@LARGE_ROWS=$${LARGE_ROWS:-10000000} RETAINED_MB=$${RETAINED_MB:-2048} PGBENCH_SECONDS=$${PGBENCH_SECONDS:-20} \

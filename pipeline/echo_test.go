@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +141,11 @@ func TestEcho(t *testing.T) {
 				default:
 					e.outcome(sinks.Class(verb), false)
 				}
+			}
+			// The journal alone makes the same state again, what is still expected too.
+			again := &History{e.store, e.project.codecs, slog.New(slog.DiscardHandler), func(Progress) {}}
+			if proof, err := again.VerifyState(context.Background(), time.Time{}); err != nil || !proof.Equal {
+				t.Errorf("%s: made again: %+v %v", story, proof, err)
 			}
 		})
 	}

@@ -115,13 +115,10 @@ func (f *feed) trouble(o sinks.Outcome, now time.Time) {
 // down are outcomes of a target that takes nothing now.
 func down(o sinks.Outcome) bool { return o.Outage || o.Class == sinks.Setup }
 
-// uncounted are outcomes that say nothing of the event itself.
+// uncounted are outcomes that say nothing of the event itself: it was not sent, or one too many at once.
 func uncounted(o sinks.Outcome) bool {
-	return down(o) || slices.Contains(unsent, o.Code)
+	return down(o) || o.Code == sinks.CodeBehind || o.Code == sinks.CodeRate || sinks.NotMade(o.Code)
 }
-
-// unsent are the codes of events that were not sent, or only too many at once.
-var unsent = []string{sinks.CodeBehind, sinks.CodeQuiet, sinks.CodeBudget, sinks.CodeNotSent, sinks.CodeRate, sinks.CodePaused, sinks.CodeBlackout, sinks.CodeDryRun}
 
 // exhausted turns a retry beyond the ceiling into a refusal. Outages do not count: the target comes back. The caller holds the lock.
 func (f *feed) exhausted(k *feedKeyed, o sinks.Outcome, now time.Time) sinks.Outcome {

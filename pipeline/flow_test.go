@@ -279,3 +279,15 @@ func TestRetriesHaveABudget(t *testing.T) {
 		t.Errorf("%d retries of 30 first attempts, want 3", n)
 	}
 }
+
+// What the governor does not let through is no attempt, however old the delivery is.
+func TestExhaustedCountsOnlyCalls(t *testing.T) {
+	r := newRig(t)
+	l := r.lanes[transform.LaneTransactional]
+	old := &delivery{Attempts: 1000, FirstRetry: time.Now().Add(-1000 * time.Hour)}
+	for code, want := range map[string]sinks.Class{sinks.CodePaused: sinks.RetryLater, sinks.CodeBudget: sinks.RetryLater, sinks.CodeNotSent: sinks.RetryLater, "LOCKED": sinks.Rejected} {
+		if o := l.exhausted(old, sinks.Outcome{Class: sinks.RetryLater, Code: code}); o.Class != want {
+			t.Errorf("%s: %s, want %s", code, o.Class, want)
+		}
+	}
+}

@@ -284,7 +284,7 @@ func (l *lane) exhausted(d *delivery, o sinks.Outcome) sinks.Outcome {
 		return o
 	}
 	young := d.FirstRetry.IsZero() || time.Since(d.FirstRetry) < r.MaxAge
-	if o.Class != sinks.RetryLater || o.Outage || d.Attempts < r.MaxAttempts && young {
+	if o.Class != sinks.RetryLater || o.Outage || sinks.NotMade(o.Code) || d.Attempts < r.MaxAttempts && young {
 		return o
 	}
 	o.Class, o.Hint = sinks.Rejected, "It was tried "+fmt.Sprint(d.Attempts)+" times. Find out what the target needs, then retry."

@@ -91,11 +91,12 @@ func newAccount(t *testing.T, l sinks.Limits) *sinks.Account {
 
 // Over HTTP, with the counts of the server: it never sees one call more than configured, and once its hidden limit is found few are refused.
 func TestAIMDOverHTTP(t *testing.T) {
+	t.Parallel()
 	const concurrency, hidden = 24, 10
 	sim := sinktest.StartSim(t, stamp{}, sinktest.SimOptions{Concurrent: hidden, Takes: 20 * time.Millisecond})
 	a := newAccount(t, sinks.Limits{Concurrency: concurrency, Adapt: sinks.Adapt{Cooldown: 100 * time.Millisecond}})
 	g := govern(t, sim, a, sinks.Policy{})
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	var wg sync.WaitGroup
 	for i := range 2 * concurrency {
@@ -128,6 +129,7 @@ func TestAIMDOverHTTP(t *testing.T) {
 
 // A Retry-After holds for every sink of the account, by the server's clock.
 func TestRetryAfterOverHTTP(t *testing.T) {
+	t.Parallel()
 	sim := sinktest.StartSim(t, stamp{}, sinktest.SimOptions{})
 	sim.SetFault(sinktest.FaultOrder{Fault: sinktest.Throttle, Count: 1, Delay: 2 * time.Second})
 	a := newAccount(t, sinks.Limits{Concurrency: 8})
@@ -136,7 +138,7 @@ func TestRetryAfterOverHTTP(t *testing.T) {
 		t.Fatalf("%+v", o)
 	}
 	told := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, g := range []*sinks.Governed{one, two} {

@@ -1,7 +1,6 @@
 package sinks
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -12,6 +11,16 @@ const (
 	CodeBlackout = "BLACKOUT" // at these hours nothing is written
 	CodeDryRun   = "DRY_RUN"  // nothing is ever written
 )
+
+// NotMade reports whether the code of an outcome says that the governor did not let the call through: it tells nothing of the document, and counts
+// for no ceiling of attempts or of age.
+func NotMade(code string) bool {
+	switch code {
+	case CodePaused, CodeBlackout, CodeDryRun, CodeQuiet, CodeBudget, CodeNotSent, CodeBreakerOpen:
+		return true
+	}
+	return false
+}
 
 // pausedWait is how long a write that came to a paused flow waits before it asks again; who resumes wakes the lanes.
 const pausedWait = time.Minute
@@ -55,38 +64,4 @@ func (d *doors) shut(p *Policy, entity string, now time.Time) (code string, wait
 		return CodeBlackout, until.Sub(now), "Nothing is written to the target until " + until.UTC().Format(time.RFC3339) + " (blackout)."
 	}
 	return "", 0, ""
-}
-
-// retries is the budget of retries: a share of first attempts, saved up to a few, and one in ten seconds whatever the traffic.
-type retries struct {
-	mu    sync.Mutex
-	saved float64
-	last  time.Time
-}
-
-const (
-	retriesSaved = 10
-	retryEvery   = 10 * time.Second
-)
-
-func newRetries(now time.Time) *retries { return &retries{saved: retriesSaved, last: now} }
-
-// earn adds the share of a first attempt.
-func (r *retries) earn(share float64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.saved = min(r.saved+share, retriesSaved)
-}
-
-// spend takes a retry, or says how long until there is one at the latest.
-func (r *retries) spend(now time.Time) time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.saved = min(r.saved+max(0, float64(now.Sub(r.last))/float64(retryEvery)), retriesSaved)
-	r.last = now
-	if r.saved >= 1 {
-		r.saved--
-		return 0
-	}
-	return max(time.Duration((1-r.saved)*float64(retryEvery)), 100*time.Millisecond)
 }

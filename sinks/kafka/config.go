@@ -179,8 +179,11 @@ func (c Config) validateLogin(bad func(field string, found any, want string), on
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		bad("tls.key", c.TLS.Key, "a certificate and its key, or neither")
-	} else if _, err := c.TLS.config(); err != nil {
-		bad("tls", err, "files that can be read")
+	} else if _, err := (TLS{Enabled: true, Cert: c.TLS.Cert, Key: c.TLS.Key}).config(); err != nil {
+		bad("tls.cert", c.TLS.Cert, "a certificate and its key ("+err.Error()+")")
+	}
+	if _, err := (TLS{Enabled: true, CA: c.TLS.CA}).config(); err != nil {
+		bad("tls.ca", c.TLS.CA, "certificates in PEM ("+err.Error()+")")
 	}
 	oneOf("sasl.mechanism", c.SASL.Mechanism, mechanisms)
 	switch {

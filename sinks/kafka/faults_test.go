@@ -201,3 +201,37 @@ func TestTailIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// A leader that has lost what the producer wrote last refuses what follows. The partition goes on under a new producer's id, and what an answer was
+// lost of is looked for in the log.
+func TestASeveredProducerBeginsAnew(t *testing.T) {
+	k := brokers(t)
+	topic(t, k, "severed", 1, nil)
+	p := open(t, k, nil)
+	events := to("severed", 1, 6)
+	all(t, p, events[:2])
+	part := p.at(place{"severed", 0})
+	before := *part.by
+	part.next += 3 // as if three records had been acknowledged that the leader does not know
+	if o := p.Publish(t.Context(), events[2:3])[0]; o.Class != sinks.RetryLater || o.Code != "SEQUENCE" {
+		t.Fatalf("behind a gap: %+v", o)
+	}
+	all(t, p, events[2:4])
+	if *part.by == before {
+		t.Error("the producer is the same")
+	}
+	// The last event again, as a batch whose answer was lost and whose number the leader does not take.
+	records := recordsOf(events[3:4])
+	wire, err := encode(records, p.compression, *part.by, part.next+5, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	part.waiting = &batch{ids: []string{records[0].id}, wire: wire, at: time.Now(), doubted: true}
+	if o := p.Publish(t.Context(), events[3:])[0]; o.Class != sinks.RetryLater || o.Code != "SEQUENCE" {
+		t.Fatalf("of a batch in doubt: %+v", o)
+	}
+	all(t, p, events[3:])
+	for _, fault := range checkLedger(consume(t, k.Brokers(), "severed"), wanted(events)) {
+		t.Error(fault)
+	}
+}

@@ -22,11 +22,11 @@ func (t TLS) config() (*tls.Config, error) {
 	if t.CA != "" {
 		raw, err := os.ReadFile(string(t.CA))
 		if err != nil {
-			return nil, fmt.Errorf("ca: %w", err)
+			return nil, err
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(raw) {
-			return nil, fmt.Errorf("ca: no certificate in %s", t.CA)
+			return nil, fmt.Errorf("no certificate in %s", t.CA)
 		}
 	}
 	if t.Cert != "" {
@@ -35,7 +35,7 @@ func (t TLS) config() (*tls.Config, error) {
 			return &pair, err
 		}
 		if _, err := load(); err != nil {
-			return nil, fmt.Errorf("cert: %w", err)
+			return nil, err
 		}
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
 	}

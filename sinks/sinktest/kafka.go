@@ -71,7 +71,7 @@ func NewKafka(dir string, brokers int, opts KafkaOptions) (*Kafka, error) {
 	}
 	k := &Kafka{dir: dir, libs: filepath.Join(cache, "kafka", "libs"), opts: opts, id: kafkaUUID()}
 	if _, err := os.Stat(k.libs); err != nil {
-		return nil, fmt.Errorf("Apache Kafka is not in the cache (%w); run make deps, or sinks/sinktest/install-kafka.sh", err)
+		return nil, fmt.Errorf("looking for Apache Kafka: %w; run make deps, or sinks/sinktest/install-kafka.sh", err)
 	}
 	if _, err := exec.LookPath("java"); err != nil {
 		return nil, fmt.Errorf("looking for java: %w (apt-get install openjdk-17-jre-headless)", err)

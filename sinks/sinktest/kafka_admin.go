@@ -17,12 +17,17 @@ import (
 // ask runs fn with a client that knows nothing yet; it is tried again until it succeeds, for a minute at most, for a cluster whose leaders move
 // refuses much for a moment.
 func (k *Kafka) ask(what string, fn func(ctx context.Context, c *kafkago.Client) error) error {
+	return askAt(what, k.running(), fn)
+}
+
+// askAt is ask of these brokers alone.
+func askAt(what string, brokers []string, fn func(ctx context.Context, c *kafkago.Client) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for {
 		transport := &kafkago.Transport{}
 		once, end := context.WithTimeout(ctx, 15*time.Second)
-		err := fn(once, &kafkago.Client{Addr: kafkago.TCP(k.running()...), Timeout: 15 * time.Second, Transport: transport})
+		err := fn(once, &kafkago.Client{Addr: kafkago.TCP(brokers...), Timeout: 15 * time.Second, Transport: transport})
 		end()
 		transport.CloseIdleConnections()
 		if err == nil {
@@ -79,20 +84,26 @@ func (k *Kafka) CreateTopic(name string, partitions, copies int, settings map[st
 	return k.AwaitReplicas(name, copies)
 }
 
-// AwaitReplicas waits until each partition of a topic has so many replicas in sync.
+// AwaitReplicas waits until each broker says that each partition of a topic has so many replicas in sync.
 func (k *Kafka) AwaitReplicas(topic string, copies int) error {
-	return k.ask("waiting for the replicas of "+topic, func(ctx context.Context, c *kafkago.Client) error {
-		t, err := layout(ctx, c, topic)
+	for _, broker := range k.running() {
+		err := askAt("waiting for the replicas of "+topic, []string{broker}, func(ctx context.Context, c *kafkago.Client) error {
+			t, err := layout(ctx, c, topic)
+			if err != nil {
+				return err
+			}
+			for _, p := range t.Partitions {
+				if len(p.Isr) < copies || p.Leader.Host == "" {
+					return fmt.Errorf("of partition %d %d replicas are in sync", p.ID, len(p.Isr))
+				}
+			}
+			return nil
+		})
 		if err != nil {
 			return err
 		}
-		for _, p := range t.Partitions {
-			if len(p.Isr) < copies || p.Leader.Host == "" {
-				return fmt.Errorf("of partition %d %d replicas are in sync", p.ID, len(p.Isr))
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func layout(ctx context.Context, c *kafkago.Client, topic string) (*kafkago.Topic, error) {

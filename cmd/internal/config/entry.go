@@ -41,10 +41,8 @@ type Source struct {
 
 // Sink is one target: its type, the settings that its adapter declares, and the policy of its deliveries.
 type Sink struct {
-	// Takes postings: tryton; netsuite; http; or ledger, a simulator for tests. Takes events as they are: webhook; file.
-	// Takes postings: tryton; s4hana; http; or ledger, a simulator for tests. Takes events as they are: webhook; file.
-	// Takes postings: tryton; http; or ledger, a simulator for tests. Takes events as they are: kafka; webhook; file.
-	// Takes postings: tryton; http; sql_postgres, sql_mariadb or sql_mysql; or ledger, a simulator for tests. Takes events as they are: webhook; file.
+	// Takes postings: tryton, netsuite, s4hana or businesscentral; http; sql_postgres, sql_mariadb or sql_mysql; or ledger, a simulator for
+	// tests. Takes events as they are: kafka, webhook, file.
 	Type string
 	// Settings is the adapter's own configuration.
 	Settings any
@@ -65,7 +63,7 @@ type Service struct {
 type Terms struct {
 	// How long it may be silent before people are told, and what can do without its answers does. Default 1m, at most 24h.
 	Patience time.Duration `yaml:"patience"`
-	// How fast and how often it is asked; as of a sink. max_attempts and max_age are not used: it is asked until it answers.
+	// How fast and how often it is asked; as of a sink. What is about retries and writes is not used: it is asked until it answers.
 	Policy sinks.Policy `yaml:"policy"`
 }
 

@@ -37,6 +37,19 @@ var mutants = []mutant{
 		env:   []string{"CRASH_KILLS=15"},
 	},
 	{
+		name: "verify skipped, before the clouds", file: "pipeline/worker.go", // Invariants 8 and 9
+		old:   "			goOn, err = l.verify(hard, d)\n",
+		new:   "			goOn, err = l.send(ctx, hard, d, &verified)\n",
+		tests: [2]string{"./cmd/internal/e2e", "^TestCrashClouds$"},
+		env:   []string{"CRASH_CLOUD_KILLS=5"},
+	},
+	{
+		name: "a write that net/http may send again", file: "sinks/web/client.go", // Invariant 9
+		old:   "onlyOnce{bytes.NewReader(r.Body)}",
+		new:   "bytes.NewReader(r.Body)",
+		tests: [2]string{"./sinks/web", "^TestAWriteOnADeadConnectionIsSentOnce$"},
+	},
+	{
 		name: "early absence believed", file: "pipeline/worker.go", // Invariant 9
 		old:   "	case o.Class == sinks.Absent && now.Before(certain):\n",
 		new:   "	case o.Class == sinks.Absent && now.Before(certain) && false:\n",

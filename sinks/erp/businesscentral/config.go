@@ -21,7 +21,7 @@ type Config struct {
 	Principals []Principal `yaml:"principals"`
 	// Whether the server takes the ids of documents from us: yes, no, or probe (default), which finds out with the first document.
 	ClientIDs string `yaml:"client_ids"`
-	// For one step, all its calls together. Default 60s.
+	// For one step, all its calls together. Default 50s.
 	Timeout time.Duration `yaml:"timeout"`
 	// How long after a lost answer a write may still appear. Default 10m.
 	Horizon time.Duration `yaml:"horizon"`
@@ -101,7 +101,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	if c.Timeout == 0 {
-		c.Timeout = time.Minute
+		c.Timeout = 50 * time.Second
 	}
 	if c.Horizon == 0 {
 		c.Horizon = 10 * time.Minute

@@ -1,6 +1,9 @@
 package businesscentral
 
 import (
+	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,5 +118,24 @@ func TestClosedPeriods(t *testing.T) {
 	sim.AllowPosting("", "")
 	if o := s.Deliver(t.Context(), post); o.Class != sinks.Applied {
 		t.Errorf("%+v", o)
+	}
+}
+
+// No secret and no token is in an outcome, an intent, a finding or the log.
+func TestSecretsAreNotShown(t *testing.T) {
+	sim := environment(t, simulator.Options{ClientIDs: true, ClientSecret: "canary-of-entra"})
+	var shown strings.Builder
+	for _, secret := range []string{"canary-of-entra", "canary-that-is-wrong"} {
+		s := sinkOf(t, sim, func(c *Config) { c.Principals = []Principal{principal(sim, secret)} })
+		s.log = slog.New(slog.NewTextHandler(&shown, nil))
+		in, out := s.Prepare(t.Context(), acme, stepUpsert, nil, time.Now())
+		sim.SetFault(sinktest.FaultOrder{Fault: sinktest.ErrorAfter, Step: "create", Count: 1})
+		o, v := s.Deliver(t.Context(), in), s.Verify(t.Context(), in)
+		found, err := s.Check(t.Context())
+		_, identity := s.Identity(t.Context())
+		fmt.Fprintf(&shown, "%+v %+v %+v %+v %+v %v %v %+v\n", in, out, o, v, found, err, identity, s.cfg)
+	}
+	if text := shown.String(); strings.Contains(text, "canary") || strings.Contains(text, "eyJ0eXAi") || !strings.Contains(text, "already_applied") {
+		t.Errorf("%s", text)
 	}
 }

@@ -56,6 +56,14 @@ func TestTheLedgerTellsCurrencyAndDates(t *testing.T) {
 	}
 }
 
+func TestAJournalOfAClosedPeriodIsNotMade(t *testing.T) {
+	s := scripted(t, map[string]string{"/companies?": companies, "generalLedgerSetups": `{"value":[{"allowPostingTo":"2026-09-30","localCurrencyCode":"USD"}]}`})
+	if _, out := s.Prepare(t.Context(), journalOp(1), stepCreate, nil, time.Now()); out == nil || out.Code != codePeriod {
+		t.Errorf("%+v", out)
+	}
+	prepared(t, s, journalOp(1), stepPost, map[string]sinks.Outcome{stepCreate: {Ref: "J"}}) // it may be posted already
+}
+
 func TestOlderVersions(t *testing.T) {
 	s := scripted(t, map[string]string{"/companies?": companies, "companyInformation": `{"value":[{"currencyCode":"EUR"}]}`})
 	x, cancel := s.begin(t.Context())

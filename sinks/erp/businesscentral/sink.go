@@ -104,7 +104,11 @@ func (s *Sink) Prepare(ctx context.Context, op sinks.Operation, step string, pri
 		in.Ref = prior[stepCreate].Ref
 		request, out = x.preparePost(op, in.Ref)
 	case op.Entity == entityJournal:
-		request, out = x.prepareJournal(op)
+		var journal journalRequest
+		if journal, out = x.prepareJournal(op); out == nil {
+			out = x.books.period("posting_date", journal.Date)
+		}
+		request = journal
 	default:
 		request, out = x.prepareDocument(op)
 	}

@@ -66,7 +66,7 @@ func (x *exchange) checkLimits(r record, out *sinks.Outcome) cdc.Finding {
 func (x *exchange) checkSubsidiaries() []cdc.Finding {
 	if x.cfg.Subsidiary == "" && len(x.cfg.Subsidiaries) == 0 {
 		return []cdc.Finding{{Check: "subsidiary", Level: cdc.LevelWarn, Found: "none configured", Want: "the subsidiary, in an account that has several",
-			Why: "NetSuite refuses documents without one in a OneWorld account.", Fix: `subsidiary: "Northstar Inc"`}}
+			Why: "NetSuite refuses documents without one in a OneWorld account.", Fix: `subsidiary: "Example Freight Inc"`}}
 	}
 	var all []cdc.Finding
 	if x.cfg.Subsidiary != "" {

@@ -15,11 +15,15 @@ type partnerRequest struct {
 	ID    string            `json:"message_id"`
 	Field string            `json:"field"` // that holds the key
 	Key   string            `json:"key"`
-	Name  string            `json:"name"`
+	Name  string            `json:"name,omitempty"` // "" leaves that of S/4HANA
 	Roles []string          `json:"roles"`
 	Texts map[string]string `json:"texts"` // wanted values by the words of the body; "" clears
 	Live  *bool             `json:"active,omitempty"`
 	Sells bool              `json:"customer,omitempty"` // it has data of the company code
+	// Was is what was written last, Kept what a person left as it is in S/4HANA since, and Take whose value a person chose now.
+	Was  *partnerRequest   `json:"was,omitempty"`
+	Kept map[string]string `json:"kept,omitempty"`
+	Take string            `json:"take,omitempty"`
 }
 
 // A customer is found by its first search term or its number in an external system, a location by its second search term: their codes may be the
@@ -31,26 +35,47 @@ const (
 )
 
 func (x *exchange) prepareCustomer(op sinks.Operation, _ time.Time) (any, *sinks.Outcome) {
+	return x.preparePartner(op, x.wantCustomer)
+}
+
+func (x *exchange) prepareLocation(op sinks.Operation, _ time.Time) (any, *sinks.Outcome) {
+	return x.preparePartner(op, x.wantLocation)
+}
+
+// preparePartner asks for the partner, so that what stops it is known before anything is frozen.
+func (x *exchange) preparePartner(op sinks.Operation, want func(sinks.Operation) (partnerRequest, *sinks.Outcome)) (any, *sinks.Outcome) {
+	req, out := want(op)
+	if out != nil {
+		return nil, out
+	}
+	if _, out := x.partner(req.Field, req.Key); out != nil {
+		return nil, out
+	}
+	return req, x.last(op, &req, want)
+}
+
+// wantCustomer is what a body of a customer wants.
+func (x *exchange) wantCustomer(op sinks.Operation) (none partnerRequest, out *sinks.Outcome) {
 	var b partner
 	if out := strict(op.Body, &b); out != nil {
-		return nil, out
+		return none, out
 	}
 	req := partnerRequest{ID: x.messageID(op, stepUpsert), Field: x.cfg.Partner.Key, Key: b.Code, Name: strings.TrimSpace(b.Name), Roles: x.cfg.Partner.Roles, Live: b.Active, Sells: true,
 		Texts: map[string]string{}}
 	if b.TaxID.Value != "" && x.cfg.Partner.TaxType == "" {
-		return nil, rejected("TAX_ID", "tax_id", "The customer has a tax number, and its type is not known.", "Set partner.tax_type in the sink's configuration, such as US1.")
+		return none, rejected("TAX_ID", "tax_id", "The customer has a tax number, and its type is not known.", "Set partner.tax_type in the sink's configuration, such as US1.")
 	}
 	if b.PaymentTerm.Set {
 		term, out := x.term(b.PaymentTerm.Value)
 		if out != nil {
-			return nil, out
+			return none, out
 		}
 		req.Texts["payment_term"] = term
 	}
 	if b.TaxID.Set && x.cfg.Partner.TaxType != "" {
 		req.Texts["tax_id"] = b.TaxID.Value
 	}
-	return x.preparePartner(req, map[string]field{"street": b.Street, "city": b.City, "postal_code": b.PostalCode, "state": b.State, "country": b.Country, "email": b.Email, "phone": b.Phone})
+	return req.place(map[string]field{"street": b.Street, "city": b.City, "postal_code": b.PostalCode, "state": b.State, "country": b.Country, "email": b.Email, "phone": b.Phone})
 }
 
 // term is the key of a payment term.
@@ -64,25 +89,26 @@ func (x *exchange) term(word string) (string, *sinks.Outcome) {
 	return word, nil
 }
 
-func (x *exchange) prepareLocation(op sinks.Operation, _ time.Time) (any, *sinks.Outcome) {
+// wantLocation is what a body of a location wants.
+func (x *exchange) wantLocation(op sinks.Operation) (none partnerRequest, out *sinks.Outcome) {
 	var b location
 	if out := strict(op.Body, &b); out != nil {
-		return nil, out
+		return none, out
 	}
 	req := partnerRequest{ID: x.messageID(op, stepUpsert), Field: locationField, Key: b.Code, Name: strings.TrimSpace(b.Name), Roles: x.cfg.Partner.LocationRoles, Live: b.Active, Texts: map[string]string{}}
-	return x.preparePartner(req, map[string]field{"street": b.Street, "city": b.City, "postal_code": b.PostalCode, "state": b.State, "country": b.Country, "email": b.Email, "phone": b.Phone})
+	return req.place(map[string]field{"street": b.Street, "city": b.City, "postal_code": b.PostalCode, "state": b.State, "country": b.Country, "email": b.Email, "phone": b.Phone})
 }
 
-// preparePartner looks at what both have in common, and asks for the partner, so that what stops it is known before anything is frozen.
-func (x *exchange) preparePartner(req partnerRequest, fields map[string]field) (any, *sinks.Outcome) {
+// place fills in and looks at what both have in common.
+func (req partnerRequest) place(fields map[string]field) (partnerRequest, *sinks.Outcome) {
 	if req.Key == "" || req.Name == "" {
-		return nil, rejected("REQUIRED", "code, name", fmt.Sprintf("code is %q and name is %q; both are needed.", req.Key, req.Name), "Fill them in the mapping.")
+		return req, rejected("REQUIRED", "code, name", fmt.Sprintf("code is %q and name is %q; both are needed.", req.Key, req.Name), "Fill them in the mapping.")
 	}
 	if !partnerKeys.MatchString(req.Key) {
-		return nil, rejected("KEY", "code", fmt.Sprintf("The code %q cannot be kept in a search term.", req.Key), "A code has at most 20 characters: capital letters, digits, blanks and . _ / -.")
+		return req, rejected("KEY", "code", fmt.Sprintf("The code %q cannot be kept in a search term.", req.Key), "A code has at most 20 characters: capital letters, digits, blanks and . _ / -.")
 	}
 	if utf8.RuneCountInString(req.Name) > 4*nameMost {
-		return nil, rejected("NAME", "name", "The name has more than 160 characters.", "Shorten it in the source.")
+		return req, rejected("NAME", "name", "The name has more than 160 characters.", "Shorten it in the source.")
 	}
 	for name, f := range fields {
 		if f.Set {
@@ -99,12 +125,9 @@ func (x *exchange) preparePartner(req partnerRequest, fields map[string]field) (
 			country, region = req.Texts["country"], state
 		}
 		if country == "" {
-			return nil, rejected("REQUIRED", "country", fmt.Sprintf("The state %q has no country.", state), "Map the country too, or write the state as US-TX.")
+			return req, rejected("REQUIRED", "country", fmt.Sprintf("The state %q has no country.", state), "Map the country too, or write the state as US-TX.")
 		}
 		req.Texts["state"] = region
-	}
-	if _, out := x.partner(req.Field, req.Key); out != nil {
-		return nil, out
 	}
 	return req, nil
 }
@@ -145,6 +168,9 @@ func (x *exchange) upsertPartner(in sinks.Intent) sinks.Outcome {
 		}
 		return partnerOutcome(sinks.Applied, made, req)
 	}
+	if edits := req.settle(x.there(p)); len(edits) > 0 {
+		return *changedInTarget(req.Key, edits)
+	}
 	changes := x.partnerChanges(p, req)
 	if len(changes) == 0 {
 		return partnerOutcome(sinks.AlreadyApplied, p, req)
@@ -168,6 +194,7 @@ func (x *exchange) verifyPartner(in sinks.Intent) sinks.Outcome {
 	case p == nil:
 		return sinks.Outcome{Class: sinks.Absent, Message: fmt.Sprintf("S/4HANA has no business partner with %s %s.", req.Field, req.Key)}
 	}
+	req.settle(x.there(p))
 	if changes := x.partnerChanges(p, req); len(changes) > 0 {
 		return sinks.Outcome{Class: sinks.Absent, Ref: p.text("BusinessPartner"), Message: "The business partner has other values in " + keysOf(changes) + "."}
 	}
@@ -179,5 +206,12 @@ func partnerOutcome(class sinks.Class, p object, req partnerRequest) sinks.Outco
 	if id == "" {
 		return sinks.Outcome{Class: sinks.Unknown, Code: "ANSWER", Message: "S/4HANA made a business partner and did not say which."}
 	}
-	return sinks.Outcome{Class: class, Ref: id, Number: id, Facts: map[string]string{"party": req.Key, "name": req.Name}}
+	facts := map[string]string{"party": req.Key, "name": req.Name}
+	if req.Name == "" {
+		facts["name"] = fullName(p)
+	}
+	for field, there := range req.Kept {
+		facts[sinks.KeptFact+field] = there
+	}
+	return sinks.Outcome{Class: class, Ref: id, Number: id, Facts: facts}
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 const nameMost = 40
@@ -15,7 +16,7 @@ func names(name string) object {
 	o := object{}
 	for i := range 4 {
 		n := min(nameMost, len(runes))
-		o[fmt.Sprintf("OrganizationBPName%d", i+1)] = string(runes[:n])
+		o[fmt.Sprintf("OrganizationBPName%d", i+1)] = strings.TrimRight(string(runes[:n]), " ") // a field keeps no blanks at its end
 		runes = runes[n:]
 	}
 	return o
@@ -79,7 +80,10 @@ func (x *exchange) newCompany(req partnerRequest) object {
 // partnerChanges are what makes p what is wanted, in a fixed order; none when it is so already.
 func (x *exchange) partnerChanges(p object, req partnerRequest) (all []change) {
 	id := p.text("BusinessPartner")
-	head := differ(p, names(req.Name))
+	head := object{}
+	if req.Name != "" {
+		head = differ(p, names(req.Name))
+	}
 	if live := req.Live == nil || *req.Live; live == p.truth("BusinessPartnerIsBlocked") {
 		head["BusinessPartnerIsBlocked"] = !live
 	}

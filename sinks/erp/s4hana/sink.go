@@ -37,6 +37,7 @@ var _ sinks.Sink = (*Sink)(nil)
 // handler is what an entity does.
 type handler struct {
 	step     string
+	edits    bool // it tells what somebody else changed
 	compared []string
 	prepare  func(*exchange, sinks.Operation, time.Time) (any, *sinks.Outcome)
 	deliver  func(*exchange, sinks.Intent) sinks.Outcome
@@ -47,12 +48,12 @@ var everyField, everyTotal = []string{"every field of the body"}, []string{"refe
 
 // handlers are the entities.
 var handlers = map[string]handler{
-	customerEntity: {stepUpsert, everyField, (*exchange).prepareCustomer, (*exchange).upsertPartner, (*exchange).verifyPartner},
-	locationEntity: {stepUpsert, everyField, (*exchange).prepareLocation, (*exchange).upsertPartner, (*exchange).verifyPartner},
-	itemEntity:     {stepUpsert, everyField, (*exchange).prepareItem, (*exchange).upsertItem, (*exchange).verifyItem},
-	invoiceEntity:  {stepPost, everyTotal, (*exchange).prepareInvoice, (*exchange).post, (*exchange).verifyPost},
-	creditEntity:   {stepPost, everyTotal, (*exchange).prepareCredit, (*exchange).post, (*exchange).verifyPost},
-	journalEntity:  {stepPost, []string{"reference", "currency", "date", "total"}, (*exchange).prepareJournal, (*exchange).post, (*exchange).verifyPost},
+	customerEntity: {stepUpsert, true, everyField, (*exchange).prepareCustomer, (*exchange).upsertPartner, (*exchange).verifyPartner},
+	locationEntity: {stepUpsert, true, everyField, (*exchange).prepareLocation, (*exchange).upsertPartner, (*exchange).verifyPartner},
+	itemEntity:     {stepUpsert, false, everyField, (*exchange).prepareItem, (*exchange).upsertItem, (*exchange).verifyItem},
+	invoiceEntity:  {stepPost, false, everyTotal, (*exchange).prepareInvoice, (*exchange).post, (*exchange).verifyPost},
+	creditEntity:   {stepPost, false, everyTotal, (*exchange).prepareCredit, (*exchange).post, (*exchange).verifyPost},
+	journalEntity:  {stepPost, false, []string{"reference", "currency", "date", "total"}, (*exchange).prepareJournal, (*exchange).post, (*exchange).verifyPost},
 }
 
 // known are the entities in the order in which people read them.
@@ -82,7 +83,7 @@ func (s *Sink) Entity(name string) (sinks.Entity, error) {
 		}
 		return sinks.Entity{}, fmt.Errorf("the S/4HANA sink knows the entities %s, not %q%s", strings.Join(known, ", "), name, why)
 	}
-	return sinks.Entity{Name: name, Steps: []string{h.step}, CanVerify: true, Horizon: s.cfg.Horizon, Compared: h.compared, Takes: takes(name)}, nil
+	return sinks.Entity{Name: name, Steps: []string{h.step}, CanVerify: true, Horizon: s.cfg.Horizon, Compared: h.compared, Takes: takes(name), Edits: h.edits}, nil
 }
 
 // Prepare implements sinks.Sink.

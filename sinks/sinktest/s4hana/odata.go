@@ -127,27 +127,18 @@ func (t *tx) do(c call) reply {
 	if s == nil || s.service != c.service {
 		return t.notFound(c, m[1])
 	}
-	entity, step := pathNames(c.method, "/"+c.service+"/"+c.path)
-	if o, hit := t.sim.Struck(sinktest.StaleReads, entity, "read"); hit && c.method == http.MethodGet {
-		t.behind = max(t.behind, o.Delay)
-	}
-	if _, hit := t.sim.Struck(sinktest.Locked, entity, step); hit && c.method != http.MethodGet {
+	if t.struck(c) {
 		return fault(c.service, http.StatusBadRequest, "R1/140", strings.TrimPrefix(m[1], "A_")+" is being processed by user CC0000000042")
 	}
 	method := c.method
 	if over := c.header.Get("X-HTTP-Method"); method == http.MethodPost && over != "" {
 		method = over
 	}
-	if m[2] == "" && !strings.HasSuffix(first, ")") {
-		switch {
-		case deep:
+	if !strings.HasSuffix(first, ")") {
+		if deep {
 			return t.notFound(c, rest)
-		case method == http.MethodGet:
-			return t.list(c, m[1], func(row) bool { return true })
-		case method == http.MethodPost:
-			return t.post(c, m[1], nil)
 		}
-		return fault(c.service, http.StatusMethodNotAllowed, "/IWFND/CM_BEC/027", "Method '"+method+"' not supported for entity set "+m[1])
+		return t.collection(c, method, m[1])
 	}
 	keys, ok := s.readKeys(m[2])
 	if !ok {
@@ -164,6 +155,30 @@ func (t *tx) do(c call) reply {
 		return t.navigate(c, method, m[1], found, rest)
 	}
 	return t.entity(c, method, m[1], found)
+}
+
+// struck says whether a lock holds up a write, and how far behind a read is.
+func (t *tx) struck(c call) (locked bool) {
+	entity, step := pathNames(c.method, "/"+c.service+"/"+c.path)
+	if c.method == http.MethodGet {
+		if o, hit := t.sim.Struck(sinktest.StaleReads, entity, "read"); hit {
+			t.behind = max(t.behind, o.Delay)
+		}
+		return false
+	}
+	_, locked = t.sim.Struck(sinktest.Locked, entity, step)
+	return locked
+}
+
+// collection answers a request for an entity set.
+func (t *tx) collection(c call, method, name string) reply {
+	switch method {
+	case http.MethodGet:
+		return t.list(c, name, func(row) bool { return true })
+	case http.MethodPost:
+		return t.post(c, name, nil)
+	}
+	return fault(c.service, http.StatusMethodNotAllowed, "/IWFND/CM_BEC/027", "Method '"+method+"' not supported for entity set "+name)
 }
 
 // entity answers a request for one entity that is there.

@@ -31,7 +31,7 @@ type set struct {
 // stand first, as many as count.
 var sets = map[string]*set{
 	"A_BusinessPartner": define("API_BUSINESS_PARTNER", 1, true, true, `BusinessPartner:s10 BusinessPartnerCategory:s1 BusinessPartnerGrouping:s4 BusinessPartnerFullName:s81
-		BusinessPartnerName:s81 BusinessPartnerIDByExtSystem:s20 BusinessPartnerIsBlocked:b IsMarkedForArchiving:b OrganizationBPName1:s40 OrganizationBPName2:s40 FirstName:s40 LastName:s40
+		BusinessPartnerName:s81 BusinessPartnerIDByExtSystem:s20 BusinessPartnerIsBlocked:b IsMarkedForArchiving:b OrganizationBPName1:s40 OrganizationBPName2:s40 OrganizationBPName3:s40 OrganizationBPName4:s40 FirstName:s40 LastName:s40
 		SearchTerm1:s20 SearchTerm2:s20 Language:s2 CorrespondenceLanguage:s2 Customer:s10 Supplier:s10 CreationDate:t LastChangeDate:t ETag:s26 BusinessPartnerType:s4 LegalForm:s2`,
 		"to_BusinessPartnerAddress=A_BusinessPartnerAddress to_BusinessPartnerRole=A_BusinessPartnerRole to_BuPaIdentification=A_BuPaIdentification to_Customer=A_Customer to_BusinessPartnerTax=A_BusinessPartnerTaxNumber"),
 	"A_BusinessPartnerAddress": define("API_BUSINESS_PARTNER", 2, true, true, `BusinessPartner:s10 AddressID:s10 StreetName:s60 HouseNumber:s10 StreetPrefixName:s40 StreetSuffixName:s40 CityName:s40 PostalCode:s10
