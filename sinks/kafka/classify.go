@@ -52,12 +52,14 @@ var answers = map[kafkago.Error]meaning{
 	kafkago.NetworkException:             {sinks.RetryLater, "OUTAGE", true, "", maybe, true},
 	kafkago.Unknown:                      {sinks.RetryLater, "OUTAGE", true, "", maybe, false},
 
+	// A leader that has written the batch and waits for its followers answers so, too, when it ceases to be the leader meanwhile.
+	kafkago.NotLeaderForPartition:   {sinks.RetryLater, "LEADER", false, "", maybe, true},
+	kafkago.LeaderNotAvailable:      {sinks.RetryLater, "LEADER", true, "", maybe, true},
+	kafkago.UnknownTopicOrPartition: {sinks.RetryLater, "LEADER", false, "", maybe, true}, // of a broker that no longer holds it; see topicOf
+
 	kafkago.NotEnoughReplicas:       {sinks.RetryLater, "REPLICAS", true, "", absent, false},
-	kafkago.LeaderNotAvailable:      {sinks.RetryLater, "LEADER", true, "", absent, true},
-	kafkago.NotLeaderForPartition:   {sinks.RetryLater, "LEADER", false, "", absent, true},
 	kafkago.FencedLeaderEpoch:       {sinks.RetryLater, "LEADER", false, "", absent, true},
 	kafkago.UnknownLeaderEpoch:      {sinks.RetryLater, "LEADER", false, "", absent, true},
-	kafkago.UnknownTopicOrPartition: {sinks.RetryLater, "LEADER", false, "", absent, true}, // of a broker that no longer holds it; see topicOf
 	kafkago.BrokerNotAvailable:      {sinks.RetryLater, "LEADER", true, "", absent, true},
 	kafkago.GroupLoadInProgress:     {sinks.RetryLater, "LEADER", false, "", absent, false}, // of a producer's id: the broker fetches more of them
 	kafkago.NotController:           {sinks.RetryLater, "LEADER", false, "", absent, true},

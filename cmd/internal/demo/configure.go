@@ -60,7 +60,11 @@ sinks:
     policy:
       backoff_cap: 5s
       breaker_cooldown: 3s
-`, strings.Join(files, ", "), strings.Join(sources, "\n"), s.servers.proxy.URL(), t.Database(), t.User(), t.Password(), t.Company())
+  milestones:
+    type: file
+    folder: %s
+    max_age: 3s
+`, strings.Join(files, ", "), strings.Join(sources, "\n"), s.servers.proxy.URL(), t.Database(), t.User(), t.Password(), t.Company(), milestonesFolder)
 }
 
 // writeRegistry writes what people know of Pine Valley's ship-tos, as a file to import.

@@ -24,7 +24,11 @@ func (s *show) drain(ctx context.Context) error {
 		return err
 	}
 	s.console.blank()
-	return s.shown(ctx, "audit", "verify")
+	if err := s.shown(ctx, "audit", "verify"); err != nil {
+		return err
+	}
+	s.console.blank()
+	return s.milestones(ctx)
 }
 
 // shown runs a command and prints it with what it says.

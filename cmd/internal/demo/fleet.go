@@ -88,7 +88,7 @@ func (h *haulier) mapping(text string, cutover time.Time) (string, error) {
 	if !casesSection.MatchString(text) {
 		text = strings.TrimRight(text, "\n") + "\n" + h.cases
 	}
-	return text, nil
+	return strings.TrimRight(text, "\n") + "\n" + publication, nil
 }
 
 // withNewCharge is the next version of Northstar's mapping, which knows newChargeCode.
