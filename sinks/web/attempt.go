@@ -7,6 +7,8 @@ type attempt struct {
 	with string              // the credentials that it carries, by a name that is no secret or a token that is
 	done func(accepted bool) // is told once what became of them; nil when nobody asks
 
+	conns int // connections that it was given: with a second one net/http has sent a read again whose connection ended
+
 	session string // that it belongs to: the token of csrf
 }
 

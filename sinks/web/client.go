@@ -125,6 +125,10 @@ func (c *Client) attempt(ctx context.Context, r Request) (a Answer, again bool) 
 		t.settle(a.Err == nil && a.Status < 500 && a.Status != http.StatusTooManyRequests)
 		return a, false
 	}
+	if t.conns > 1 { // a signature is refused the second time that it comes, which says nothing of the credentials
+		t.settle(false)
+		return a, true
+	}
 	again, err := c.options.Auth.Refused(ctx, a)
 	t.settle(false)
 	if err != nil {
@@ -147,7 +151,11 @@ func (c *Client) refuses(r Request, a Answer) bool {
 func (c *Client) once(ctx context.Context, r Request) (a Answer) {
 	// From the moment when there is a connection nobody can say that nothing was written to it. It is told in this goroutine; what is
 	// written is told in another, which may be late.
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { a.Sent = true }})
+	t := attemptOf(ctx)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		a.Sent = true
+		t.conns++
+	}})
 	req, err := c.request(ctx, r)
 	if err != nil {
 		a.Err = err

@@ -16,6 +16,7 @@ type expect struct {
 	Party      string `json:"party,omitempty"`
 	Code       string `json:"code,omitempty"` // of the party, for people
 	Currency   string `json:"currency"`
+	Money      string `json:"money,omitempty"` // the currency's code of ISO 4217
 	Date       string `json:"date"`
 	Subsidiary string `json:"subsidiary,omitempty"`
 	Net        string `json:"net,omitempty"`
@@ -137,6 +138,9 @@ func documentOutcome(r record, req request) sinks.Outcome {
 	put("state", r.shown("status"))
 	put("period", r.shown("postingPeriod"))
 	put("currency", r.shown("currency"))
+	if req.Expect.Money != "" && r.ref("currency") == req.Expect.Currency {
+		put("currency", req.Expect.Money) // NetSuite shows its name
+	}
 	put("party", req.Expect.Code)
 	put("original", req.Original)
 	net, tax, total := amounts(r)

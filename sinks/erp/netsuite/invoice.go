@@ -119,7 +119,7 @@ func (x *exchange) prepareInvoice(op sinks.Operation) (request, *sinks.Outcome) 
 	if d.credit {
 		req.Type = "creditMemo"
 	}
-	e := expect{Code: d.Party, Date: d.Date, Net: d.net.String(), Tax: d.tax.String(), Total: d.total.String()}
+	e := expect{Code: d.Party, Money: d.Currency, Date: d.Date, Net: d.net.String(), Tax: d.tax.String(), Total: d.total.String()}
 	if e.Subsidiary, out = x.subsidiary(op.Company); out != nil {
 		return req, out
 	}

@@ -45,7 +45,7 @@ func (x *exchange) prepareJournal(op sinks.Operation) (request, *sinks.Outcome) 
 	if !debits.Equal(credits) {
 		return req, rejected("UNBALANCED", "lines", fmt.Sprintf("Debits are %s and credits %s.", debits, credits), "Correct the entry; it does not balance.")
 	}
-	e := expect{Date: j.Date, Total: debits.String()}
+	e := expect{Date: j.Date, Money: j.Currency, Total: debits.String()}
 	var out *sinks.Outcome
 	if e.Subsidiary, out = x.subsidiary(op.Company); out != nil {
 		return req, out
