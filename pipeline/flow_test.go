@@ -224,9 +224,6 @@ func TestReload(t *testing.T) {
 
 // Of two flows of one lane the paused one, however much of it waits in front, does not hide the other.
 func TestPausedFlowHidesNobody(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it queues more than a lane looks at")
-	}
 	r := newRig(t)
 	p, _ := r.flows(sinks.Policy{})
 	var posts []transform.Post

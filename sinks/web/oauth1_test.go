@@ -85,8 +85,15 @@ func TestTimestampsNeverGoBack(t *testing.T) {
 	}
 }
 
-// A read whose connection ended is sent again by Go's transport, as it was; a target that knows its nonce refuses it, and it is signed anew.
+// A read whose connection ended is sent again by Go's transport, as it was; a target that knows its nonce refuses it, and it is signed anew. So it is
+// where nothing shows yet that the secret is the right one: behind an outage.
 func TestAReplayIsSignedAnew(t *testing.T) {
+	for _, first := range []int{http.StatusOK, http.StatusServiceUnavailable} {
+		t.Run(http.StatusText(first), func(t *testing.T) { replayed(t, first) })
+	}
+}
+
+func replayed(t *testing.T, first int) {
 	var mu sync.Mutex
 	seen, calls := map[string]bool{}, 0
 	server := serving(t, func(w http.ResponseWriter, r *http.Request) {
@@ -102,10 +109,13 @@ func TestAReplayIsSignedAnew(t *testing.T) {
 		if calls == 2 {
 			panic(http.ErrAbortHandler) // the second request is answered by nobody
 		}
+		if calls == 1 {
+			w.WriteHeader(first)
+		}
 	})
 	cl := client(t, AuthConfig{OAuth1: &OAuth1{ConsumerKey: "ck", ConsumerSecret: Plain("c0nsumer"), TokenID: "tk", TokenSecret: Plain("t0ken-s")}}, Options{}, server.URL)
-	for range 3 {
-		if a := cl.Do(t.Context(), Request{Method: "GET", URL: server.URL}); a.Status != 200 {
+	for _, status := range []int{first, http.StatusOK, http.StatusOK} {
+		if a := cl.Do(t.Context(), Request{Method: "GET", URL: server.URL}); a.Status != status {
 			t.Errorf("%+v", a)
 		}
 	}

@@ -48,8 +48,7 @@ func (s *static) read() ([]string, error) {
 }
 
 // Refused shuts the door, unless the secret was rotated meanwhile. A signed request is sent again where the target has accepted the secret before:
-// Go's transport sends a read a second time whose connection ended, and the target takes the second for a replay of the first; or two
-// requests have overtaken each other.
+// two requests may have overtaken each other. What Go's transport sends twice is the client's to know.
 func (s *static) Refused(ctx context.Context, _ Answer) (again bool, err error) {
 	with := attemptOf(ctx).with
 	accepted := s.door.refuse(with)
